@@ -29,3 +29,7 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     if near:
         return f"Did you mean '{near[0]}'?"
     return f"Choose one of: {', '.join(names)}." if names else ""
+
+
+class Interrupted(Exception):
+    """The user or the system asked to stop; what was done is saved. The message says how to go on."""

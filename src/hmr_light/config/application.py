@@ -1,0 +1,70 @@
+"""Runs one command as a Hydra application, and says what was wrong with an override in the user's words."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from hmr_light.config import schema
+from hmr_light.config.strict import dotted_keys, typed
+from hmr_light.errors import UserError, did_you_mean
+
+SCHEMAS: dict[str, type] = {
+    "prepare": schema.PrepareConfig,
+    "train": schema.TrainConfig,
+    "evaluate": schema.EvaluateConfig,
+    "table": schema.TableConfig,
+    "sync": schema.SyncConfig,
+    "ui": schema.UiConfig,
+}
+
+
+def run_application(command: str, conf: Path, overrides: list[str]) -> None:
+    """Compose the config of `command` with `overrides`, check it, and hand it to `commands/<command>.py`'s `run`."""
+
+    def task(config: DictConfig) -> Any:
+        checked = typed(SCHEMAS[command], config)
+        return importlib.import_module(f"hmr_light.commands.{command}").run(checked)
+
+    # Hydra would print its own traceback and exit with 1; with this it raises, and the command line decides.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    application = hydra.main(config_path=str(conf), config_name=command, version_base="1.3")(task)
+    # Shells complete through sys.argv, and a sweep's launcher reads it: Hydra must see its own arguments only.
+    sys.argv = [f"hmr-light {command}", *overrides]
+    try:
+        application()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _explain(error, command, conf) from error
+
+
+def _explain(error: Exception, command: str, conf: Path) -> UserError:
+    """Hydra's complaint as one message with the nearest valid name."""
+    text = str(error)
+    if isinstance(error, MissingConfigException) and (match := re.search(r"Could not find '([^']+)'", text)):
+        group, _, choice = match[1].rpartition("/")
+        if group:
+            choices = [file.stem for file in (conf / group).glob("*.yaml")]
+            return UserError(f"there is no choice '{choice}' in '{group}'", did_you_mean(choice, choices))
+    if isinstance(error, ConfigCompositionException) and (match := re.search(r"Could not (?:override|append|delete).*?'([^']+)'", text)):
+        key = match[1].split("@")[0]
+        return UserError(f"there is no option '{key}'", did_you_mean(key, _valid_keys(command, conf)))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    cause = str(error.__cause__).splitlines()[0] if error.__cause__ is not None else ""
+    message = "; ".join(part for part in (" ".join(lines[:2]), cause) if part)
+    return UserError(message or type(error).__name__, f"See hmr-light {command} --help.")
+
+
+def _valid_keys(command: str, conf: Path) -> list[str]:
+    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+        config = hydra.compose(command)
+    groups = [folder.name for folder in conf.iterdir() if folder.is_dir()]
+    return [*dotted_keys(OmegaConf.to_container(config)), *groups]

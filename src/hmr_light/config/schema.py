@@ -1,0 +1,255 @@
+"""What every command accepts, as dataclasses. The reference values stand in `conf/`; here stand types and checks.
+
+Choices whose options differ by name (`backbone`, `regressor`) are mappings here: their builder's signature checks them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING
+
+from hmr_light.errors import UserError, did_you_mean
+
+
+def _one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UserError(f"{key}={value} is not a choice", did_you_mean(value, choices))
+
+
+def _at_least(key: str, value: float | None, least: float) -> None:
+    if value is not None and not value >= least:
+        raise UserError(f"{key}={value} is too small", f"Give a number of at least {least:g}.")
+
+
+def _fraction(key: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise UserError(f"{key}={value} is not a fraction", "Give a number between 0 and 1.")
+
+
+@dataclass
+class BodyConfig:
+    """A body model file and the regressors of its extra joints."""
+
+    name: str = MISSING
+    path: Path | None = None
+    """SMPL-format npz or pkl; null for the embedded body."""
+    extra_regressor: Path | None = None
+    """`J_regressor_extra.npy` (9, V); null if the body's file holds it."""
+    h36m_regressor: Path | None = None
+    """`J_regressor_h36m.npy` (17, V); null if the body's file holds it."""
+
+
+@dataclass
+class SetConfig:
+    """One set of annotated images."""
+
+    annotations: Path = MISSING
+    """SPIN npz."""
+    images: Path = MISSING
+    """The folder that `imgname` is relative to."""
+    ratio: float = 1.0
+    """Share of the training samples that come from this set, relative to the other sets'."""
+
+
+@dataclass
+class AugmentationConfig:
+    """Random changes of a training sample, as SPIN makes them. Zero switches each off."""
+
+    flip_probability: float = MISSING
+    rotation_std_degrees: float = MISSING
+    """Standard deviation; the draw is cut at twice this."""
+    rotation_probability: float = MISSING
+    scale_std: float = MISSING
+    """Standard deviation of the box's factor; the draw is cut at one."""
+    colour_gain: float = MISSING
+    """Each channel is multiplied by a draw from 1 ± this."""
+
+    def __post_init__(self) -> None:
+        _fraction("data.augmentation.flip_probability", self.flip_probability)
+        _fraction("data.augmentation.rotation_probability", self.rotation_probability)
+        _at_least("data.augmentation.rotation_std_degrees", self.rotation_std_degrees, 0)
+        _at_least("data.augmentation.scale_std", self.scale_std, 0)
+        _fraction("data.augmentation.colour_gain", self.colour_gain)
+
+
+@dataclass
+class DataConfig:
+    """What is trained on and what is evaluated on."""
+
+    name: str = MISSING
+    image_size: int = MISSING
+    """Side of the network's square input, pixels."""
+    workers: int = MISSING
+    """Loader processes a training process has; 0 loads in the training process itself."""
+    train: dict[str, SetConfig] = field(default_factory=dict)
+    evaluation: dict[str, SetConfig] = field(default_factory=dict)
+    """By name. The first is the primary one: its figures are the run's headline figures."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+    def __post_init__(self) -> None:
+        if not 64 <= self.image_size <= 1024:
+            raise UserError(f"data.image_size={self.image_size} is out of range", "Give a side of 64 to 1024 pixels.")
+        _at_least("data.workers", self.workers, 0)
+
+
+@dataclass
+class OptimizerConfig:
+    """How the weights move."""
+
+    name: str = MISSING
+    learning_rate: float = MISSING
+    weight_decay: float = MISSING
+    schedule: str = MISSING
+    """constant, or cosine (down to zero at the last step)."""
+    warmup_steps: int = MISSING
+    """Steps over which the learning rate rises linearly from zero."""
+
+    def __post_init__(self) -> None:
+        _one_of("optimizer.name", self.name, ("adam", "adamw"))
+        _one_of("optimizer.schedule", self.schedule, ("constant", "cosine"))
+        _at_least("optimizer.learning_rate", self.learning_rate, 0)
+        _at_least("optimizer.weight_decay", self.weight_decay, 0)
+        _at_least("optimizer.warmup_steps", self.warmup_steps, 0)
+
+
+@dataclass
+class TrainerConfig:
+    """How long, where and in which arithmetic."""
+
+    epochs: int = MISSING
+    """0 trains nothing: the initial model is evaluated and saved (the mean-pose baseline is made so)."""
+    batch_size: int = MISSING
+    """Images a step, over all processes together."""
+    device: str = MISSING
+    """auto, cpu, cuda."""
+    threads: int | None = None
+    """CPU threads of each training process; null leaves torch's choice."""
+    precision: str = MISSING
+    """float32, or bfloat16 (autocast)."""
+    channels_last: bool = MISSING
+    compile: bool = MISSING
+    """Compile the network with `torch.compile`."""
+    clip_gradient_norm: float | None = None
+    ema_decay: float | None = None
+    """Decay of the exponential moving average of the weights, which is then what is evaluated; null for none."""
+    save_every: int = MISSING
+    """Epochs between kept checkpoints (rows of the table); the last epoch is always kept."""
+    checkpoint_steps: int | None = None
+    """Steps between writes of the full training state within an epoch; null writes it at the end of epochs only."""
+
+    def __post_init__(self) -> None:
+        _at_least("trainer.epochs", self.epochs, 0)
+        _at_least("trainer.batch_size", self.batch_size, 1)
+        _at_least("trainer.threads", self.threads, 1)
+        _at_least("trainer.save_every", self.save_every, 1)
+        _at_least("trainer.checkpoint_steps", self.checkpoint_steps, 1)
+        _one_of("trainer.device", self.device, ("auto", "cpu", "cuda"))
+        _one_of("trainer.precision", self.precision, ("float32", "bfloat16"))
+        if self.ema_decay is not None:
+            _fraction("trainer.ema_decay", self.ema_decay)
+
+
+@dataclass
+class TrackingConfig:
+    """Where MLflow is told of a run; the journal in the run's folder is written in any case."""
+
+    name: str = MISSING
+    uri: str | None = None
+    """MLflow tracking URI; null for the journal alone."""
+    experiment: str = MISSING
+
+
+@dataclass
+class TrainConfig:
+    """`hmr-light train`."""
+
+    backbone: dict[str, Any] = MISSING
+    regressor: dict[str, Any] = MISSING
+    body: BodyConfig = field(default_factory=BodyConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: dict[str, Any] = MISSING
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    row: str | None = None
+    """The run's name in the table; null takes the backbone's name."""
+    seed: int = 0
+    resume: str | None = None
+    """null starts anew; auto continues the newest unfinished run of this row; a run's folder continues that run."""
+    outputs: Path = MISSING
+
+
+@dataclass
+class EvaluateConfig:
+    """`hmr-light evaluate`."""
+
+    checkpoint: Path | None = None
+    run: str | None = None
+    """MLflow run id, or a run's folder."""
+    checkpoints: str = MISSING
+    """Which of the run's checkpoints: best, last or all."""
+    body: BodyConfig = field(default_factory=BodyConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    batch_size: int = MISSING
+    device: str = MISSING
+    threads: int | None = None
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    def __post_init__(self) -> None:
+        _one_of("checkpoints", self.checkpoints, ("best", "last", "all"))
+        _one_of("device", self.device, ("auto", "cpu", "cuda"))
+        _at_least("batch_size", self.batch_size, 1)
+        _at_least("threads", self.threads, 1)
+        if (self.checkpoint is None) == (self.run is None):
+            raise UserError(
+                "say what to evaluate: one of checkpoint= and run=",
+                "For example: hmr-light evaluate run=outputs/hmr_light/260101-120000-mobilenet_v2",
+            )
+
+
+@dataclass
+class PrepareConfig:
+    """`hmr-light prepare`."""
+
+    dataset: dict[str, Any] = MISSING
+    body: BodyConfig = field(default_factory=BodyConfig)
+
+
+@dataclass
+class TableConfig:
+    """`hmr-light table`."""
+
+    format: str = MISSING
+    out: Path | None = None
+    """The file to write; null prints."""
+    language: str = MISSING
+    rows: str = MISSING
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    def __post_init__(self) -> None:
+        _one_of("format", self.format, ("terminal", "markdown", "csv", "json", "latex", "html"))
+        _one_of("language", self.language, ("en", "ko"))
+        _one_of("rows", self.rows, ("best", "last", "all"))
+
+
+@dataclass
+class SyncConfig:
+    """`hmr-light sync`."""
+
+    run_dir: Path | None = None
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    def __post_init__(self) -> None:
+        if self.run_dir is None:
+            raise UserError("say which run to send: run_dir=", "For example: hmr-light sync run_dir=outputs/hmr_light/…")
+
+
+@dataclass
+class UiConfig:
+    """`hmr-light ui`."""
+
+    port: int = MISSING
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)

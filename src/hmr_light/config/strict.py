@@ -1,0 +1,54 @@
+"""From a composed Hydra config to a typed object: every key known, every value of its type."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    ValidationError,
+)
+
+from hmr_light.errors import UserError, did_you_mean
+
+T = TypeVar("T")
+
+
+def typed(schema: type[T], config: DictConfig | dict[str, Any]) -> T:
+    """An instance of the dataclass `schema` with the values of `config`.
+
+    Hydra itself lets `+new.key=1` through; here it is refused. Raises `UserError` that names an unknown key (with the
+    nearest known one), a value of a wrong type, or a value that is missing.
+    """
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), config)
+        return OmegaConf.to_object(merged)  # type: ignore[return-value]
+    except ConfigKeyError as error:
+        key = str(error.full_key or error.key)
+        raise UserError(f"there is no option '{key}'", did_you_mean(key, known_keys(schema))) from error
+    except ValidationError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{error.full_key or 'the configuration'}: {reason}", "Give a value of that type.") from error
+    except MissingMandatoryValue as error:
+        raise UserError(f"the option '{error.full_key}' needs a value", f"Add {error.full_key}=…") from error
+    except (InterpolationResolutionError, OmegaConfBaseException) as error:
+        raise UserError(str(error).splitlines()[0], "Look at the composed configuration with --cfg job.") from error
+
+
+def known_keys(schema: type) -> list[str]:
+    """The dotted names of all options of a dataclass."""
+    return dotted_keys(OmegaConf.to_container(OmegaConf.structured(schema)))
+
+
+def dotted_keys(node: Any, prefix: str = "") -> list[str]:
+    """The dotted names of all keys of nested dictionaries."""
+    if not isinstance(node, dict):
+        return []
+    keys: list[str] = []
+    for name, child in node.items():
+        keys += [f"{prefix}{name}", *dotted_keys(child, f"{prefix}{name}.")]
+    return keys

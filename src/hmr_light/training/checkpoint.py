@@ -1,0 +1,113 @@
+"""Checkpoints: written atomically, read without trusting them.
+
+Two kinds of file, both dictionaries of tensors and plain values: `epoch-NNN.pt` is a model (one row of the table),
+`last.pt` is the whole state of a training run.
+"""
+
+from __future__ import annotations
+
+import pickle
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import torch
+
+from hmr_light.errors import UserError
+from hmr_light.model.hmr import HMR, build_model
+from hmr_light.paths import atomic_write
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model and where it comes from."""
+
+    path: Path
+    config: dict[str, Any]
+    """The run's whole configuration, as plain values."""
+    epoch: int
+    saved: str
+    """When it was written, YYMMDD-HHMMSS."""
+    state: dict[str, torch.Tensor]
+    metrics: dict[str, float]
+
+    @property
+    def run_dir(self) -> Path:
+        return self.path.resolve().parent.parent
+
+    def build(self) -> HMR:
+        """The model with its weights, in evaluation mode."""
+        # The checkpoint holds all weights: those that training started from are not wanted again.
+        backbone = {**self.config["backbone"], "weights": None}
+        model = build_model({"backbone": backbone, "regressor": self.config["regressor"]})
+        load_state(model, self.state, self.path)
+        return model.eval()
+
+
+def save_model(path: Path, model: HMR, config: dict[str, Any], epoch: int, metrics: dict[str, float]) -> Checkpoint:
+    """Write `model` as an `epoch-NNN.pt` and return what was written."""
+    saved = time.strftime("%y%m%d-%H%M%S")
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    content = {"format": FORMAT, "config": config, "epoch": epoch, "saved": saved, "metrics": metrics, "model": state}
+    save(path, content)
+    return Checkpoint(path, config, epoch, saved, state, metrics)
+
+
+def read_model(path: Path) -> Checkpoint:
+    """Read an `epoch-NNN.pt`. Raises `UserError` for anything that is not one."""
+    content = read(path)
+    try:
+        return Checkpoint(
+            path, content["config"], content["epoch"], content["saved"], content["model"], content["metrics"]
+        )
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a checkpoint of hmr_light: it lacks {error}", _REMEDY) from error
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values, atomically."""
+    with atomic_write(path) as temporary:
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:  # torch's zip writer reports a full disk so
+            raise UserError(f"cannot write {path}: {error}", "Free some space; the last checkpoint is intact.") from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read what `save` wrote. No pickled code is run. Raises `UserError` for a missing, damaged or foreign file."""
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}", "Name a file in a run's checkpoints/ folder.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError, ValueError, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} cannot be read as a checkpoint: {reason}", _REMEDY) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{path} is not a checkpoint of hmr_light (format {FORMAT})", _REMEDY)
+    return content
+
+
+def load_state(model: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Load weights into `model`; every one must fit. Raises `UserError` that says what does not."""
+    own = model.state_dict()
+    missing = sorted(own.keys() - state.keys())
+    unexpected = sorted(state.keys() - own.keys())
+    differing = sorted(name for name in own.keys() & state.keys() if own[name].shape != state[name].shape)
+    if missing or unexpected or differing:
+        parts = [
+            f"{len(names)} {kind} (first: {names[0]})"
+            for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", differing))
+            if names
+        ]
+        raise UserError(
+            f"{path} holds the weights of another model: {'; '.join(parts)}",
+            "Choose the backbone and the regressor that the checkpoint was trained with.",
+        )
+    model.load_state_dict(state)
+
+
+_REMEDY = "Name an epoch-NNN.pt that hmr-light train has written; a damaged file must be trained again."
