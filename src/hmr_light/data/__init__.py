@@ -1,0 +1,1 @@
+"""Annotated images: reading, cropping, augmenting and mixing them; making them (converters, synthetic)."""

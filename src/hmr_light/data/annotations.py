@@ -1,0 +1,230 @@
+"""Labels on disk: the npz files of SPIN (Kolotouros et al., ICCV 2019). Every source of data is converted into them.
+
+Pixel coordinates, here and everywhere: x to the right, y down, and (0, 0) is the *centre* of the top left pixel, as in
+OpenCV. The image as a whole spans -0.5 to width - 0.5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+
+from hmr_light.errors import UserError
+from hmr_light.paths import atomic_write
+
+NUMBERS: dict[str, tuple[int, ...]] = {
+    "center": (2,),
+    "scale": (),
+    "part": (24, 3),
+    "openpose": (25, 3),
+    "S": (24, 4),
+    "pose": (72,),
+    "shape": (10,),
+    "has_smpl": (),
+}
+"""The numeric keys of a file and the shape of one person's entry."""
+REQUIRED = ("imgname", "center", "scale")
+KEYS = ("imgname", "gender", *NUMBERS)
+GENDERS = ("f", "m", "n")
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The labels of N people, each in one image. What a file lacks is zeros, with confidence or flag 0.
+
+    Make it with `load_annotations` or `from_arrays`, which check every number once, so that nobody after them need to.
+    """
+
+    imgname: np.ndarray
+    """(N,) str: path of the image, relative to the folder of images, with forward slashes."""
+    center: np.ndarray
+    """(N,2) float32: centre of the person's box, pixels."""
+    scale: np.ndarray
+    """(N,) float32: side of the person's square box / 200, pixels."""
+    part: np.ndarray
+    """(N,24,3) float32: x, y in pixels, and confidence, of the 24 ground truth joints (`J24_NAMES`)."""
+    openpose: np.ndarray
+    """(N,25,3) float32: the same of OpenPose's 25 joints, as detected."""
+    S: np.ndarray
+    """(N,24,4) float32: x, y, z in metres relative to the root, camera frame, and confidence, of the 24 joints."""
+    pose: np.ndarray
+    """(N,72) float32: SMPL's 24 rotations, axis-angle; the root's is in the camera frame."""
+    shape: np.ndarray
+    """(N,10) float32: SMPL's betas."""
+    has_smpl: np.ndarray
+    """(N,) bool: whether `pose` and `shape` are labels. A file with both but without this key labels everyone."""
+    gender: np.ndarray
+    """(N,) str: 'm', 'f', or 'n' where not known."""
+    extras: dict[str, np.ndarray] = field(default_factory=dict)
+    """What else a file says of each person, (N, ...), by key. Only numbers and strings."""
+
+    def __len__(self) -> int:
+        return len(self.imgname)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], source: Path | str = "annotations") -> Annotations:
+        """The annotations that `arrays` hold by the names of the file's keys; `source` is named in errors.
+
+        Raises `UserError` for a missing key, a wrong shape or length, a number that is not finite, a scale that is not
+        positive, an unknown gender, and a path that is absolute or leads out of the folder of images.
+        """
+        for key in REQUIRED:
+            if key not in arrays:
+                raise UserError(
+                    f"{source} has no '{key}'; it has: {', '.join(sorted(arrays)) or 'nothing'}",
+                    f"Annotations need {', '.join(REQUIRED)}; see data/README.md.",
+                )
+        imgname = _strings(arrays["imgname"], "imgname", source)
+        count = len(imgname)
+        if count == 0:
+            raise UserError(f"{source} holds no people", "Convert or render the dataset again.")
+        _check_paths(imgname, source)
+
+        columns = {
+            key: _numbers(arrays[key], key, (count, *shape), source)
+            if key in arrays
+            else np.zeros((count, *shape), np.float32)
+            for key, shape in NUMBERS.items()
+        }
+        _refuse_first(columns["scale"] <= 0, "scale", columns["scale"], "is not positive", source)
+        labelled = "pose" in arrays and "shape" in arrays
+        if "has_smpl" not in arrays:
+            columns["has_smpl"] = np.full(count, labelled)
+        elif columns["has_smpl"].any() and not labelled:
+            raise UserError(
+                f"{source} has 'has_smpl' but not both 'pose' and 'shape'", "Add them, or set has_smpl to 0."
+            )
+        columns["has_smpl"] = columns["has_smpl"].astype(bool)
+
+        gender = _strings(arrays["gender"], "gender", source) if "gender" in arrays else np.full(count, "n")
+        _check_length(gender, "gender", count, source)
+        _refuse_first(~np.isin(gender, GENDERS), "gender", gender, f"is none of {', '.join(GENDERS)}", source)
+        extras = {key: np.asarray(value) for key, value in arrays.items() if key not in KEYS}
+        for key, value in extras.items():
+            _check_length(value, key, count, source)
+        return cls(imgname=imgname, gender=gender.astype("<U1"), extras=extras, **columns)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The arrays by the names of the file's keys, extras included."""
+        named = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "extras"}
+        return named | self.extras
+
+
+def load_annotations(path: Path) -> Annotations:
+    """Read and check a file of annotations. Raises `UserError` that names what is wrong and where."""
+    if not path.is_file():
+        raise UserError(
+            f"there are no annotations at {path}",
+            "Make them with `hmr-light prepare`, or correct the path; see data/README.md.",
+        )
+    arrays = _read_arrays(path)
+    # Other programs add keys that are not one entry a person; those are not ours to judge.
+    people = len(np.atleast_1d(arrays.get("imgname", ())))
+    return Annotations.from_arrays(
+        {key: value for key, value in arrays.items() if key in KEYS or value.shape[:1] == (people,)}, path
+    )
+
+
+def save_annotations(path: Path, annotations: Annotations) -> None:
+    """Write annotations atomically; the same annotations give the same bytes."""
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **annotations.to_arrays())  # type: ignore[arg-type]
+
+
+def fingerprint(annotations: Annotations) -> str:
+    """SHA-256, hex, of everything the annotations say, whatever the order and the compression of the file's keys."""
+    digest = hashlib.sha256()
+    for key, value in sorted(annotations.to_arrays().items()):
+        text = value.dtype.kind in "US"
+        content = "\0".join(value.ravel().astype(str)).encode() if text else np.ascontiguousarray(value).tobytes()
+        kind = "str" if text else value.dtype.newbyteorder("=").name
+        digest.update(f"{key} {kind} {value.shape} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    arrays = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for key in file.files:
+                try:
+                    arrays[key] = file[key]
+                except ValueError as error:
+                    # Pickled Python objects could run code when read. Where the key is somebody else's, we do without.
+                    if key in KEYS:
+                        raise UserError(f"'{key}' in {path}: {error}", "Save it as an array without objects.") from None
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is not an npz file, or a damaged one: {error}", "Make or fetch it again.") from None
+    return arrays
+
+
+def _strings(value: np.ndarray, key: str, source: Path | str) -> np.ndarray:
+    value = np.asarray(value)
+    if value.dtype.kind == "S":
+        value = np.char.decode(value, "utf-8")
+    if value.dtype.kind != "U" or value.ndim != 1:
+        raise UserError(f"'{key}' in {source} is {_describe(value)}, not (N,) of strings", "Save one string a person.")
+    return value
+
+
+def _numbers(value: np.ndarray, key: str, shape: tuple[int, ...], source: Path | str) -> np.ndarray:
+    value = np.asarray(value)
+    if value.dtype.kind not in "fiub":
+        raise UserError(f"'{key}' in {source} is {_describe(value)}, not numbers", "Save it as floating point numbers.")
+    if value.shape == (*shape, 1):  # some writers keep a trailing axis
+        value = value[..., 0]
+    if value.shape[1:] != shape[1:] or value.ndim != len(shape):
+        expected = ",".join(map(str, ("N", *shape[1:])))
+        raise UserError(f"'{key}' in {source} has the shape {value.shape}, not ({expected})", "See data/README.md.")
+    _check_length(value, key, shape[0], source)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused next
+        value = np.ascontiguousarray(value, np.float32)
+    _refuse_first(~np.isfinite(value), key, value, "is not finite", source)
+    return value
+
+
+def _check_length(value: np.ndarray, key: str, count: int, source: Path | str) -> None:
+    if value.shape[:1] != (count,):
+        raise UserError(
+            f"'{key}' in {source} has {len(value) if value.ndim else 'no'} entries, 'imgname' has {count}",
+            "Every key needs one entry a person.",
+        )
+
+
+def _check_paths(names: np.ndarray, source: Path | str) -> None:
+    """Refuse image paths that could leave the folder of images: annotations come from strangers."""
+    for index, name in enumerate(names.tolist()):
+        windows = PureWindowsPath(name) if "\\" in name or ":" in name else None
+        if not name or name[0] == "/" or (windows and windows.anchor):
+            problem = "is not a relative path"
+        elif ".." in name and ".." in (*PurePosixPath(name).parts, *PureWindowsPath(name).parts):
+            problem = "leads out of the folder of images"
+        else:
+            continue
+        raise UserError(
+            f"imgname[{index}] = {name!r} in {source} {problem}",
+            "Store paths relative to the folder of images, and give that folder beside the annotations.",
+        )
+
+
+def _refuse_first(bad: np.ndarray, key: str, value: np.ndarray, problem: str, source: Path | str) -> None:
+    """`bad` and `value` have the same shape; the first axis is that of people."""
+    if bad.any():
+        first = tuple(map(int, np.argwhere(bad)[0]))
+        people = int(bad.reshape(len(bad), -1).any(1).sum())
+        place = f"{key}[{', '.join(map(str, first))}] = {value[first]}"
+        raise UserError(
+            f"{place} in {source} {problem} ({people} of {len(bad)} people)",
+            "Correct the entry or leave the person out.",
+        )
+
+
+def _describe(value: np.ndarray) -> str:
+    return f"{value.shape} of {value.dtype}"

@@ -1,0 +1,107 @@
+"""From an image file to the square crop of one person, by one affine map that serves pixels and keypoints alike.
+
+Pixel coordinates: (0, 0) is the centre of the top left pixel, in the image and in the crop.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hmr_light.errors import UserError
+
+# The EXIF orientation is left unread: the public annotations were made on the pixels as stored, and turning the image
+# alone would take it away from its labels.
+_AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION
+_COLOR = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+_JPEG_SIGNATURE = b"\xff\xd8"
+
+
+def turn(rotation_degrees: float, flip: bool) -> np.ndarray:
+    """The (2,2) float64 map of image directions that mirrors left and right, if `flip`, and then turns clockwise."""
+    angle = math.radians(rotation_degrees)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    mirror = -1.0 if flip else 1.0
+    return np.array([[cosine * mirror, -sine], [sine * mirror, cosine]])
+
+
+def crop_matrix(
+    center: np.ndarray, scale: float, size: int, rotation_degrees: float = 0.0, flip: bool = False
+) -> np.ndarray:
+    """The affine map (2,3) float64 from image pixels to the pixels of the crop of `size` x `size`.
+
+    The box has its centre at `center` (2,) and a side of 200 * `scale` pixels; its edges become the crop's edges.
+    """
+    linear = turn(rotation_degrees, flip) * (size / (200.0 * scale))
+    offset = (size - 1) / 2 - linear @ np.asarray(center, np.float64)
+    return np.column_stack([linear, offset])
+
+
+def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Apply the affine map (2,3) to points (...,2)."""
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def shrink_factor(matrix: np.ndarray) -> int:
+    """The greatest power of two by which the image can be shrunk and still have the crop's resolution."""
+    return 2 ** max(0, math.floor(math.log2(_pixels_per_crop_pixel(matrix)) + 1e-9))
+
+
+def read_image(path: Path, shrink: int = 1) -> np.ndarray:
+    """Read an image, BGR uint8 (ceil(H / shrink), ceil(W / shrink), 3): pixels are means of `shrink` x `shrink` blocks.
+
+    JPEG is decoded at the lower resolution (up to 8), which saves most of the time. `shrink` is a power of two. Raises
+    `UserError` if the file is missing, unreadable or not an image.
+    """
+    try:
+        content = np.fromfile(path, np.uint8)
+    except FileNotFoundError:
+        raise UserError(f"there is no image {path}", "Correct the folder of images, or fetch the image.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the image {path}: {error}", "Look at the file and its permissions.") from None
+    reduced = min(shrink, 8) if content[:2].tobytes() == _JPEG_SIGNATURE else 1
+    try:
+        image = cv2.imdecode(content, _COLOR[reduced] | _AS_STORED)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise UserError(f"{path} is not an image, or a damaged one", "Fetch it again, or leave it out.")
+    return _mean_of_blocks(image, shrink // reduced)
+
+
+def crop_image(image: np.ndarray, matrix: np.ndarray, size: int, shrink: int = 1) -> np.ndarray:
+    """The crop (size, size, 3) of `image`, which was read with `shrink`; black where the box leaves the image.
+
+    `matrix` is for the whole image, from `crop_matrix`. Where the crop is coarser than `image`, it is drawn at twice
+    its size and averaged, so that fine texture does not alias.
+    """
+    matrix = matrix @ np.array([[shrink, 0, (shrink - 1) / 2], [0, shrink, (shrink - 1) / 2], [0, 0, 1]])
+    if _pixels_per_crop_pixel(matrix) <= 1 + 1e-9:
+        return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    matrix = 2 * matrix + np.array([[0, 0, 0.5], [0, 0, 0.5]])
+    return cv2.resize(
+        cv2.warpAffine(image, matrix, (2 * size, 2 * size), flags=cv2.INTER_LINEAR),
+        (size, size),
+        interpolation=cv2.INTER_AREA,
+    )
+
+
+def _pixels_per_crop_pixel(matrix: np.ndarray) -> float:
+    return 1 / math.sqrt(abs(np.linalg.det(matrix[:, :2])))
+
+
+def _mean_of_blocks(image: np.ndarray, side: int) -> np.ndarray:
+    if side == 1:
+        return image
+    height, width = image.shape[:2]
+    # The last blocks are filled by repeating the edge, as the JPEG decoder does.
+    image = cv2.copyMakeBorder(image, 0, -height % side, 0, -width % side, cv2.BORDER_REPLICATE)
+    return cv2.resize(image, (image.shape[1] // side, image.shape[0] // side), interpolation=cv2.INTER_AREA)

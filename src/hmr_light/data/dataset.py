@@ -1,0 +1,123 @@
+"""The one dataset: annotations and images → samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from hmr_light.config.schema import AugmentationConfig
+from hmr_light.data.annotations import load_annotations
+from hmr_light.data.augment import (
+    NO_AUGMENTATION,
+    augment_colour,
+    augment_joints,
+    augment_keypoints,
+    augment_pose,
+    draw_augmentation,
+)
+from hmr_light.data.crop import crop_image, crop_matrix, read_image, shrink_factor
+from hmr_light.errors import UserError
+from hmr_light.geometry import axis_angle_to_matrix
+
+Sample = dict[str, torch.Tensor]
+
+
+class MeshDataset(Dataset[Sample]):
+    """People in images, cropped to their boxes. `dataset[index]` is the plain sample; `dataset[epoch, index]` the
+    augmented one, whose randomness is a function of (seed, epoch, index) alone.
+
+    A sample, S being the image size:
+
+    - `image` (3,S,S) uint8, RGB; it is normalised on the device.
+    - `keypoints_2d` (49,3): x, y in [-1,1] from edge to edge of the crop, and confidence; 25 OpenPose joints, then 24.
+    - `joints_3d` (24,4): metres relative to the root, camera frame, and confidence; `has_joints_3d` ().
+    - `pose` (24,3,3) rotation matrices, the root's in the camera frame; `betas` (10,); `has_smpl` ().
+    - `center` (2,), `scale` (): the box that was cropped, in pixels of the image, side / 200.
+    - `index` () int64: which of the annotations.
+
+    Raises `UserError` at once if the annotations are faulty or the first image is missing, and on access if another
+    image is missing or is not an image.
+    """
+
+    def __init__(
+        self,
+        annotations: Path,
+        image_root: Path,
+        *,
+        image_size: int,
+        augmentation: AugmentationConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.path = Path(annotations)
+        self.annotations = load_annotations(self.path)
+        self.image_root = Path(image_root)
+        self.image_size = image_size
+        self.augmentation = augmentation
+        self.seed = seed
+        first = self.image_root / str(self.annotations.imgname[0])
+        if not first.is_file():
+            raise UserError(
+                f"{self.path} names images that are not in {self.image_root}: there is no {first}",
+                "Give the folder that the images' paths are relative to.",
+            )
+
+    def __len__(self) -> int:
+        return len(self.annotations)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample:
+        epoch, index = (None, key) if isinstance(key, int) else key
+        if self.augmentation is None or epoch is None:
+            change = NO_AUGMENTATION
+        else:
+            change = draw_augmentation(self.augmentation, np.random.default_rng((self.seed, epoch, index)))
+        labels = self.annotations
+        size = self.image_size
+        scale = labels.scale[index] * change.scale
+        matrix = crop_matrix(labels.center[index], scale, size, change.rotation_degrees, change.flip)
+
+        image = augment_colour(self._read_crop(index, matrix), change.gain)
+        keypoints = np.concatenate([labels.openpose[index], labels.part[index]])
+        keypoints = augment_keypoints(keypoints, _normalised(matrix, size), change.flip)
+        rotations = axis_angle_to_matrix(torch.from_numpy(labels.pose[index]).view(24, 3)).numpy()
+        joints = augment_joints(labels.S[index], change)
+        return {
+            "image": torch.from_numpy(np.stack(cv2.split(image))),
+            "keypoints_2d": _float(keypoints),
+            "joints_3d": _float(joints),
+            "pose": _float(augment_pose(rotations, change)),
+            "betas": _float(labels.shape[index]),
+            "has_smpl": torch.tensor(float(labels.has_smpl[index])),
+            "has_joints_3d": torch.tensor(float(joints[:, 3].any())),
+            "center": _float(labels.center[index]),
+            "scale": torch.tensor(float(scale)),
+            "index": torch.tensor(index),
+        }
+
+    def _read_crop(self, index: int, matrix: np.ndarray) -> np.ndarray:
+        shrink = shrink_factor(matrix)
+        try:
+            image = read_image(self.image_root / str(self.annotations.imgname[index]), shrink)
+        except UserError as error:
+            raise UserError(f"{error.message} (imgname[{index}] of {self.path})", error.remedy) from None
+        return cv2.cvtColor(crop_image(image, matrix, self.image_size, shrink), cv2.COLOR_BGR2RGB)
+
+
+def worker_init(worker: int) -> None:
+    """For `DataLoader(worker_init_fn=...)`: loader processes are the parallelism, so none of them starts threads."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def _normalised(matrix: np.ndarray, size: int) -> np.ndarray:
+    """The affine map to crop pixels, followed by the map of the crop's edges to -1 and 1."""
+    normalised = matrix * (2 / size)
+    normalised[:, 2] += 1 / size - 1
+    return normalised
+
+
+def _float(values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32))
