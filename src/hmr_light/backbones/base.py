@@ -1,0 +1,23 @@
+"""What the backbones of all families share: a trunk that sees, an adapter that makes features of what it saw."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from hmr_light.registry import Registry
+
+backbones: Registry[nn.Module] = Registry("backbone")
+
+
+class Backbone(nn.Module):
+    """Image (B, 3, H, W) → trunk → maps (B, C, h, w) → adapter → features (B, `num_features`)."""
+
+    def __init__(self, trunk: nn.Module, adapter: nn.Module, num_features: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.adapter = adapter
+        self.num_features = num_features
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.adapter(self.trunk(image))

@@ -1,0 +1,111 @@
+"""Weights that a backbone starts from: torchvision's ImageNet weights, or a file of the user's."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from zipfile import BadZipFile
+
+import torch
+from torch import nn
+
+from hmr_light.errors import UserError
+
+_SECONDS_WITHOUT_ANSWER = 30
+
+
+def load_weights(model: nn.Module, name: str, weights: str, classifier: str, keep_classifier: bool) -> None:
+    """Load `weights` into `model`, torchvision's whole ImageNet classifier called `name`.
+
+    `weights` is `imagenet` (torchvision's IMAGENET1K_V1, downloaded once to torch's cache) or the path of a state_dict
+    with torchvision's names. Without `keep_classifier`, entries whose names begin with `classifier` are neither needed
+    nor loaded. Raises `UserError` for weights that cannot be had, read or fitted: none is ever left out in silence.
+    """
+    if weights == "imagenet":
+        source, state = "torchvision's ImageNet weights", _imagenet_state(name)
+    else:
+        source, state = weights, _file_state(Path(weights).expanduser())
+    wanted = model.state_dict()
+    if not keep_classifier:
+        wanted = {key: value for key, value in wanted.items() if not key.startswith(classifier)}
+        state = {key: value for key, value in state.items() if not key.startswith(classifier)}
+    # Files of before 2018 lack these counters, which nothing computes with.
+    missing = sorted(key for key in wanted.keys() - state.keys() if not key.endswith("num_batches_tracked"))
+    unexpected = sorted(state.keys() - wanted.keys())
+    differing = [
+        f"{key} {tuple(state[key].shape)} for {tuple(wanted[key].shape)}"
+        for key in sorted(wanted.keys() & state.keys())
+        if state[key].shape != wanted[key].shape
+    ]
+    if missing or unexpected or differing:
+        faults = (_list("lacks", missing), _list("has besides", unexpected), _list("has in another shape", differing))
+        raise UserError(
+            f"backbone.weights={weights} does not fit {name}: it {'; it '.join(fault for fault in faults if fault)}",
+            f"Give a state_dict of torchvision's {name}: backbone.weights=/path/to/file.pth, or backbone.weights=null.",
+        )
+    non_finite = sorted(key for key in wanted.keys() & state.keys() if not state[key].isfinite().all())
+    if non_finite:
+        raise UserError(f"{source} has values that are not finite: {_list('in', non_finite)}", "Use another file.")
+    model.load_state_dict(state, strict=False)  # strictly checked above
+
+
+def _imagenet_state(name: str) -> dict[str, torch.Tensor]:
+    import torchvision
+
+    entry = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+    try:
+        with _network_timeout():
+            return entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError) as error:
+        cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(entry.url).name
+        raise UserError(
+            f"backbone.weights=imagenet: {cache.name} could not be had: {_reason(error)}",
+            f"Check the network, or put the file at {cache}, or give one with backbone.weights=/path/to/file.pth, "
+            "or start from random weights with backbone.weights=null.",
+        ) from error
+
+
+def _file_state(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise UserError(
+            f"backbone.weights={path}: there is no such file",
+            "Give a file of weights (backbone.weights=/path/to/file.pth), imagenet, or null for random weights.",
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, BadZipFile, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"backbone.weights={path} cannot be read: {_reason(error)}",
+            "Give a state_dict saved with torch.save: tensors by name, nothing else.",
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UserError(
+            f"backbone.weights={path} is not a state_dict",
+            "Give a state_dict saved with torch.save: tensors by name, nothing else.",
+        )
+    return state
+
+
+@contextmanager
+def _network_timeout() -> Iterator[None]:
+    """torch.hub waits for a silent server for ever; here it does not."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_SECONDS_WITHOUT_ANSWER)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _list(verb: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    shown = ", ".join(names[:3])
+    return f"{verb} {shown}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,1 @@
+"""The network (backbone → regressor → SMPL parameters) and its losses."""

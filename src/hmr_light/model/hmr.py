@@ -1,0 +1,50 @@
+"""HMR: a backbone and a regressor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from hmr_light.backbones import build_backbone
+from hmr_light.model.regressor import MeanRegressor, SmplParameters, build_regressor
+
+# ImageNet's, of RGB in 0…1: what torchvision's weights were trained with.
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
+
+
+class HMR(nn.Module):
+    """Normalised images (B, 3, H, W) → `SmplParameters` (see `normalize`)."""
+
+    def __init__(self, backbone: nn.Module, regressor: MeanRegressor) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.regressor = regressor
+
+    def forward(self, image: torch.Tensor) -> SmplParameters:
+        return self.regressor(self.backbone(image))
+
+
+def build_model(config: Mapping[str, Any]) -> HMR:
+    """The model that the nodes `backbone` and `regressor` of `config` describe.
+
+    Raises `UserError` for an unknown name or option, and for weights that cannot be had or do not fit.
+    """
+    backbone = build_backbone(config["backbone"])
+    return HMR(backbone, build_regressor(config["regressor"], backbone.num_features))  # type: ignore[arg-type]
+
+
+def normalize(image: torch.Tensor) -> torch.Tensor:
+    """RGB images uint8 (B, 3, H, W) as float32 of ImageNet's mean 0 and deviation 1, on the images' device."""
+    mean, std = _statistics(image.device)
+    return (image - mean) / std
+
+
+@lru_cache
+def _statistics(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    mean, std = (255 * torch.tensor(values, device=device)[:, None, None] for values in (IMAGE_MEAN, IMAGE_STD))
+    return mean, std
