@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """The user's input was wrong. The command line prints `message` and `remedy` without a traceback and exits with 2."""
+    """The user's input was wrong; the command line prints message and remedy, without a traceback, and exits with 2."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)

@@ -54,7 +54,9 @@ def _explain(error: Exception, command: str, conf: Path) -> UserError:
         if group:
             choices = [file.stem for file in (conf / group).glob("*.yaml")]
             return UserError(f"there is no choice '{choice}' in '{group}'", did_you_mean(choice, choices))
-    if isinstance(error, ConfigCompositionException) and (match := re.search(r"Could not (?:override|append|delete).*?'([^']+)'", text)):
+    if isinstance(error, ConfigCompositionException) and (
+        match := re.search(r"Could not (?:override|append|delete).*?'([^']+)'", text)
+    ):
         key = match[1].split("@")[0]
         return UserError(f"there is no option '{key}'", did_you_mean(key, _valid_keys(command, conf)))
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -80,6 +80,8 @@ class DataConfig:
     """What is trained on and what is evaluated on."""
 
     name: str = MISSING
+    root: Path | None = None
+    """The folder that the sets below lie in, for their paths to refer to."""
     image_size: int = MISSING
     """Side of the network's square input, pixels."""
     workers: int = MISSING
@@ -244,7 +246,9 @@ class SyncConfig:
 
     def __post_init__(self) -> None:
         if self.run_dir is None:
-            raise UserError("say which run to send: run_dir=", "For example: hmr-light sync run_dir=outputs/hmr_light/…")
+            raise UserError(
+                "say which run to send: run_dir=", "For example: hmr-light sync run_dir=outputs/hmr_light/…"
+            )
 
 
 @dataclass

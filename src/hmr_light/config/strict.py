@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -52,3 +55,19 @@ def dotted_keys(node: Any, prefix: str = "") -> list[str]:
     for name, child in node.items():
         keys += [f"{prefix}{name}", *dotted_keys(child, f"{prefix}{name}.")]
     return keys
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A typed configuration as plain values, as it is written to files: paths as text, no secret of a tracking URI."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(key): convert(child) for key, child in value.items()}
+        if isinstance(value, list | tuple):
+            return [convert(child) for child in value]
+        return str(value) if isinstance(value, Path) else value
+
+    values = convert(dataclasses.asdict(config))
+    if uri := (values.get("tracking") or {}).get("uri"):
+        values["tracking"]["uri"] = re.sub(r"//[^/@]*@", "//", uri)
+    return values

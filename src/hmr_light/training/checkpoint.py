@@ -74,7 +74,9 @@ def save(path: Path, content: dict[str, Any]) -> None:
         try:
             torch.save(content, temporary)
         except RuntimeError as error:  # torch's zip writer reports a full disk so
-            raise UserError(f"cannot write {path}: {error}", "Free some space; the last checkpoint is intact.") from error
+            raise UserError(
+                f"cannot write {path}: {error}", "Free some space; the last checkpoint is intact."
+            ) from error
 
 
 def read(path: Path) -> dict[str, Any]:

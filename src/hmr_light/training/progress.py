@@ -1,0 +1,62 @@
+"""What a person sees of a training run: one bar an epoch, one line an epoch done."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class TrainingProgress:
+    """A bar with loss, images/s, time left and the best so far; without a terminal, one line an epoch."""
+
+    def __init__(self, total_steps: int, done_steps: int, epochs: int, shown: bool) -> None:
+        self.console = Console(stderr=True, quiet=not shown)
+        self.epochs = epochs
+        self.best = float("inf")
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not shown or not self.console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("training", total=total_steps, completed=done_steps, figures="")
+
+    def __enter__(self) -> TrainingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def step(self, epoch: int, completed: int, loss: float, images_per_second: float) -> None:
+        best = f"  best {self.best:.1f} mm" if self.best < float("inf") else ""
+        self._bar.update(
+            self._task,
+            completed=completed,
+            description=f"epoch {epoch + 1}/{self.epochs}",
+            figures=f"loss {loss:.4f}  {images_per_second:.0f} images/s{best}",
+        )
+
+    def epoch(self, epoch: int, figures: dict[str, float]) -> None:
+        parts = [f"epoch {epoch}/{self.epochs}"]
+        if "loss/total" in figures:
+            parts.append(f"loss {figures['loss/total']:.4f}  {figures['images_per_second']:.0f} images/s")
+        if "mpjpe_mm" in figures:
+            better = figures["mpjpe_mm"] < self.best
+            self.best = min(self.best, figures["mpjpe_mm"])
+            parts.append(
+                f"MPJPE {figures['mpjpe_mm']:.1f} mm  reconstruction error {figures['reconstruction_error_mm']:.1f} mm"
+                f"  PVE {figures['pve_mm']:.1f} mm{'  (best so far)' if better else ''}"
+            )
+        self.say("  ".join(parts))
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,51 @@
+"""Where a run's figures come from: code, machine, versions."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+PACKAGES = ("hmr-light", "torch", "torchvision", "numpy", "opencv-python", "smplx", "mlflow", "hydra-core")
+
+
+def git_commit() -> str:
+    """The checkout's commit, with `-dirty` if files differ from it; `unknown` outside a checkout."""
+    root = Path(__file__).resolve().parents[3]
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        dirty = _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return f"{commit}-dirty" if dirty else commit
+
+
+def device_name(device: torch.device) -> str:
+    """The processor's or the card's own name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def environment() -> str:
+    """Python, system and package versions, a line each."""
+    lines = [f"python {platform.python_version()}", f"system {platform.platform()}"]
+    for package in PACKAGES:
+        try:
+            lines.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            lines.append(f"{package} absent")
+    return "\n".join(lines) + "\n"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True)
+    return result.stdout.strip()

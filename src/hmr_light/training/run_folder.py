@@ -1,0 +1,114 @@
+"""A run's folder: `<outputs>/<experiment>/<YYMMDD-HHMMSS>-<row>/`."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from hmr_light.config.schema import TrainConfig
+from hmr_light.errors import UserError
+from hmr_light.paths import atomic_write
+
+# What may differ between a run and its continuation: where it runs and how long, not what it computes.
+FREE_TO_CHANGE = {
+    "resume",
+    "outputs",
+    "tracking",
+    "data.workers",
+    "trainer.epochs",
+    "trainer.device",
+    "trainer.threads",
+    "trainer.compile",
+    "trainer.save_every",
+    "trainer.checkpoint_steps",
+}
+
+
+def row_name(config: TrainConfig) -> str:
+    """The run's name in the table."""
+    return config.row or str(config.backbone["name"])
+
+
+def create(config: TrainConfig, plain_config: dict[str, Any]) -> Path:
+    """A new folder with the run's `config.yaml`, named by the time; two runs never share one."""
+    parent = Path(config.outputs) / file_name(config.tracking.experiment)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            folder = parent / f"{time.strftime('%y%m%d-%H%M%S')}-{file_name(row_name(config))}"
+            try:
+                folder.mkdir()
+                break
+            except FileExistsError:
+                time.sleep(0.2)  # another run of the same row began within this second
+    except OSError as error:
+        raise UserError(
+            f"cannot make a run folder in {parent}: {error.strerror or error}",
+            "Choose a folder that you can write to: outputs=…",
+        ) from error
+    with atomic_write(folder / "config.yaml") as temporary:
+        temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(plain_config)))
+    return folder
+
+
+def find(config: TrainConfig, plain_config: dict[str, Any]) -> Path | None:
+    """The folder that `resume=` means; None for `auto` when there is nothing to continue.
+
+    Raises `UserError` if that run was made with another configuration.
+    """
+    if config.resume != "auto":
+        folder = Path(str(config.resume)).expanduser()
+        if not (folder / "checkpoints" / "last.pt").is_file():
+            raise UserError(
+                f"resume={folder}: there is no checkpoints/last.pt to continue from",
+                "Name a run's folder, or resume=auto for the newest unfinished run of this row.",
+            )
+        _check_same(folder, plain_config)
+        return folder
+    parent = Path(config.outputs) / file_name(config.tracking.experiment)
+    folders = sorted(parent.glob(f"*-{file_name(row_name(config))}"), reverse=True)
+    for folder in folders:
+        started = (folder / "checkpoints" / "last.pt").is_file()
+        if started and not (folder / "finished").exists() and _differences(folder, plain_config) == []:
+            return folder
+    return None
+
+
+def file_name(text: str) -> str:
+    """`text` as a file name: letters, digits, '.', '_', '-' and brackets stay, anything else becomes '_'."""
+    return re.sub(r"[^\w.()-]|^\.", "_", text)
+
+
+def _check_same(folder: Path, plain_config: dict[str, Any]) -> None:
+    if differing := _differences(folder, plain_config):
+        raise UserError(
+            f"resume={folder}: that run was made with another configuration: {'; '.join(differing[:5])}",
+            "Give the same options as then, or start a new run without resume=.",
+        )
+
+
+def _differences(folder: Path, plain_config: dict[str, Any]) -> list[str]:
+    try:
+        before = flatten(OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")))
+    except OSError:
+        return ["its config.yaml is missing"]
+    now = flatten(plain_config)
+    return [
+        f"{key} was {before.get(key)}, is {now.get(key)}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and not any(key == k or key.startswith(k + ".") for k in FREE_TO_CHANGE)
+    ]
+
+
+def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined with dots; empty mappings and lists stay as values."""
+    if not isinstance(node, dict) or not node:
+        return {prefix.removesuffix("."): node}
+    flat: dict[str, Any] = {}
+    for name, child in node.items():
+        flat |= flatten(child, f"{prefix}{name}.")
+    return flat

@@ -1,0 +1,56 @@
+"""The sets of images that a run trains on and is evaluated on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hmr_light.config.schema import DataConfig, SetConfig, TrainConfig
+from hmr_light.data.dataset import MeshDataset
+from hmr_light.data.mixture import Mixture
+from hmr_light.errors import UserError
+from hmr_light.model.mean_parameters import Mean, compute_mean_parameters
+
+
+def open_training(config: TrainConfig) -> Mixture:
+    """The training sets as one dataset, as long as all of them together. Raises `UserError` if there is none."""
+    data = config.data
+    if not data.train:
+        raise UserError("data.train names no set to train on", "Choose a dataset: data=synthetic, data=coco, …")
+    datasets = [
+        MeshDataset(
+            set_config.annotations,
+            set_config.images,
+            image_size=data.image_size,
+            augmentation=data.augmentation,
+            seed=config.seed,
+        )
+        for set_config in data.train.values()
+    ]
+    ratios = [set_config.ratio for set_config in data.train.values()]
+    return Mixture(datasets, ratios, length=sum(map(len, datasets)), seed=config.seed)
+
+
+def open_evaluation(data: DataConfig) -> dict[str, MeshDataset]:
+    """The evaluation sets by name, unaugmented. Raises `UserError` for a set without SMPL ground truth."""
+    return {name: _open_evaluation_set(name, config, data.image_size) for name, config in data.evaluation.items()}
+
+
+def mean_parameters(training: Mixture) -> Mean:
+    """Mean rotations (24,3,3), betas (10,) and camera (3,) over the training people that have SMPL labels.
+
+    Where none has (sets with 2D labels alone), it is an upright T-pose seen from the front.
+    """
+    labels = [dataset.annotations for dataset in training.datasets]
+    pose = np.concatenate([one.pose[one.has_smpl] for one in labels])
+    betas = np.concatenate([one.shape[one.has_smpl] for one in labels])
+    return compute_mean_parameters(pose, betas)
+
+
+def _open_evaluation_set(name: str, config: SetConfig, image_size: int) -> MeshDataset:
+    dataset = MeshDataset(config.annotations, config.images, image_size=image_size)
+    if not dataset.annotations.has_smpl.all():
+        raise UserError(
+            f"data.evaluation.{name}: {config.annotations} has people without SMPL pose and shape",
+            "Evaluate on a set with 3D ground truth, or train without validation: '~data.evaluation'.",
+        )
+    return dataset

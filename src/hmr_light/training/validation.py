@@ -1,0 +1,60 @@
+"""Scores models on annotated images by the 3DPW protocol; see `hmr_light.metrics` for what the figures are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch.utils.data import DataLoader
+
+from hmr_light.body import SMPL
+from hmr_light.data.dataset import MeshDataset, worker_init
+from hmr_light.metrics import MetricSums, pose_errors
+from hmr_light.model.hmr import normalize
+from hmr_light.model.regressor import SmplParameters
+from hmr_light.training.distributed import Processes
+
+PROTOCOL = "3dpw-j14"
+"""14 LSP joints regressed from the mesh, root-aligned; vertices aligned by each mesh's own pelvis."""
+
+Predictor = Callable[[torch.Tensor], SmplParameters]
+
+
+@torch.no_grad()
+def score(
+    predictors: Mapping[str, Predictor],
+    dataset: MeshDataset,
+    body: SMPL,
+    world: Processes,
+    *,
+    batch_size: int,
+    workers: int,
+    on_batch: Callable[[int], None] = lambda images: None,
+) -> dict[str, MetricSums]:
+    """The errors of each predictor on every sample of `dataset`, pooled over all processes.
+
+    A predictor maps normalised images (B,3,S,S) to `SmplParameters`. Every process takes every `world`-th sample, none
+    twice, so that the figures do not depend on the number of processes. `on_batch` is told of the images done.
+    """
+    indices = range(world.rank, len(dataset), world.world)
+    loader = DataLoader(
+        torch.utils.data.Subset(dataset, indices),
+        batch_size=batch_size,
+        num_workers=workers if len(indices) > batch_size else 0,
+        worker_init_fn=worker_init,
+        pin_memory=world.device.type == "cuda",
+        generator=torch.Generator(),
+    )
+    sums = {name: MetricSums() for name in predictors}
+    for batch in loader:
+        batch = {name: value.to(world.device, non_blocking=True) for name, value in batch.items()}
+        images = normalize(batch["image"])
+        truth = body(batch["pose"], batch["betas"]).vertices
+        for name, predict in predictors.items():
+            parameters = predict(images)
+            vertices = body(parameters.rotations.float(), parameters.betas.float()).vertices
+            sums[name].add(pose_errors(vertices, truth, body))
+        on_batch(len(images) * world.world)
+    for value in sums.values():
+        value.pool(world.sum)
+    return sums
