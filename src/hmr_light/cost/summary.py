@@ -1,0 +1,33 @@
+"""The cost figures of a row of the table."""
+
+from __future__ import annotations
+
+import torch
+
+from hmr_light.cost.latency import Latency, measure_latency
+from hmr_light.cost.macs import count_macs
+from hmr_light.cost.parameters import count_parameters
+from hmr_light.model.hmr import HMR
+
+
+def cost_metrics(model: HMR, image_size: int, device: torch.device) -> tuple[dict[str, float], Latency]:
+    """What `model`, on `device`, costs with images of `image_size` pixels a side: figures by their MLflow names.
+
+    Beside them, the circumstances of the times. Inference time is that of the network alone, from one normalised image to SMPL parameters; the body model that makes
+    a mesh of them is the same for every network.
+    """
+    parameters, macs = count_parameters(model), count_macs(model, image_size)
+    image = torch.rand(1, 3, image_size, image_size, device=device)
+    training = model.training
+    model.eval()
+    latency = measure_latency(lambda: model(image), device=device)
+    model.train(training)
+    metrics = {
+        "parameters": parameters.total,
+        "parameters_backbone": parameters.backbone,
+        "parameters_regressor": parameters.regressor,
+        "macs": macs.total,
+        "inference_time_s": latency.median_s,
+        "inference_time_p95_s": latency.p95_s,
+    }
+    return {name: float(value) for name, value in metrics.items()}, latency

@@ -1,0 +1,92 @@
+"""The losses of SPIN (Kolotouros et al., ICCV 2019) and their L1 variant (Pang et al., NeurIPS 2022, section 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import l1_loss, mse_loss
+
+from hmr_light.geometry import project, weak_perspective_translation
+from hmr_light.model.loss_config import LossConfig
+from hmr_light.model.regressor import SmplParameters
+
+__all__ = ["LossConfig", "LossTerm", "compute_losses"]
+
+_OPENPOSE = 25
+_HIPS = slice(2, 4)  # among the 24 joints of the ground truth
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """One term before weighting, as `sum / count`: so that many processes together can give their common mean."""
+
+    sum: torch.Tensor
+    count: torch.Tensor
+    """How many numbers the mean is over; 0 if no sample of the batch has the label."""
+
+
+def compute_losses(
+    prediction: SmplParameters,
+    joints: torch.Tensor,
+    vertices: torch.Tensor | None,
+    batch: Mapping[str, torch.Tensor],
+    config: LossConfig,
+    image_size: int,
+) -> dict[str, LossTerm]:
+    """The terms of nonzero weight in `config`, by name.
+
+    `joints` (B, 49, 3) and `vertices` (B, V, 3), metres, are the body's of `prediction`. `batch` holds the labels
+    `keypoints_2d` (B, 49, 3) in [-1, 1] with confidence, `joints_3d` (B, 24, 4) in metres with confidence and its flags
+    `has_joints_3d` (B,), `pose` (B, 24, 3, 3) and `betas` (B, 10) with the flags `has_smpl` (B,), and, for the term
+    `vertices`, `vertices` (B, V, 3). The total loss is the sum of `config.term_weights()` times each term's mean.
+    """
+    error = mse_loss if config.norm == "mse" else l1_loss
+    has_smpl = batch["has_smpl"].to(joints.dtype)
+    wanted = config.term_weights()
+    terms: dict[str, LossTerm] = {}
+
+    if "keypoints_2d" in wanted:
+        translation = weak_perspective_translation(prediction.camera, size=image_size)
+        projected = project(joints, translation, size=image_size)
+        target, confidence = batch["keypoints_2d"].split((2, 1), dim=-1)
+        source = torch.arange(confidence.shape[1], device=joints.device) < _OPENPOSE
+        confidence = confidence * torch.where(source, config.openpose_weight, config.gt_weight)[:, None]
+        each = confidence * error(projected, target, reduction="none")
+        terms["keypoints_2d"] = _mean_over_samples(each, torch.ones_like(has_smpl))
+
+    if "keypoints_3d" in wanted:
+        target, confidence = batch["joints_3d"].split((3, 1), dim=-1)
+        each = confidence * error(_from_mid_hip(joints[:, _OPENPOSE:]), _from_mid_hip(target), reduction="none")
+        terms["keypoints_3d"] = _mean_over_samples(each, batch["has_joints_3d"].to(joints.dtype))
+
+    if "pose" in wanted:
+        each = error(prediction.rotations, batch["pose"], reduction="none")
+        terms["pose"] = _mean_over_samples(each, has_smpl)
+
+    if "betas" in wanted:
+        terms["betas"] = _mean_over_samples(error(prediction.betas, batch["betas"], reduction="none"), has_smpl)
+
+    if "vertices" in wanted:
+        assert vertices is not None
+        terms["vertices"] = _mean_over_samples(l1_loss(vertices, batch["vertices"], reduction="none"), has_smpl)
+
+    if "camera" in wanted:
+        each = torch.exp(-10 * prediction.camera[:, :1]) ** 2
+        terms["camera"] = _mean_over_samples(each, torch.ones_like(has_smpl))
+
+    return terms
+
+
+def _mean_over_samples(each: torch.Tensor, has: torch.Tensor) -> LossTerm:
+    """The mean of `each` (B, …) over the samples that `has` (B,; 1 or 0) names.
+
+    By multiplication rather than by picking: picking would make the processor wait for the GPU.
+    """
+    per_sample = each.flatten(1)
+    return LossTerm((per_sample.sum(1) * has).sum(), has.sum() * per_sample.shape[1])
+
+
+def _from_mid_hip(joints: torch.Tensor) -> torch.Tensor:
+    return joints - joints[:, _HIPS].mean(1, keepdim=True)
