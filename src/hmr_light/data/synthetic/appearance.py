@@ -1,0 +1,218 @@
+"""What the person wears: skin, hair, face, and clothes with hems where the tailor puts them.
+
+Everything is a function of the place on the rest pose (SMPL's T-pose), in lengths that come from the body's own joints,
+so that any body in that pose can be dressed: along |x| runs the arm, down y run the trunk and the legs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hmr_light.data.synthetic.mesh import Floats, Mesh
+from hmr_light.data.synthetic.textures import TILE, Colour, Image, cloth_colour, skin_colour, tile
+
+# SPIN's 49 joints: OpenPose's nose and eyes, ears.
+_NOSE, _EYES, _EARS = 0, (15, 16), (17, 18)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Where things are on the rest pose, metres in its own frame (x left, y up, z front)."""
+
+    shoulder_x: float
+    elbow_x: float
+    wrist_x: float
+    fingertip_x: float
+    armpit_y: float
+    neck_y: float
+    waist_y: float
+    hip_y: float
+    knee_y: float
+    ankle_y: float
+    sole_y: float
+    crown_y: float
+    nose: Floats
+    eyes: Floats
+    """(2, 3)"""
+    ear_z: float
+
+    @classmethod
+    def of(cls, mesh: Mesh) -> Figure:
+        """Measure a body."""
+        rest = mesh.pose(np.broadcast_to(np.eye(3), (24, 3, 3)), np.zeros(10))
+        joints, landmarks = mesh.joint_template, rest.joints + rest.pelvis
+        return cls(
+            shoulder_x=float(np.abs(joints[16:18, 0]).mean()),
+            elbow_x=float(np.abs(joints[18:20, 0]).mean()),
+            wrist_x=float(np.abs(joints[20:22, 0]).mean()),
+            fingertip_x=float(np.abs(mesh.template[:, 0]).max()),
+            armpit_y=float(joints[16:18, 1].mean() - 0.16),
+            neck_y=float(joints[12, 1]),
+            waist_y=float(joints[3, 1]),
+            hip_y=float(joints[1:3, 1].mean()),
+            knee_y=float(joints[4:6, 1].mean()),
+            ankle_y=float(joints[7:9, 1].mean()),
+            sole_y=float(mesh.template[:, 1].min()),
+            crown_y=float(mesh.template[:, 1].max()),
+            nose=landmarks[_NOSE].astype(np.float32),
+            eyes=landmarks[list(_EYES)].astype(np.float32),
+            ear_z=float(landmarks[list(_EARS), 2].mean()),
+        )
+
+
+@dataclass(frozen=True)
+class Garment:
+    """A piece of cloth and how its pattern lies."""
+
+    texels: Image
+    turn: Floats
+    """(3, 2) texels a metre: place on the rest pose → place on the tile."""
+
+    def at(self, place: Floats) -> Image:
+        """Colours (N, 3) at places (N, 3)."""
+        texel = (place @ self.turn).astype(np.int32) % TILE
+        return self.texels[texel[:, 1], texel[:, 0]]
+
+
+@dataclass(frozen=True)
+class Outfit:
+    """One person's looks. Lengths are metres on the rest pose of the body's mean shape."""
+
+    skin: Colour
+    lips: Colour
+    hair: Garment | None
+    hairline: tuple[float, float]
+    """(height above the eyes in front, lowest height relative to the nose behind), metres."""
+    beard: bool
+    top: Garment
+    sleeve_x: float
+    neckline_y: float
+    hem_y: float
+    opening: float
+    """Half width of an open front, metres; 0 for closed."""
+    under: Garment
+    bottom: Garment
+    bottom_y: float
+    shoe: Garment
+    shoe_y: float
+    belt: Colour | None
+    glove: Garment | None
+
+
+def dress(rng: np.random.Generator, figure: Figure) -> Outfit:
+    """Random clothes, hair and skin for a body."""
+    skin = skin_colour(rng)
+    length = rng.choice(["sleeveless", "short", "elbow", "long"], p=[0.08, 0.42, 0.1, 0.4])
+    arm, fore = figure.elbow_x - figure.shoulder_x, figure.wrist_x - figure.elbow_x
+    sleeve = (
+        figure.shoulder_x + {"sleeveless": -0.02, "short": 0.6 * arm, "elbow": arm, "long": arm + 0.95 * fore}[length]
+    )
+    thigh, shank = figure.hip_y - figure.knee_y, figure.knee_y - figure.ankle_y
+    legs = rng.choice(["trousers", "knee", "shorts", "bare"], p=[0.6, 0.14, 0.2, 0.06])
+    bottom = {
+        "trousers": figure.ankle_y + rng.uniform(-0.02, 0.1) * shank,
+        "knee": figure.knee_y - rng.uniform(-0.2, 0.5) * shank,
+        "shorts": figure.hip_y - rng.uniform(0.35, 0.75) * thigh,
+        "bare": figure.hip_y - 0.12,
+    }[str(legs)]
+    coat = rng.random() < 0.2  # coat or dress: cloth of the top down to the thighs or knees
+    hem = figure.hip_y + rng.uniform(-0.06, 0.1)
+    if coat:
+        hem = figure.hip_y - rng.uniform(0.4, 1.2) * thigh
+    shoe_height = figure.ankle_y + (rng.uniform(0.15, 0.6) * shank if rng.random() < 0.2 else rng.uniform(-0.02, 0.03))
+    bald = rng.random() < 0.1
+    long_hair = rng.random() < 0.4
+    top = _garment(rng)
+    return Outfit(
+        skin=skin,
+        lips=np.clip(skin * np.array([0.95, 0.62, 0.62], np.float32), 0, 255),
+        hair=None if bald else _garment(rng, hair_colour(rng)),
+        hairline=(rng.uniform(0.03, 0.07), -0.16 if long_hair else rng.uniform(-0.06, 0.02)),
+        beard=bool(rng.random() < 0.15),
+        top=top,
+        sleeve_x=float(sleeve + rng.normal(0, 0.015)),
+        neckline_y=float(figure.neck_y + rng.uniform(-0.07, 0.03)),
+        hem_y=float(hem),
+        opening=float(rng.uniform(0.02, 0.1)) if rng.random() < 0.15 else 0.0,
+        under=_garment(rng),
+        bottom=top if rng.random() < 0.08 else _garment(rng),
+        bottom_y=float(bottom),
+        shoe=_garment(rng),
+        shoe_y=float(shoe_height),
+        belt=cloth_colour(rng) if rng.random() < 0.25 else None,
+        glove=_garment(rng) if rng.random() < 0.06 else None,
+    )
+
+
+def hair_colour(rng: np.random.Generator) -> Colour:
+    """Black to blond, red, grey or white, now and then dyed or a cap; sRGB in 0..255."""
+    if rng.random() < 0.12:
+        return cloth_colour(rng)
+    shades = np.array(
+        [[18, 14, 12], [50, 32, 20], [95, 60, 30], [180, 140, 80], [120, 50, 25], [150, 148, 145]], np.float32
+    )
+    return shades[rng.integers(len(shades))] * rng.uniform(0.7, 1.25)
+
+
+def _garment(rng: np.random.Generator, base: Colour | None = None) -> Garment:
+    """Pattern over the body: x and y of the rest pose, sheared by depth so that the sides are covered too."""
+    scale = (1 / 0.004) * np.exp(rng.uniform(-0.5, 0.35))
+    side = rng.choice([-1, 1], 2) * rng.uniform(0.5, 0.9, 2)
+    turn = scale * np.array([[1, 0], [0, -1], [side[0], side[1]]], np.float32)
+    return Garment(tile(rng, base), turn.astype(np.float32))
+
+
+def albedo(outfit: Outfit, figure: Figure, place: Floats) -> Floats:
+    """sRGB colours (N, 3) in 0..255 at places (N, 3) of the rest pose."""
+    x, y, z = np.abs(place[:, 0]), place[:, 1], place[:, 2]
+    colour = np.broadcast_to(outfit.skin, place.shape).copy()
+
+    def paint(where: np.ndarray, garment: Garment) -> None:
+        colour[where] = garment.at(place[where])
+
+    head = (y > figure.neck_y + 0.02) & (x < figure.shoulder_x * 0.8)
+    arm = (x > figure.shoulder_x) & (y > figure.armpit_y)
+    body = ~arm & (y < figure.neck_y + 0.1)
+
+    paint(body & (y < figure.waist_y) & (y > outfit.bottom_y), outfit.bottom)
+    if outfit.belt is not None:
+        colour[body & (np.abs(y - figure.waist_y + 0.06) < 0.018)] = outfit.belt
+    collar = outfit.neckline_y - 0.5 * np.maximum(z - 0.02, 0) * (x < 0.09)
+    top = (body & (y > outfit.hem_y) & (y < collar)) | (arm & (x < outfit.sleeve_x))
+    paint(top, outfit.top)
+    if outfit.opening:
+        paint(top & body & (z > 0) & (x < outfit.opening), outfit.under)
+    paint(y < outfit.shoe_y, outfit.shoe)
+    if outfit.glove is not None:
+        paint(x > figure.wrist_x - 0.01, outfit.glove)
+
+    if head.any():
+        _face(colour, outfit, figure, place, np.flatnonzero(head))
+    return colour
+
+
+def _face(colour: Floats, outfit: Outfit, figure: Figure, place: Floats, head: np.ndarray) -> None:
+    """Hair, eyes, brows, mouth and beard, in place on the pixels `head`."""
+    at = place[head]
+    x, y, z = np.abs(at[:, 0]), at[:, 1], at[:, 2]
+    eye = np.abs(figure.eyes).mean(0)
+    eye_y, nose_y, front = eye[1], figure.nose[1], z > figure.ear_z + 0.02
+    white = np.linalg.norm((np.stack([x, y], 1) - eye[:2]) / np.array([0.016, 0.009], np.float32), axis=1) < 1
+    iris = np.hypot(x - eye[0], y - eye_y) < 0.0065
+    brow = (np.abs(y - eye_y - 0.022) < 0.005) & (np.abs(x - eye[0]) < 0.018)
+    mouth = (np.abs(y - nose_y + 0.042) < 0.008) & (x < 0.025)
+    dark = np.array([30, 24, 22], np.float32)
+    colour[head[white & front]] = (228, 224, 220)
+    colour[head[iris & front]] = dark
+    colour[head[brow & front]] = dark if outfit.hair is None else np.minimum(outfit.hair.texels[0, 0], 90)
+    colour[head[mouth & front]] = outfit.lips
+    if outfit.hair is None:
+        return
+    forehead, nape = outfit.hairline
+    behind = z < figure.ear_z + 0.015
+    hair = ((y > eye_y + forehead) | behind) & (y > nose_y + nape)
+    if outfit.beard:
+        hair |= front & (y < nose_y - 0.02) & (y > nose_y - 0.13) & ~mouth
+    colour[head[hair]] = outfit.hair.at(at[hair])

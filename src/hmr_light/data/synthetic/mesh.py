@@ -1,0 +1,124 @@
+"""The body as plain arrays: shape, pose and skinning of one person in numpy, for processes that need no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmr_light.data.synthetic.anatomy import PARENTS, Array
+
+if TYPE_CHECKING:
+    from hmr_light.body import SMPL
+
+Floats = NDArray[np.float32]
+
+
+class Person(NamedTuple):
+    """A posed body, metres, in the frame of its root rotation, the pelvis at the origin."""
+
+    vertices: Array
+    """(V, 3)"""
+    normals: Floats
+    """(V, 3) unit outward normals."""
+    joints: Array
+    """(49, 3) in SPIN's order."""
+    pelvis: Array
+    """(3,) the pelvis of the rest pose, about which the root rotates; SMPL's own output is these vertices + pelvis."""
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A body model's arrays. V vertices, F faces."""
+
+    template: Floats
+    """(V, 3) rest pose, metres."""
+    shapedirs: Floats
+    """(3V, 10)"""
+    posedirs: Floats | None
+    """(207, 3V); None when all are zero."""
+    weights: Floats
+    """(V, 24) skinning weights."""
+    faces: NDArray[np.int32]
+    """(F, 3)"""
+    joint_template: Array
+    """(24, 3) joints of the rest pose."""
+    joint_shapedirs: Array
+    """(24, 3, 10)"""
+    landmark_vertices: NDArray[np.int64]
+    """(21,) vertices that count as joints."""
+    landmark_regressor: Floats
+    """(9, V) the further joints."""
+    joint_map: NDArray[np.int64]
+    """(49,) SPIN's joints among the 24 + 21 + 9."""
+    normals: Floats
+    """(V, 3) of the rest pose."""
+
+    @classmethod
+    def of(cls, smpl: SMPL) -> Mesh:
+        """The arrays of a body model."""
+        from hmr_light.body.joints import SPIN_JOINTS_49
+
+        layer = smpl.layer
+        template = layer.v_template.numpy().astype(np.float64)
+        regressor = layer.J_regressor.numpy().astype(np.float64)
+        shapedirs = layer.shapedirs.numpy()[..., :10]
+        posedirs = layer.posedirs.numpy()
+        faces = smpl.faces.numpy().astype(np.int32)
+        return cls(
+            template=template.astype(np.float32),
+            shapedirs=np.ascontiguousarray(shapedirs.reshape(-1, 10), np.float32),
+            posedirs=np.ascontiguousarray(posedirs, np.float32) if posedirs.any() else None,
+            weights=np.ascontiguousarray(layer.lbs_weights.numpy(), np.float32),
+            faces=faces,
+            joint_template=regressor @ template,
+            joint_shapedirs=np.einsum("jv,vck->jck", regressor, shapedirs.astype(np.float64)),
+            landmark_vertices=layer.vertex_joint_selector.extra_joints_idxs.numpy().astype(np.int64),
+            landmark_regressor=smpl.extra_regressor.numpy().astype(np.float32),
+            joint_map=np.array(SPIN_JOINTS_49, np.int64),
+            normals=_normals(template, faces),
+        )
+
+    def pose(self, rotations: Array, betas: Array) -> Person:
+        """Shape, pose and skin one body: rotations (24, 3, 3) relative to the parents, betas (10,). As SMPL (2015), eq. 2-10."""
+        shaped = self.template + (self.shapedirs @ betas.astype(np.float32)).reshape(-1, 3)
+        rest = self.joint_template + self.joint_shapedirs @ betas
+        if self.posedirs is not None:
+            feature = (rotations[1:] - np.eye(3)).reshape(-1).astype(np.float32)
+            shaped = shaped + (feature @ self.posedirs).reshape(-1, 3)
+        world, position = chain(rotations, rest)
+        transform = np.empty((24, 3, 4))
+        transform[:, :, :3] = world
+        transform[:, :, 3] = position - np.einsum("jab,jb->ja", world, rest) - rest[0]
+        blended = (self.weights @ transform.reshape(24, 12).astype(np.float32)).reshape(-1, 3, 4)
+        vertices = np.matmul(blended[:, :, :3], shaped[:, :, None])[:, :, 0] + blended[:, :, 3]
+        normals = np.matmul(blended[:, :, :3], self.normals[:, :, None])[:, :, 0]
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
+        further = self.landmark_regressor @ vertices
+        joints = np.concatenate([position - rest[0], vertices[self.landmark_vertices], further])[self.joint_map]
+        return Person(vertices.astype(np.float64), normals, joints, rest[0])
+
+
+def chain(local: Array, rest: Array) -> tuple[Array, Array]:
+    """World rotations (24, 3, 3) and positions (24, 3) of the joints: `local` rotations, joints `rest` (24, 3) at rest.
+
+    The pelvis stays where it rests.
+    """
+    world, position = np.empty((24, 3, 3)), np.empty((24, 3))
+    world[0], position[0] = local[0], rest[0]
+    for joint in range(1, 24):
+        parent = PARENTS[joint]
+        world[joint] = world[parent] @ local[joint]
+        position[joint] = position[parent] + world[parent] @ (rest[joint] - rest[parent])
+    return world, position
+
+
+def _normals(vertices: Array, faces: NDArray[np.int32]) -> Floats:
+    corners = vertices[faces]
+    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.zeros_like(vertices)
+    for corner in range(3):
+        np.add.at(total, faces[:, corner], area)
+    return (total / (np.linalg.norm(total, axis=1, keepdims=True) + 1e-12)).astype(np.float32)
