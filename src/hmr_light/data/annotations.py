@@ -108,6 +108,8 @@ class Annotations:
         extras = {key: np.asarray(value) for key, value in arrays.items() if key not in KEYS}
         for key, value in extras.items():
             _check_length(value, key, count, source)
+            if value.dtype.hasobject:
+                raise UserError(f"'{key}' in {source} holds Python objects", "Save numbers or strings.")
         return cls(imgname=imgname, gender=gender.astype("<U1"), extras=extras, **columns)
 
     def to_arrays(self) -> dict[str, np.ndarray]:

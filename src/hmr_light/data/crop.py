@@ -51,8 +51,11 @@ def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def shrink_factor(matrix: np.ndarray) -> int:
-    """The greatest power of two by which the image can be shrunk and still have the crop's resolution."""
-    return 2 ** max(0, math.floor(math.log2(_pixels_per_crop_pixel(matrix)) + 1e-9))
+    """The greatest power of two by which the image can be shrunk and still have twice the crop's resolution.
+
+    Twice, for that is what `crop_image` draws; with less, the crop of a large box would be visibly soft.
+    """
+    return 2 ** max(0, math.floor(math.log2(_pixels_per_crop_pixel(matrix) / 2) + 1e-9))
 
 
 def read_image(path: Path, shrink: int = 1) -> np.ndarray:

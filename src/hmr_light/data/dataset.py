@@ -69,7 +69,7 @@ class MeshDataset(Dataset[Sample]):
         return len(self.annotations)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
-        epoch, index = (None, key) if isinstance(key, int) else key
+        epoch, index = key if isinstance(key, tuple) else (None, key)
         if self.augmentation is None or epoch is None:
             change = NO_AUGMENTATION
         else:

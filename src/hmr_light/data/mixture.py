@@ -22,9 +22,7 @@ class Mixture(Dataset[Sample]):
     augmentation is drawn by (seed, pass, index), no sample repeats. SPIN draws a dataset for each sample instead.
     """
 
-    def __init__(
-        self, datasets: Sequence[MeshDataset], ratios: Sequence[float], length: int | None = None, *, seed: int = 0
-    ) -> None:
+    def __init__(self, datasets: Sequence[MeshDataset], ratios: Sequence[float], length: int, *, seed: int = 0) -> None:
         shares = np.asarray(ratios, np.float64)
         if len(shares) != len(datasets) or not (shares >= 0).all() or not 0 < shares.sum() < np.inf:
             raise UserError(
@@ -32,7 +30,7 @@ class Mixture(Dataset[Sample]):
                 "Give each set a ratio of zero or more, and one of them more than zero.",
             )
         self.datasets = list(datasets)
-        self.length = sum(map(len, datasets)) if length is None else length
+        self.length = length
         self.seed = seed
         self._ends = np.rint(np.cumsum(shares) / shares.sum() * self.length).astype(int)
 

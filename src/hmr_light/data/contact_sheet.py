@@ -1,0 +1,84 @@
+"""One picture of many crops with their labels drawn over them, for a person to see whether labels and pixels agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from torch.utils.data import Dataset
+
+from hmr_light.body.joints import J24_FLIP, J24_SKELETON
+from hmr_light.data.dataset import Sample
+from hmr_light.paths import atomic_write
+
+Draw = Callable[[np.ndarray, Sample, int], np.ndarray]
+"""(image (S,S,3) uint8 RGB, sample, index) → the image with something drawn on it."""
+
+_RIGHT, _LEFT, _MIDDLE = (255, 120, 40), (40, 160, 255), (240, 240, 90)
+_RIGHT_JOINTS = (0, 1, 2, 6, 7, 8, 21, 23)
+_DETECTED = (240, 240, 240)
+# Coordinates are given to OpenCV in 1/16 pixels.
+_SUBPIXEL_BITS = 4
+_GAP = 4
+
+
+def contact_sheet(
+    dataset: Dataset[Sample], out: Path, indices: Sequence[Any], columns: int = 8, draw: Draw | None = None
+) -> None:
+    """Write the samples `dataset[i] for i in indices` as a PNG, `columns` a row; an index may be (epoch, index).
+
+    The 24 joints are drawn with their limbs (orange: the person's right, blue: left), OpenPose's 25 as white rings.
+    `draw` adds to each crop, under the joints. Raises `UserError` if `out` cannot be written.
+    """
+    tiles = []
+    for index in indices:
+        sample = dataset[index]
+        image = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
+        if draw is not None:
+            image = draw(image, sample, index)
+        tiles.append(draw_keypoints(image, sample["keypoints_2d"].numpy()))
+    with atomic_write(out) as temporary:
+        cv2.imwrite(str(temporary), cv2.cvtColor(_grid(tiles, columns), cv2.COLOR_RGB2BGR))
+
+
+def draw_keypoints(image: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """A copy of `image` (S,S,3) with the 49 keypoints (49,3: x, y in [-1,1], confidence) that have a confidence."""
+    image = image.copy()
+    size = image.shape[0]
+    pixels = (keypoints[:, :2] + 1) * (size / 2) - 0.5
+    points = np.rint(pixels * (1 << _SUBPIXEL_BITS)).astype(int)
+    known = keypoints[:, 2] > 0
+    radius = round(size / 75 * (1 << _SUBPIXEL_BITS))
+    for point in points[:25][known[:25]]:
+        cv2.circle(image, point.tolist(), round(1.6 * radius), _DETECTED, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
+    joints, known = points[25:], known[25:]
+    for start, end in J24_SKELETON:
+        if known[start] and known[end]:
+            colour = _colour(start) if _colour(end) == _MIDDLE else _colour(end)
+            line = joints[start].tolist(), joints[end].tolist()
+            cv2.line(image, *line, colour, max(1, size // 110), cv2.LINE_AA, _SUBPIXEL_BITS)
+    for index in np.flatnonzero(known):
+        cv2.circle(image, joints[index].tolist(), radius, _colour(index), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return image
+
+
+def _colour(joint: int) -> tuple[int, int, int]:
+    if joint in _RIGHT_JOINTS:
+        return _RIGHT
+    return _LEFT if J24_FLIP[joint] in _RIGHT_JOINTS else _MIDDLE
+
+
+def _grid(tiles: list[np.ndarray], columns: int) -> np.ndarray:
+    columns = min(columns, len(tiles))
+    height, width = tiles[0].shape[:2]
+    rows = -(-len(tiles) // columns)
+    sheet = np.full((rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), 32, np.uint8)
+    for position, tile in enumerate(tiles):
+        y, x = (
+            _GAP + place * (side + _GAP) for place, side in zip(divmod(position, columns), (height, width), strict=True)
+        )
+        sheet[y : y + height, x : x + width] = tile
+    return sheet
