@@ -12,9 +12,14 @@ from hmr_light.paths import atomic_write
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "file.txt"
     target.write_text("old")
-    with pytest.raises(RuntimeError, match="midway"), atomic_write(target) as temporary:
-        temporary.write_text("half of the n")
-        raise RuntimeError("midway")
+
+    def write_half() -> None:
+        with atomic_write(target) as temporary:
+            temporary.write_text("half of the n")
+            raise RuntimeError("midway")
+
+    with pytest.raises(RuntimeError, match="midway"):
+        write_half()
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
 

@@ -40,4 +40,4 @@ def test_batches_that_cannot_be_are_refused() -> None:
     with pytest.raises(UserError, match="cannot be shared by 3"):
         EpochBatches(100, 8, 0, 1, world=3)
     with pytest.raises(UserError, match="more than the 5 training samples"):
-        EpochBatches(5, 8, 0, 1)
+        EpochBatches.steps(5, 8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hmr_light.body import SMPL, load_body
 from hmr_light.config.schema import TrainConfig
 from hmr_light.config.strict import plain
 from hmr_light.cost.summary import cost_metrics
+from hmr_light.data.dataset import MeshDataset, worker_init
 from hmr_light.data.mixture import Mixture
 from hmr_light.errors import Interrupted
 from hmr_light.model.hmr import HMR, build_model
@@ -24,8 +25,8 @@ from hmr_light.training.loop import TrainingState, initial_state, train
 from hmr_light.training.progress import TrainingProgress
 from hmr_light.training.provenance import device_name, environment, git_commit
 from hmr_light.training.sampler import EpochBatches
-from hmr_light.training.sets import EvaluationSets, mean_parameters, open_evaluation, open_training, worker_init
-from hmr_light.training.validation import PROTOCOL
+from hmr_light.training.sets import data_fingerprint, mean_parameters, open_evaluation, open_training
+from hmr_light.training.validation import PROTOCOL, headline, score
 
 
 def run(config: TrainConfig) -> Path:
@@ -37,11 +38,8 @@ def run(config: TrainConfig) -> Path:
 
 
 def _run(config: TrainConfig, world: Processes) -> Path:
-    body = load_body(
-        config.body.path, extra_regressor=config.body.extra_regressor, h36m_regressor=config.body.h36m_regressor
-    ).to(world.device)
-    training = open_training(config)
-    evaluation = open_evaluation(config.data)
+    body = load_body(**config.body.files()).to(world.device)
+    training, evaluation = open_training(config), open_evaluation(config.data)
     torch.manual_seed(config.seed)
     model = build_model({"backbone": config.backbone, "regressor": config.regressor})
     model.regressor.set_mean(*mean_parameters(training))
@@ -49,51 +47,108 @@ def _run(config: TrainConfig, world: Processes) -> Path:
     if config.trainer.channels_last:
         model.to(memory_format=torch.channels_last)
     state = initial_state(model, config)
-    batches = EpochBatches(
-        len(training), config.trainer.batch_size, config.seed, config.trainer.epochs, rank=world.rank, world=world.world
-    )
+    epochs, steps = config.trainer.epochs, EpochBatches.steps(len(training), config.trainer.batch_size)
 
     plain_config = plain(config)
-    found = run_folder.find(config, plain_config) if config.resume else None
-    folder: Path = world.share(found or run_folder.create(config, plain_config) if world.is_main else None)
+    folder, continued = world.share(run_folder.open_folder(config, plain_config) if world.is_main else None)
     last = folder / "checkpoints" / "last.pt"
-    if found:
+    if continued:
         state.load(last)
 
-    total_steps = config.trainer.epochs * batches.steps_per_epoch
-    done_steps = state.epoch * batches.steps_per_epoch + state.step
     with (
-        _tracking(folder, config, world) as tracker,
-        TrainingProgress(total_steps, done_steps, config.trainer.epochs, shown=world.is_main) as progress,
+        _tracker(folder, config, world) as tracker,
+        TrainingProgress(epochs * steps, state.epoch * steps + state.step, epochs, shown=world.is_main) as progress,
     ):
-        progress.say(f"{'continuing' if found else 'run'} {folder}")
-        if tracker and not found:
+        progress.say(f"{'continuing' if continued else 'run'} {folder}")
+        if tracker and not continued:
             _describe(tracker, folder, config, plain_config, training, evaluation, model, body, world)
 
-        epoch_started = time.perf_counter()
-
-        def on_step(epoch: int, step: int, images: int, loss: float) -> None:
-            elapsed = time.perf_counter() - epoch_started
-            progress.step(epoch, epoch * batches.steps_per_epoch + step, loss, images / elapsed)
-
         def on_epoch(epoch: int, evaluated: HMR, figures: dict[str, float]) -> None:
-            nonlocal epoch_started
-            figures = figures | evaluation.score(evaluated, body, world, config)
+            scores = {
+                name: score({name: evaluated.eval()}, dataset, body, world, batch_size=64, workers=config.data.workers)
+                for name, dataset in evaluation.items()
+            }
+            figures = figures | headline({name: sums[name] for name, sums in scores.items()})
             progress.epoch(epoch, figures)
             if tracker:
                 tracker.metrics(figures, step=epoch)
-                if epoch % config.trainer.save_every == 0 or epoch == config.trainer.epochs:
-                    _keep(tracker, folder, evaluated, plain_config, epoch, figures)
-            epoch_started = time.perf_counter()
+                if epoch % config.trainer.save_every == 0 or epoch == epochs:
+                    path = folder / "checkpoints" / f"epoch-{epoch:03d}.pt"
+                    kept = checkpoint.save_model(path, evaluated, plain_config, epoch, figures)
+                    tracker.checkpoint(path, epoch=epoch, saved=kept.saved, metrics=figures)
 
-        if state.epoch == 0 and config.trainer.epochs == 0:
-            on_epoch(0, state.evaluated_model, {})
         try:
-            loader = _loader(training, batches, state, config, world)
-            train(state, iter(loader), batches.steps_per_epoch, body, config, plain_config, last, world, on_step, on_epoch)
+            if epochs == 0:
+                on_epoch(0, state.evaluated_model, {})
+            else:
+                batches = iter(_loader(training, state, config, world))
+                train(state, batches, steps, body, config, plain_config, last, world, progress.step, on_epoch)
         except Interrupted as stop:
             raise Interrupted(f"{stop}\n  Go on with the same command and resume={folder}") from stop
-        if world.is_main:
-            (folder / "finished").touch()
-        progress.say(f"done: {folder}\n  next: hmr-light table   or   hmr-light evaluate run={folder} data=synthetic_test")
+        progress.say(f"done: {folder}\n  next: hmr-light table, or hmr-light evaluate run={folder} data=synthetic_test")
     return folder
+
+
+def _loader(training: Mixture, state: TrainingState, config: TrainConfig, world: Processes) -> DataLoader[Any]:
+    batches = EpochBatches(
+        len(training),
+        config.trainer.batch_size,
+        config.seed,
+        config.trainer.epochs,
+        epoch=state.epoch,
+        step=state.step,
+        rank=world.rank,
+        world=world.world,
+    )
+    return DataLoader(
+        training,
+        batch_sampler=batches,
+        num_workers=config.data.workers,
+        worker_init_fn=worker_init,
+        pin_memory=world.device.type == "cuda",
+        # Else the loader would draw its workers' seeds from the generator that dropout draws from.
+        generator=torch.Generator(),
+    )
+
+
+@contextlib.contextmanager
+def _tracker(folder: Path, config: TrainConfig, world: Processes) -> Iterator[Tracker | None]:
+    if not world.is_main:
+        yield None
+        return
+    name = f"{run_folder.row_name(config)} {folder.name[:13]}"
+    tracking = config.tracking
+    with start_tracking(folder, experiment=tracking.experiment, uri=tracking.uri, run_name=name) as tracker:
+        yield tracker
+
+
+def _describe(
+    tracker: Tracker,
+    folder: Path,
+    config: TrainConfig,
+    plain_config: dict[str, Any],
+    training: Mixture,
+    evaluation: dict[str, MeshDataset],
+    model: HMR,
+    body: SMPL,
+    world: Processes,
+) -> None:
+    """What is known of a run before its first step."""
+    fingerprint = data_fingerprint([*training.datasets, *evaluation.values()])
+    tracker.params(run_folder.flatten(plain_config) | {"data.fingerprint": fingerprint})
+    tracker.tags(
+        {
+            "hmr_light.row": run_folder.row_name(config),
+            "hmr_light.started": folder.name[:13],
+            "hmr_light.git_commit": git_commit(),
+            "hmr_light.protocol": PROTOCOL,
+            "hmr_light.device": device_name(world.device),
+            "hmr_light.body": f"{body.name} {body.fingerprint[:16]}",
+            "hmr_light.run_dir": str(folder),
+        }
+    )
+    costs, _ = cost_metrics(model, config.data.image_size, world.device)
+    tracker.metrics(costs, step=0)
+    (folder / "environment.txt").write_text(environment())
+    tracker.artifact(folder / "config.yaml")
+    tracker.artifact(folder / "environment.txt")

@@ -32,7 +32,7 @@ def run_application(command: str, conf: Path, overrides: list[str]) -> None:
     """Compose the config of `command` with `overrides`, check it, and hand it to `commands/<command>.py`'s `run`."""
 
     def task(config: DictConfig) -> Any:
-        checked = typed(SCHEMAS[command], config)
+        checked: Any = typed(SCHEMAS[command], config)
         return importlib.import_module(f"hmr_light.commands.{command}").run(checked)
 
     # Hydra would print its own traceback and exit with 1; with this it raises, and the command line decides.

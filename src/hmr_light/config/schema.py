@@ -41,6 +41,10 @@ class BodyConfig:
     h36m_regressor: Path | None = None
     """`J_regressor_h36m.npy` (17, V); null if the body's file holds it."""
 
+    def files(self) -> dict[str, Path | None]:
+        """The files, as `hmr_light.body.load_body` takes them."""
+        return {"path": self.path, "extra_regressor": self.extra_regressor, "h36m_regressor": self.h36m_regressor}
+
 
 @dataclass
 class SetConfig:

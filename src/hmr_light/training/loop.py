@@ -17,7 +17,7 @@ from hmr_light.body import SMPL
 from hmr_light.config.schema import TrainConfig
 from hmr_light.errors import Interrupted, UserError
 from hmr_light.model.hmr import HMR, normalize
-from hmr_light.model.losses import LossConfig, compute_losses
+from hmr_light.model.losses import LossConfig, build_loss_config, compute_losses
 from hmr_light.training import checkpoint
 from hmr_light.training.distributed import Processes
 from hmr_light.training.ema import MovingAverage
@@ -106,7 +106,7 @@ def train(
     trainer = config.trainer
     if state.epoch >= trainer.epochs or state.optimizer is None:
         return
-    loss_config = LossConfig(**config.loss)
+    loss_config = build_loss_config(config.loss)
     network = _network(state.model, config, world)
     total_steps = trainer.epochs * steps_per_epoch
     read_every = STEPS_BETWEEN_READS if world.device.type == "cuda" else 1
@@ -138,13 +138,13 @@ def train(
                     state.sums[name] = state.sums.get(name, torch.zeros_like(value)) + value
                 state.step = step + 1
                 images += trainer.batch_size
-                unread.append((terms["total"], batch["index"]))
+                unread.append((terms["total"], torch.stack((batch["dataset_index"], batch["index"]), dim=1)))
 
                 last = step + 1 == steps_per_epoch
                 save = trainer.checkpoint_steps is not None and (step + 1) % trainer.checkpoint_steps == 0 and not last
                 if len(unread) >= read_every or last or save:
-                    value = read_losses(unread, epoch, step)
-                    on_step(epoch, step + 1, images, value)
+                    newest = read_losses(unread, epoch, step)
+                    on_step(epoch, step + 1, images, newest)
                     interrupted = asked_to_stop.item() > 0 and not last
                     if (save or interrupted) and world.is_main:
                         state.save(last_checkpoint, plain_config)
@@ -173,7 +173,7 @@ def forward(
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
     """One forward pass: the loss to differentiate, every term's mean over all processes, and who asked to stop.
 
-    A term's mean is over the samples of *all* processes that have its label, so that many processes give what one would.
+    A term's mean is over the samples of *all* processes that have its label: many processes give what one would.
     """
     images = normalize(batch["image"])
     if config.trainer.channels_last:
@@ -182,6 +182,9 @@ def forward(
         prediction = network(images)
     prediction = type(prediction)(*(value.float() for value in prediction))
     output = body(prediction.rotations, prediction.betas)
+    if "vertices" in loss_config.term_weights():
+        with torch.no_grad():
+            batch["vertices"] = body(batch["pose"], batch["betas"]).vertices
     terms = compute_losses(prediction, output.joints, output.vertices, batch, loss_config, config.data.image_size)
 
     names = list(terms)
@@ -203,9 +206,10 @@ def read_losses(unread: list[tuple[torch.Tensor, torch.Tensor]], epoch: int, ste
     for back, (value, (_, indices)) in enumerate(zip(values, unread, strict=True)):
         if not np.isfinite(value):
             at = step - len(values) + 1 + back
+            names = ", ".join(f"({chosen}, {index})" for chosen, index in indices.tolist())
             raise UserError(
-                f"the loss is {value} at epoch {epoch + 1}, step {at + 1}; samples {sorted(indices.tolist())}",
-                "Look at these samples' annotations, lower optimizer.learning_rate, or set trainer.precision=float32.",
+                f"the loss is {value} at epoch {epoch + 1}, step {at + 1}; samples (set, index): {names}",
+                "Look at these samples' annotations, or lower optimizer.learning_rate. The last checkpoint is sound.",
             )
     unread.clear()
     return values[-1]

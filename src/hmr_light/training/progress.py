@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -14,6 +14,8 @@ class TrainingProgress:
     def __init__(self, total_steps: int, done_steps: int, epochs: int, shown: bool) -> None:
         self.console = Console(stderr=True, quiet=not shown)
         self.epochs = epochs
+        self._steps_per_epoch = total_steps // epochs if epochs else 0
+        self._epoch_started = time.perf_counter()
         self.best = float("inf")
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -33,19 +35,23 @@ class TrainingProgress:
         self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def step(self, epoch: int, completed: int, loss: float, images_per_second: float) -> None:
+    def step(self, epoch: int, step: int, images: int, loss: float) -> None:
+        """`step` steps of `epoch` (from 0) are done; `images` since it began or was continued."""
+        rate = images / (time.perf_counter() - self._epoch_started)
         best = f"  best {self.best:.1f} mm" if self.best < float("inf") else ""
         self._bar.update(
             self._task,
-            completed=completed,
+            completed=epoch * self._steps_per_epoch + step,
             description=f"epoch {epoch + 1}/{self.epochs}",
-            figures=f"loss {loss:.4f}  {images_per_second:.0f} images/s{best}",
+            figures=f"loss {loss:.4f}  {rate:.0f} images/s{best}",
         )
 
     def epoch(self, epoch: int, figures: dict[str, float]) -> None:
+        """`epoch` epochs are done; `figures` by their MLflow names."""
+        self._epoch_started = time.perf_counter()
         parts = [f"epoch {epoch}/{self.epochs}"]
         if "loss/total" in figures:
             parts.append(f"loss {figures['loss/total']:.4f}  {figures['images_per_second']:.0f} images/s")

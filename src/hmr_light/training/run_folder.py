@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from hmr_light.config.schema import TrainConfig
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write
+from hmr_light.training import checkpoint
 
 # What may differ between a run and its continuation: where it runs and how long, not what it computes.
 FREE_TO_CHANGE = {
@@ -31,6 +32,12 @@ FREE_TO_CHANGE = {
 def row_name(config: TrainConfig) -> str:
     """The run's name in the table."""
     return config.row or str(config.backbone["name"])
+
+
+def open_folder(config: TrainConfig, plain_config: dict[str, Any]) -> tuple[Path, bool]:
+    """The run's folder, and whether it continues one."""
+    found = find(config, plain_config) if config.resume else None
+    return (found, True) if found else (create(config, plain_config), False)
 
 
 def create(config: TrainConfig, plain_config: dict[str, Any]) -> Path:
@@ -72,8 +79,7 @@ def find(config: TrainConfig, plain_config: dict[str, Any]) -> Path | None:
     parent = Path(config.outputs) / file_name(config.tracking.experiment)
     folders = sorted(parent.glob(f"*-{file_name(row_name(config))}"), reverse=True)
     for folder in folders:
-        started = (folder / "checkpoints" / "last.pt").is_file()
-        if started and not (folder / "finished").exists() and _differences(folder, plain_config) == []:
+        if _is_unfinished(folder, config.trainer.epochs) and not _differences(folder, plain_config):
             return folder
     return None
 
@@ -81,6 +87,11 @@ def find(config: TrainConfig, plain_config: dict[str, Any]) -> Path | None:
 def file_name(text: str) -> str:
     """`text` as a file name: letters, digits, '.', '_', '-' and brackets stay, anything else becomes '_'."""
     return re.sub(r"[^\w.()-]|^\.", "_", text)
+
+
+def _is_unfinished(folder: Path, epochs: int) -> bool:
+    last = folder / "checkpoints" / "last.pt"
+    return last.is_file() and checkpoint.read(last)["epoch"] < epochs
 
 
 def _check_same(folder: Path, plain_config: dict[str, Any]) -> None:

@@ -20,9 +20,9 @@ class EpochBatches:
     """A batch sampler that gives this process' part of every batch, from (`epoch`, `step`) to the last of `epochs`.
 
     One iterator serves the whole run, so that loader workers neither restart nor idle between epochs. An item is a list
-    of (epoch, index) pairs; the pair is all that a sample's randomness depends on. `batch_size` counts the images of all
-    processes together and the batch is cut between them, so that one process and many train on the same batches. The
-    samples left over at an epoch's end are left out, as is usual in training.
+    of (epoch, index) pairs; the pair is all that a sample's randomness depends on. `batch_size` counts the images of
+    all processes together and the batch is cut between them, so that one process and many train on the same batches.
+    The samples left over at an epoch's end are left out, as is usual in training.
     """
 
     length: int
@@ -40,15 +40,20 @@ class EpochBatches:
                 f"trainer.batch_size={self.batch_size} cannot be shared by {self.world} processes",
                 f"Give a multiple of {self.world}.",
             )
-        if self.length < self.batch_size:
+
+    @staticmethod
+    def steps(length: int, batch_size: int) -> int:
+        """Steps of an epoch. Raises `UserError` if the samples do not fill one batch."""
+        if length < batch_size:
             raise UserError(
-                f"trainer.batch_size={self.batch_size} is more than the {self.length} training samples",
-                f"Give trainer.batch_size={max(self.world, self.length // self.world * self.world)} or less.",
+                f"trainer.batch_size={batch_size} is more than the {length} training samples",
+                f"Give trainer.batch_size={length} or less.",
             )
+        return length // batch_size
 
     @property
     def steps_per_epoch(self) -> int:
-        return self.length // self.batch_size
+        return self.steps(self.length, self.batch_size)
 
     def __len__(self) -> int:
         return (self.epochs - self.epoch) * self.steps_per_epoch - self.step

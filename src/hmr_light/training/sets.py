@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+
 import numpy as np
 
 from hmr_light.config.schema import DataConfig, SetConfig, TrainConfig
+from hmr_light.data.annotations import fingerprint
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.mixture import Mixture
 from hmr_light.errors import UserError
@@ -44,6 +48,11 @@ def mean_parameters(training: Mixture) -> Mean:
     pose = np.concatenate([one.pose[one.has_smpl] for one in labels])
     betas = np.concatenate([one.shape[one.has_smpl] for one in labels])
     return compute_mean_parameters(pose, betas)
+
+
+def data_fingerprint(datasets: Iterable[MeshDataset]) -> str:
+    """One hash of the annotations of several sets, in their order."""
+    return hashlib.sha256("".join(fingerprint(one.annotations) for one in datasets).encode()).hexdigest()
 
 
 def _open_evaluation_set(name: str, config: SetConfig, image_size: int) -> MeshDataset:

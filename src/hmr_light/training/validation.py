@@ -58,3 +58,15 @@ def score(
     for value in sums.values():
         value.pool(world.sum)
     return sums
+
+
+def headline(scores: Mapping[str, MetricSums]) -> dict[str, float]:
+    """The figures of several sets by their MLflow names: the first set's plain, and every set's under its own name."""
+    figures: dict[str, float] = {}
+    for name, sums in scores.items():
+        means = sums.means()
+        figures = figures or dict(means)
+        figures |= {f"{name}/{metric}": value for metric, value in means.items()}
+        if sums.dropped:
+            figures[f"{name}/dropped"] = float(sums.dropped)
+    return figures

@@ -1,0 +1,114 @@
+"""`hmr-light evaluate`: a run's checkpoints → figures on every evaluation set → the run's journal and MLflow."""
+
+from __future__ import annotations
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from hmr_light.body import SMPL, load_body
+from hmr_light.config.schema import EvaluateConfig
+from hmr_light.data.dataset import MeshDataset
+from hmr_light.errors import UserError
+from hmr_light.metrics import METRICS, MetricSums
+from hmr_light.model.regressor import MeanRegressor
+from hmr_light.tracking import find_run_dir, start_tracking
+from hmr_light.training.checkpoint import Checkpoint, read_model
+from hmr_light.training.distributed import Processes, processes
+from hmr_light.training.sets import open_evaluation
+from hmr_light.training.validation import PROTOCOL, Predictor, score
+
+MEAN_POSE = "mean_pose"
+
+
+def run(config: EvaluateConfig) -> None:
+    """Score the chosen checkpoints, print the figures beside the mean pose's, and write them to the run."""
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    checkpoints = _choose(config)
+    # The network sees images of the size that it was trained with.
+    config.data.image_size = int(checkpoints[0].config["data"]["image_size"])
+    datasets = open_evaluation(config.data)
+    if not datasets:
+        raise UserError(
+            f"data={config.data.name} has no set to evaluate on", "Choose one that has: data=synthetic_test."
+        )
+
+    table = Table("checkpoint", "set", "people", "MPJPE", "reconstruction error", "PVE", title=f"{PROTOCOL}, mm")
+    with processes(config.device) as world:
+        body = load_body(**config.body.files()).to(world.device)
+        for checkpoint in checkpoints:
+            figures = {}
+            for name, dataset in datasets.items():
+                sums = _score(checkpoint, name, dataset, body, config, world)
+                _add_rows(table, f"({checkpoint.epoch}){checkpoint.saved}", name, sums)
+                figures |= {f"{name}/{metric}": value for metric, value in sums["model"].means().items()}
+                figures |= {f"{name}/{MEAN_POSE}_{metric}": value for metric, value in sums[MEAN_POSE].means().items()}
+                figures |= {f"{name}/dropped": float(sums["model"].dropped)}
+            if world.is_main:
+                _write(checkpoint, figures, config)
+    if world.is_main:
+        Console().print(table)
+        Console(stderr=True).print("next: hmr-light table", highlight=False)
+
+
+def _choose(config: EvaluateConfig) -> list[Checkpoint]:
+    if config.checkpoint is not None:
+        return [read_model(config.checkpoint)]
+    run_dir = find_run_dir(str(config.run), config.tracking.uri)
+    paths = sorted((run_dir / "checkpoints").glob("epoch-*.pt"))
+    if not paths:
+        raise UserError(f"{run_dir} has no checkpoints", "Name another run, or train this one to the end of an epoch.")
+    if config.checkpoints == "last":
+        return [read_model(paths[-1])]
+    checkpoints = [read_model(path) for path in paths]
+    if config.checkpoints == "all":
+        return checkpoints
+    return [min(checkpoints, key=lambda one: (one.metrics.get("mpjpe_mm", float("inf")), -one.epoch))]
+
+
+def _score(
+    checkpoint: Checkpoint, name: str, dataset: MeshDataset, body: SMPL, config: EvaluateConfig, world: Processes
+) -> dict[str, MetricSums]:
+    model = checkpoint.build().to(world.device)
+    mean = MeanRegressor().to(world.device)
+    mean.load_state_dict({key: value for key, value in model.regressor.state_dict().items() if key.startswith("init_")})
+    predictors: dict[str, Predictor] = {"model": model, MEAN_POSE: mean}
+    bar = Progress(
+        TextColumn(f"({checkpoint.epoch}){checkpoint.saved} on {name}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True, quiet=not world.is_main),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=len(dataset))
+        return score(
+            predictors,
+            dataset,
+            body,
+            world,
+            batch_size=config.batch_size,
+            workers=config.data.workers,
+            on_batch=lambda images: bar.advance(task, images),
+        )
+
+
+def _add_rows(table: Table, label: str, name: str, scores: dict[str, MetricSums]) -> None:
+    for who, sums in scores.items():
+        figures = [f"{sums.means()[metric]:.1f}" for metric in METRICS]
+        table.add_row(label if who == "model" else "mean pose", name, str(sums.count), *figures)
+
+
+def _write(checkpoint: Checkpoint, figures: dict[str, float], config: EvaluateConfig) -> None:
+    """Add the figures to the run that the checkpoint is of, if its folder is still there."""
+    if not (checkpoint.run_dir / "journal.jsonl").is_file():
+        return
+    tracking = config.tracking
+    with start_tracking(
+        checkpoint.run_dir, experiment=tracking.experiment, uri=tracking.uri, run_name=checkpoint.run_dir.name
+    ) as tracker:
+        tracker.metrics(figures, step=checkpoint.epoch)
+        tracker.checkpoint(checkpoint.path, epoch=checkpoint.epoch, saved=checkpoint.saved, metrics=figures)
