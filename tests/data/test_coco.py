@@ -15,32 +15,17 @@ from hmr_light.data.converters import CONVERTERS
 from hmr_light.data.converters.coco import convert
 from hmr_light.errors import UserError
 
-NAMES = [
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
+NAMES = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
     "right_ankle",
-]
-# The 24 joints that COCO has, by their place in the order of SPIN.
-PLACES = (
-    dict(zip(["right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle"], range(6), strict=True))
-    | dict(zip(["right_wrist", "right_elbow", "right_shoulder"], range(6, 9), strict=True))
-    | dict(zip(["left_shoulder", "left_elbow", "left_wrist"], range(9, 12), strict=True))
-    | {"nose": 19, "left_eye": 20, "right_eye": 21, "left_ear": 22, "right_ear": 23}
-)
+)  # fmt: skip
+# The 24 joints that COCO has, by their place in SPIN's order.
+PLACES = {
+    "right_ankle": 0, "right_knee": 1, "right_hip": 2, "left_hip": 3, "left_knee": 4, "left_ankle": 5,
+    "right_wrist": 6, "right_elbow": 7, "right_shoulder": 8, "left_shoulder": 9, "left_elbow": 10, "left_wrist": 11,
+    "nose": 19, "left_eye": 20, "right_eye": 21, "left_ear": 22, "right_ear": 23,
+}  # fmt: skip
 
 
 def person(rng: np.random.Generator, image: int, hidden: tuple[str, ...] = (), **changes: Any) -> dict[str, Any]:

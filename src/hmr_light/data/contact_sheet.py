@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from hmr_light.body.joints import J24_FLIP, J24_SKELETON
+from hmr_light.body.joints import J24_NAMES, J24_SKELETON
 from hmr_light.data.dataset import Sample
 from hmr_light.paths import atomic_write
 
@@ -18,7 +18,6 @@ Draw = Callable[[np.ndarray, Sample, int], np.ndarray]
 """(image (S,S,3) uint8 RGB, sample, index) → the image with something drawn on it."""
 
 _RIGHT, _LEFT, _MIDDLE = (255, 120, 40), (40, 160, 255), (240, 240, 90)
-_RIGHT_JOINTS = (0, 1, 2, 6, 7, 8, 21, 23)
 _DETECTED = (240, 240, 240)
 # Coordinates are given to OpenCV in 1/16 pixels.
 _SUBPIXEL_BITS = 4
@@ -60,15 +59,13 @@ def draw_keypoints(image: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
             colour = _colour(start) if _colour(end) == _MIDDLE else _colour(end)
             line = joints[start].tolist(), joints[end].tolist()
             cv2.line(image, *line, colour, max(1, size // 110), cv2.LINE_AA, _SUBPIXEL_BITS)
-    for index in np.flatnonzero(known):
+    for index in np.flatnonzero(known).tolist():
         cv2.circle(image, joints[index].tolist(), radius, _colour(index), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
     return image
 
 
 def _colour(joint: int) -> tuple[int, int, int]:
-    if joint in _RIGHT_JOINTS:
-        return _RIGHT
-    return _LEFT if J24_FLIP[joint] in _RIGHT_JOINTS else _MIDDLE
+    return {"right": _RIGHT, "left": _LEFT}.get(J24_NAMES[joint].split("_")[0], _MIDDLE)
 
 
 def _grid(tiles: list[np.ndarray], columns: int) -> np.ndarray:
