@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 
 
 def rot6d_to_matrix(rot6d: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices (..., 3, 3) from 6D rotations (..., 6), by Gram-Schmidt (Zhou et al., CVPR 2019, section B).
+    """Rotation matrices (..., 3, 3) from 6D rotations (..., 6), by Gram-Schmidt (Zhou et al., CVPR 2019).
 
     The layout is SPIN's: the six numbers are the rows of a (3, 2) matrix, so elements 0, 2, 4 are its first column.
     """
@@ -52,7 +52,7 @@ def matrix_to_axis_angle(rotations: torch.Tensor) -> torch.Tensor:
 def chordal_mean(rotations: torch.Tensor) -> torch.Tensor:
     """The mean (..., 3, 3) of rotation matrices (N, ..., 3, 3): the rotation nearest to their arithmetic mean.
 
-    Minimises the sum of squared Frobenius distances (Hartley et al., "Rotation Averaging", IJCV 2013, section 5.3).
+    Minimises the sum of squared Frobenius distances (Hartley et al., "Rotation Averaging", IJCV 2013).
     """
     u, _, vh = torch.linalg.svd(rotations.mean(0))
     return (u * _proper(u, vh)) @ vh

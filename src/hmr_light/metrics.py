@@ -16,6 +16,7 @@ from hmr_light.body import SMPL
 from hmr_light.body.joints import H36M_TO_J14
 from hmr_light.geometry import procrustes_align
 
+_J14 = list(H36M_TO_J14)
 METRICS = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm")
 
 
@@ -38,7 +39,7 @@ def mesh_errors(
     values = [torch.where(finite[:, None, None], value, 0.0) for value in values]
     vertices, true_vertices, joints, true_joints = values
     pelvis, true_pelvis = joints[:, :1], true_joints[:, :1]
-    joints, true_joints = joints[:, H36M_TO_J14] - pelvis, true_joints[:, H36M_TO_J14] - true_pelvis
+    joints, true_joints = joints[:, _J14] - pelvis, true_joints[:, _J14] - true_pelvis
     errors = {
         "mpjpe_mm": _mean_distance_mm(joints, true_joints),
         "reconstruction_error_mm": _mean_distance_mm(procrustes_align(joints, true_joints), true_joints),

@@ -46,6 +46,8 @@ class Registry(Generic[T]):
         """
         options = dict(config)
         name = options.pop("name", None)
+        if name is None:
+            raise UserError(f"{self.kind}.name is missing", f"Choose one of: {', '.join(self.names())}.")
         if name not in self._builders:
             raise UserError(f"{self.kind}.name={name} does not exist", did_you_mean(str(name), self._builders))
         builder = self._builders[name]

@@ -1,18 +1,67 @@
-"""The losses of SPIN (Kolotouros et al., ICCV 2019) and their L1 variant (Pang et al., NeurIPS 2022, section 3.4)."""
+"""SPIN's losses (Kolotouros et al., ICCV 2019), and the same with L1 errors (Pang et al., NeurIPS 2022)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch.nn.functional import l1_loss, mse_loss
 
+from hmr_light.errors import UserError, did_you_mean
 from hmr_light.geometry import project, weak_perspective_translation
-from hmr_light.model.loss_config import LossConfig
 from hmr_light.model.regressor import SmplParameters
+from hmr_light.registry import check_options
 
-__all__ = ["LossConfig", "LossTerm", "compute_losses"]
+_NORMS = ("mse", "l1")
+_TERMS = ("keypoints_2d", "keypoints_3d", "pose", "betas", "vertices", "camera")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights of the terms, and how errors are measured; see `conf/loss/`."""
+
+    name: str
+    norm: str
+    """mse or l1: the error of the keypoints, pose and betas; vertices are always l1."""
+    keypoints_2d: float
+    """2D keypoints, projected onto the crop (-1…1), by confidence."""
+    keypoints_3d: float
+    """3D joints relative to the mid-hip, metres, by confidence; samples that have them."""
+    pose: float
+    """Rotation matrices; samples that have an SMPL fit, as for betas and vertices."""
+    betas: float
+    vertices: float
+    camera: float
+    """Keeps the camera's scale positive."""
+    total: float
+    """Factor of every term."""
+    openpose_weight: float
+    """Factor of the confidence of the 25 OpenPose keypoints."""
+    gt_weight: float
+    """Factor of the confidence of the other 24."""
+
+    def __post_init__(self) -> None:
+        if self.norm not in _NORMS:
+            raise UserError(f"loss.norm={self.norm} is not a choice", did_you_mean(str(self.norm), _NORMS))
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in ("name", "norm") and not (0 <= value < math.inf):
+                raise UserError(f"loss.{field.name}={value} is not a weight", "Give a number of at least 0.")
+
+    def term_weights(self) -> dict[str, float]:
+        """The factors of the terms that count, by name; a term of weight 0 is not there, and not computed."""
+        weights = {term: self.total * getattr(self, term) for term in _TERMS}
+        return {term: weight for term, weight in weights.items() if weight}
+
+
+def build_loss_config(config: Mapping[str, Any]) -> LossConfig:
+    """The loss that `config` describes. Raises `UserError` for an option that is unknown, missing or wrong."""
+    check_options("loss", str(config.get("name")), LossConfig, config)
+    return LossConfig(**config)
+
 
 _OPENPOSE = 25
 _HIPS = slice(2, 4)  # among the 24 joints of the ground truth

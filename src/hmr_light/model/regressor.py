@@ -116,10 +116,9 @@ def mean(num_features: int) -> MeanRegressor:
 @regressors.register("spin")
 def spin(num_features: int, *, hidden: int = 1024, iterations: int = 3, dropout: float = 0.5) -> SpinRegressor:
     """SPIN's iterative regressor."""
-    if hidden < 1 or iterations < 1:
-        raise UserError(
-            f"regressor: hidden={hidden} and iterations={iterations} must be at least 1", "Give such values."
-        )
+    for option, value in (("hidden", hidden), ("iterations", iterations)):
+        if value < 1:
+            raise UserError(f"regressor.{option}={value} is too small", "Give at least 1.")
     if not 0 <= dropout < 1:
         raise UserError(f"regressor.dropout={dropout} is out of range", "Give at least 0 and less than 1.")
     return SpinRegressor(num_features, hidden, iterations, dropout)
