@@ -10,9 +10,7 @@ pelvis' row is zero; its orientation is the scene's affair.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
+from numpy.typing import ArrayLike
 
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
@@ -79,18 +77,19 @@ _ORDER_OF = {
 }
 
 
-def _table(values: dict[str, Array]) -> Array:
-    """(24, ...) from values by anatomical name; zeros for the pelvis."""
-    table = np.zeros((24, *next(iter(values.values())).shape))
+def by_joint(**values: ArrayLike) -> np.ndarray:
+    """A table (24, ...) from one entry for every anatomical name, the same on both sides; zeros for the pelvis."""
+    entries = {name: np.asarray(values[name], float) for name in JOINTS}
+    table = np.zeros((24, *entries["spine"].shape))
     for name, joints in JOINTS.items():
-        table[list(joints)] = values[name]
+        table[list(joints)] = entries[name]
     return table
 
 
-LIMITS: Array = _table({name: np.array(bounds, float) for name, bounds in _RANGE.items()}).transpose(2, 0, 1)
+LIMITS = by_joint(**_RANGE).transpose(2, 0, 1)
 """(2, 24, 3) degrees: the least and the greatest of every angle, wide of daily motion and inside clinical ranges."""
 
-_orders = _table({name: np.array(_ORDER[order], float) for name, order in _ORDER_OF.items()})
+_orders = by_joint(**{name: _ORDER[order] for name, order in _ORDER_OF.items()})
 _AXIS = _orders[:, :, 0].astype(int)
 _COLUMN = _orders[:, :, 1].astype(int)
 _SIGN = _orders[:, :, 2].copy()
@@ -99,7 +98,7 @@ _mirrored = np.isin(np.arange(24), RIGHT)[:, None] & (_AXIS > 0)
 _FLIP = np.where(_mirrored, -1.0, 1.0)
 
 
-def angles(**joints: tuple[float, ...]) -> Array:
+def angles(**joints: tuple[float, ...]) -> np.ndarray:
     """A pose (24, 3) in degrees from angles by anatomical name, e.g. `angles(hip=(30,), left_knee=(60, 0, 0))`.
 
     A plain name sets both sides (`spine`: a third in each of three joints); `left_` and `right_` set one. Columns that
@@ -115,7 +114,7 @@ def angles(**joints: tuple[float, ...]) -> Array:
     return pose
 
 
-def mirrored(pose: Array) -> Array:
+def mirrored(pose: np.ndarray) -> np.ndarray:
     """The pose (24, 3) with left and right exchanged."""
     swapped = pose[list(MIRROR)].copy()
     trunk = [*JOINTS["spine"], *JOINTS["neck"], *JOINTS["head"]]
@@ -123,7 +122,7 @@ def mirrored(pose: Array) -> Array:
     return swapped
 
 
-def axis_rotation(axis: NDArray[np.intp] | int, degrees: Array | float) -> Array:
+def axis_rotation(axis: np.ndarray | int, degrees: np.ndarray | float) -> np.ndarray:
     """Rotations (..., 3, 3) about the coordinate axes `axis` (...) by `degrees` (...)."""
     axis_, radians = np.broadcast_arrays(np.asarray(axis), np.radians(degrees))
     cos, sin = np.cos(radians), np.sin(radians)
@@ -138,19 +137,19 @@ def axis_rotation(axis: NDArray[np.intp] | int, degrees: Array | float) -> Array
     return matrix
 
 
-def rotations(pose: Array) -> Array:
+def rotations(pose: np.ndarray) -> np.ndarray:
     """SMPL's joint rotations (24, 3, 3), each relative to its parent, of a pose (24, 3) in degrees; pelvis identity."""
     degrees = np.take_along_axis(pose, _COLUMN, axis=1) * _SIGN + _REST
     first, second, third = (axis_rotation(_AXIS[:, k], degrees[:, k] * _FLIP[:, k]) for k in range(3))
     return first @ second @ third
 
 
-def clipped(pose: Array) -> Array:
+def clipped(pose: np.ndarray) -> np.ndarray:
     """The pose (24, 3) with every angle brought inside `LIMITS`."""
     return np.clip(pose, LIMITS[0], LIMITS[1])
 
 
-def foot_flat_pitch(pose: Array) -> float:
+def foot_flat_pitch(pose: np.ndarray) -> float:
     """The forward lean of the pelvis, degrees, at which the feet (on the mean of both sides) lie flat on the ground."""
     left_right = [pose[hip, 0] - pose[knee, 0] + pose[ankle, 0] for hip, knee, ankle in ((1, 4, 7), (2, 5, 8))]
     return float(np.mean(left_right))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hmr_light.data.synthetic.mesh import Floats, Mesh
-from hmr_light.data.synthetic.textures import TILE, Colour, Image, cloth_colour, skin_colour, tile
+from hmr_light.data.synthetic.mesh import Mesh
+from hmr_light.data.synthetic.textures import TILE, cloth_colour, skin_colour, tile
 
 # SPIN's 49 joints: OpenPose's nose and eyes, ears.
 _NOSE, _EYES, _EARS = 0, (15, 16), (17, 18)
@@ -33,8 +33,8 @@ class Figure:
     ankle_y: float
     sole_y: float
     crown_y: float
-    nose: Floats
-    eyes: Floats
+    nose: np.ndarray
+    eyes: np.ndarray
     """(2, 3)"""
     ear_z: float
 
@@ -66,11 +66,11 @@ class Figure:
 class Garment:
     """A piece of cloth and how its pattern lies."""
 
-    texels: Image
-    turn: Floats
+    texels: np.ndarray
+    turn: np.ndarray
     """(3, 2) texels a metre: place on the rest pose → place on the tile."""
 
-    def at(self, place: Floats) -> Image:
+    def at(self, place: np.ndarray) -> np.ndarray:
         """Colours (N, 3) at places (N, 3)."""
         texel = (place @ self.turn).astype(np.int32) % TILE
         return self.texels[texel[:, 1], texel[:, 0]]
@@ -80,8 +80,8 @@ class Garment:
 class Outfit:
     """One person's looks. Lengths are metres on the rest pose of the body's mean shape."""
 
-    skin: Colour
-    lips: Colour
+    skin: np.ndarray
+    lips: np.ndarray
     hair: Garment | None
     hairline: tuple[float, float]
     """(height above the eyes in front, lowest height relative to the nose behind), metres."""
@@ -90,14 +90,15 @@ class Outfit:
     sleeve_x: float
     neckline_y: float
     hem_y: float
+    under: Garment | None
+    """What an open front shows; None for closed."""
     opening: float
-    """Half width of an open front, metres; 0 for closed."""
-    under: Garment
+    """Half width of the open front."""
     bottom: Garment
     bottom_y: float
     shoe: Garment
     shoe_y: float
-    belt: Colour | None
+    belt: np.ndarray | None
     glove: Garment | None
 
 
@@ -135,8 +136,8 @@ def dress(rng: np.random.Generator, figure: Figure) -> Outfit:
         sleeve_x=float(sleeve + rng.normal(0, 0.015)),
         neckline_y=float(figure.neck_y + rng.uniform(-0.07, 0.03)),
         hem_y=float(hem),
-        opening=float(rng.uniform(0.02, 0.1)) if rng.random() < 0.15 else 0.0,
-        under=_garment(rng),
+        under=_garment(rng) if rng.random() < 0.15 else None,
+        opening=float(rng.uniform(0.02, 0.1)),
         bottom=top if rng.random() < 0.08 else _garment(rng),
         bottom_y=float(bottom),
         shoe=_garment(rng),
@@ -146,7 +147,7 @@ def dress(rng: np.random.Generator, figure: Figure) -> Outfit:
     )
 
 
-def hair_colour(rng: np.random.Generator) -> Colour:
+def hair_colour(rng: np.random.Generator) -> np.ndarray:
     """Black to blond, red, grey or white, now and then dyed or a cap; sRGB in 0..255."""
     if rng.random() < 0.12:
         return cloth_colour(rng)
@@ -156,7 +157,7 @@ def hair_colour(rng: np.random.Generator) -> Colour:
     return shades[rng.integers(len(shades))] * rng.uniform(0.7, 1.25)
 
 
-def _garment(rng: np.random.Generator, base: Colour | None = None) -> Garment:
+def _garment(rng: np.random.Generator, base: np.ndarray | None = None) -> Garment:
     """Pattern over the body: x and y of the rest pose, sheared by depth so that the sides are covered too."""
     scale = (1 / 0.004) * np.exp(rng.uniform(-0.5, 0.35))
     side = rng.choice([-1, 1], 2) * rng.uniform(0.5, 0.9, 2)
@@ -164,7 +165,7 @@ def _garment(rng: np.random.Generator, base: Colour | None = None) -> Garment:
     return Garment(tile(rng, base), turn.astype(np.float32))
 
 
-def albedo(outfit: Outfit, figure: Figure, place: Floats) -> Floats:
+def albedo(outfit: Outfit, figure: Figure, place: np.ndarray) -> np.ndarray:
     """sRGB colours (N, 3) in 0..255 at places (N, 3) of the rest pose."""
     x, y, z = np.abs(place[:, 0]), place[:, 1], place[:, 2]
     colour = np.broadcast_to(outfit.skin, place.shape).copy()
@@ -182,7 +183,7 @@ def albedo(outfit: Outfit, figure: Figure, place: Floats) -> Floats:
     collar = outfit.neckline_y - 0.5 * np.maximum(z - 0.02, 0) * (x < 0.09)
     top = (body & (y > outfit.hem_y) & (y < collar)) | (arm & (x < outfit.sleeve_x))
     paint(top, outfit.top)
-    if outfit.opening:
+    if outfit.under is not None:
         paint(top & body & (z > 0) & (x < outfit.opening), outfit.under)
     paint(y < outfit.shoe_y, outfit.shoe)
     if outfit.glove is not None:
@@ -193,7 +194,7 @@ def albedo(outfit: Outfit, figure: Figure, place: Floats) -> Floats:
     return colour
 
 
-def _face(colour: Floats, outfit: Outfit, figure: Figure, place: Floats, head: np.ndarray) -> None:
+def _face(colour: np.ndarray, outfit: Outfit, figure: Figure, place: np.ndarray, head: np.ndarray) -> None:
     """Hair, eyes, brows, mouth and beard, in place on the pixels `head`."""
     at = place[head]
     x, y, z = np.abs(at[:, 0]), at[:, 1], at[:, 2]

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hmr_light.data.synthetic.anatomy import Array, angles, foot_flat_pitch
+from hmr_light.data.synthetic.anatomy import angles, foot_flat_pitch
 
 
 class Stance(NamedTuple):
     """A pose and how the pelvis stands in the world."""
 
-    pose: Array
+    pose: np.ndarray
     """(24, 3) degrees."""
     pitch: float
     """Forward lean of the pelvis, degrees: 90 lies face down, -90 face up."""
@@ -100,7 +100,7 @@ def _striding(
     phase: float,
     gait: tuple[tuple[float, float], tuple[float, float, float], float],
     arm: Arm,
-) -> Array:
+) -> np.ndarray:
     joints: dict[str, tuple[float, ...]] = {}
     swing, centre = arm["shoulder"][1], arm["shoulder"][0]
     for side, leg_phase, sign in (("left", phase % 1, 1), ("right", (phase + 0.5) % 1, -1)):

@@ -1,4 +1,4 @@
-"""What is behind the person: a floor and a wall in perspective, light on them, and clutter that looks a little human."""
+"""What is behind the person: floor and wall in perspective, light on them, and clutter that is a little human."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import numpy as np
 
 from hmr_light.data.synthetic.anatomy import axis_rotation
 from hmr_light.data.synthetic.camera import Camera
-from hmr_light.data.synthetic.textures import TILE, Colour, Image, cloth_colour, noise, skin_colour, tile
+from hmr_light.data.synthetic.textures import TILE, cloth_colour, noise, skin_colour, tile
 
 
-def background(rng: np.random.Generator, camera: Camera, clutter: int) -> Image:
+def background(rng: np.random.Generator, camera: Camera, clutter: int) -> np.ndarray:
     """A scene (S, S, 3) without the person, the whole frame filled; `clutter` is the number of things in it."""
     size = camera.size
-    scene = _walls(rng, camera).astype(np.float32)
+    scene = _walls(rng, camera)
     light = 1 + rng.uniform(0.05, 0.35) * noise(rng, (size, size), (3, 6))
-    image = np.clip(scene * light[..., None], 0, 255).astype(np.uint8)
+    image: np.ndarray = np.clip(scene * light[..., None], 0, 255).astype(np.uint8)
     for _ in range(clutter):
         _thing(rng, image)
     if rng.random() < 0.35:  # out of focus
-        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 2.5) * size / 256))
+        return cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 2.5) * size / 256))
     return image
 
 
-def _walls(rng: np.random.Generator, camera: Camera) -> Image:
+def _walls(rng: np.random.Generator, camera: Camera) -> np.ndarray:
     """Textured floor below a textured wall that stands some metres behind the person; or scenery of pure noise."""
     size = camera.size
     if rng.random() < 0.25:
@@ -49,7 +49,7 @@ def _walls(rng: np.random.Generator, camera: Camera) -> Image:
     return np.concatenate([tile(rng), tile(rng)])[v, u]
 
 
-def _thing(rng: np.random.Generator, image: Image) -> None:
+def _thing(rng: np.random.Generator, image: np.ndarray) -> None:
     """Draw one thing into `image`: a textured polygon or box, an edge, or a limb or head of skin or cloth."""
     size = image.shape[0]
     centre = rng.uniform(-0.05, 1.05, 2) * size
@@ -57,7 +57,7 @@ def _thing(rng: np.random.Generator, image: Image) -> None:
     colour = cloth_colour(rng)
     kind = rng.choice(["polygon", "patch", "line", "limb", "head"], p=[0.25, 0.25, 0.1, 0.27, 0.13])
     if kind == "patch":
-        textured_patch(rng, image, centre, reach, tile(rng))
+        textured_patch(rng, image, centre, reach)
     elif kind == "polygon":
         corners = int(rng.integers(3, 7))
         turn = np.sort(rng.uniform(0, 2 * np.pi, corners))
@@ -81,26 +81,31 @@ def _thing(rng: np.random.Generator, image: Image) -> None:
         )
 
 
-def textured_patch(
-    rng: np.random.Generator, image: Image, centre: Colour, reach: float, texels: Image, mask: Image | None = None
-) -> None:
-    """Draw a rotated box or an ellipse of `texels` into `image`, and its shape as 255 into `mask` where one is given."""
+def textured_patch(rng: np.random.Generator, image: np.ndarray, centre: np.ndarray, reach: float) -> np.ndarray:
+    """Draw a turned box or an ellipse with a pattern into `image`; gives where it is, (S, S) of bool."""
     size = image.shape[0]
     half = reach * rng.uniform(0.35, 1, 2)
-    angle = float(rng.uniform(-90, 90))
-    shape = np.zeros((size, size), np.uint8)
-    if rng.random() < 0.5:
-        cv2.ellipse(shape, _pixel(centre), (max(1, int(half[0])), max(1, int(half[1]))), angle, 0, 360, 255, -1)
+    angle, zoom = float(rng.uniform(-90, 90)), float(rng.uniform(0.5, 2.5))
+    round_, texels = rng.random() < 0.5, tile(rng)
+    covered = np.zeros((size, size), bool)
+    margin = float(np.hypot(*half)) + 2
+    left, top = np.clip(centre - margin, 0, size).astype(int)
+    right, bottom = np.clip(centre + margin, 0, size).astype(int)
+    if right <= left or bottom <= top:
+        return covered
+    shape = np.zeros((bottom - top, right - left), np.uint8)
+    middle = centre - (left, top)
+    if round_:
+        cv2.ellipse(shape, _pixel(middle), (max(1, int(half[0])), max(1, int(half[1]))), angle, 0, 360, 255, -1)
     else:
-        corners = cv2.boxPoints((tuple(map(float, centre)), tuple(map(float, 2 * half)), angle))
+        corners = cv2.boxPoints((tuple(map(float, middle)), tuple(map(float, 2 * half)), angle))
         cv2.fillConvexPoly(shape, corners.astype(np.int32), 255)
-    zoom = float(rng.uniform(0.5, 2.5))
     warp = cv2.getRotationMatrix2D((0.0, 0.0), angle, zoom)
-    surface = cv2.warpAffine(texels, warp, (size, size), borderMode=cv2.BORDER_WRAP)
-    cv2.copyTo(surface, shape, image)
-    if mask is not None:
-        np.maximum(mask, shape, out=mask)
+    surface = cv2.warpAffine(texels, warp, shape.shape[::-1], borderMode=cv2.BORDER_WRAP)
+    covered[top:bottom, left:right] = shape > 0
+    image[covered] = surface[shape > 0]
+    return covered
 
 
-def _pixel(point: Colour) -> tuple[int, int]:
+def _pixel(point: np.ndarray) -> tuple[int, int]:
     return int(point[0]), int(point[1])

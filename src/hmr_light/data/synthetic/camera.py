@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hmr_light.data.synthetic.anatomy import Array, axis_rotation
+from hmr_light.data.synthetic.anatomy import axis_rotation
 from hmr_light.data.synthetic.config import CameraConfig
 
 BOX_MARGIN = 1.2
@@ -28,26 +27,26 @@ _TRIES = 20
 class Camera:
     """A pinhole over one square of pixels."""
 
-    rotation: Array
+    rotation: np.ndarray
     """(3, 3) world → camera."""
-    position: Array
+    position: np.ndarray
     """(3,) in the world (y up, ground at 0), metres."""
     focal: float
     """Pixels of the written square."""
-    principal_point: Array
+    principal_point: np.ndarray
     """(2,) pixels of the written square."""
     size: int
     """Side of the written square, pixels."""
 
-    def to_camera(self, points: Array) -> Array:
+    def to_camera(self, points: np.ndarray) -> np.ndarray:
         """World points (N, 3) in the camera frame, metres."""
         return (points - self.position) @ self.rotation.T
 
-    def project(self, points: Array) -> Array:
+    def project(self, points: np.ndarray) -> np.ndarray:
         """Pixels (N, 2) of points (N, 3) in the camera frame."""
         return self.focal * points[:, :2] / points[:, 2:] + self.principal_point
 
-    def rays(self) -> NDArray[np.float32]:
+    def rays(self) -> np.ndarray:
         """Directions (S, S, 3) of the pixels in the world."""
         column = (np.arange(self.size) - self.principal_point[0]) / self.focal
         row = (np.arange(self.size) - self.principal_point[1]) / self.focal
@@ -56,13 +55,13 @@ class Camera:
         return x * to_world[0] + y * to_world[1] + to_world[2]
 
 
-def sample_camera(rng: np.random.Generator, config: CameraConfig, vertices: Array, size: int) -> Camera:
+def sample_camera(rng: np.random.Generator, config: CameraConfig, vertices: np.ndarray, size: int) -> Camera:
     """A camera that has the person, `vertices` (V, 3) in the world above the origin, in view.
 
     Height, field of view and share of the photograph that the person fills are drawn; the distance follows from them,
     and the pitch from where in the photograph the person stands, inside the configured range.
     """
-    low, high = vertices.min(0), vertices.max(0)
+    low, high = bounds(vertices)
     extent = float((high - low).max())
     for _ in range(_TRIES):
         view = np.radians(rng.uniform(*config.field_of_view_degrees))
@@ -80,7 +79,12 @@ def sample_camera(rng: np.random.Generator, config: CameraConfig, vertices: Arra
 
 
 def _cut(
-    rng: np.random.Generator, config: CameraConfig, rotation: Array, position: Array, vertices: Array, size: int
+    rng: np.random.Generator,
+    config: CameraConfig,
+    rotation: np.ndarray,
+    position: np.ndarray,
+    vertices: np.ndarray,
+    size: int,
 ) -> Camera:
     """The square that is written: the person with a margin, or, truncated, a part of the person."""
     local = (vertices - position) @ rotation.T
@@ -101,14 +105,19 @@ def _cut(
     return Camera(rotation, position, float(focal), principal_point, size)
 
 
-def tight_box(points: Array) -> tuple[Array, float]:
+def bounds(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest coordinates (D,) of points (N, D)."""
+    columns = np.ascontiguousarray(points.T)  # numpy reduces along rows ten times faster
+    return columns.min(1), columns.max(1)
+
+
+def tight_box(points: np.ndarray) -> tuple[np.ndarray, float]:
     """The centre (2,) and the larger side of the smallest upright box around points (N, 2)."""
-    low, high = points.min(0), points.max(0)
+    low, high = bounds(points)
     return (low + high) / 2, float((high - low).max())
 
 
-def visible_box(pixels: Array, size: int) -> tuple[Array, float]:
+def visible_box(pixels: np.ndarray, size: int) -> tuple[np.ndarray, float]:
     """`tight_box` of the part of the person, projected to `pixels` (V, 2), that lies inside the square."""
-    low = np.clip(pixels.min(0), -0.5, size - 0.5)
-    high = np.clip(pixels.max(0), -0.5, size - 0.5)
+    low, high = (np.clip(corner, -0.5, size - 0.5) for corner in bounds(pixels))
     return (low + high) / 2, float((high - low).max())

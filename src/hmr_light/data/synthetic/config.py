@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from hmr_light.errors import UserError, did_you_mean
 
 
-def _range(key: str, value: list[float], least: float, greatest: float) -> None:
+def _range(key: str, value: Sequence[float], least: float, greatest: float) -> None:
     if len(value) != 2 or not least <= value[0] <= value[1] <= greatest:
         raise UserError(
             f"dataset.{key}={value} is not a range", f"Give [low, high] with {least:g} <= low <= high <= {greatest:g}."
@@ -64,16 +65,16 @@ class PeopleConfig:
 class CameraConfig:
     """From where, and how the person stands in the image. Ranges are [low, high], drawn uniformly."""
 
-    height_m: list[float]
+    height_m: tuple[float, float]
     """Above the ground."""
-    pitch_degrees: list[float]
+    pitch_degrees: tuple[float, float]
     """Negative looks down."""
     roll_std_degrees: float
-    field_of_view_degrees: list[float]
+    field_of_view_degrees: tuple[float, float]
     """Of the whole photograph; with `fill` it sets the distance."""
-    fill: list[float]
+    fill: tuple[float, float]
     """Share of the photograph's side that the person's longest side takes."""
-    context: list[float]
+    context: tuple[float, float]
     """Side of the written image over the side of the annotated box (which is 1.2 times the tight one)."""
     shift: float
     """Largest distance of the box's centre from the image's, in box sides; never so far that the box leaves it."""
@@ -95,13 +96,13 @@ class CameraConfig:
 class SceneConfig:
     """Light, background, and what stands in front."""
 
-    lights: list[int]
+    lights: tuple[int, int]
     """Number of directional lights."""
-    ambient: list[float]
+    ambient: tuple[float, float]
     """Share of the light that has no direction."""
     shadow: float
     """Probability of a soft contact shadow on the ground."""
-    clutter: list[int]
+    clutter: tuple[int, int]
     """Number of things in the background."""
     occlusion: float
     """Probability that something stands in front of the person."""
@@ -109,9 +110,9 @@ class SceneConfig:
     """Largest share of the person's pixels that it may hide."""
 
     def __post_init__(self) -> None:
-        _range("scene.lights", [float(v) for v in self.lights], 1, 8)
+        _range("scene.lights", self.lights, 1, 8)
         _range("scene.ambient", self.ambient, 0, 1)
-        _range("scene.clutter", [float(v) for v in self.clutter], 0, 1000)
+        _range("scene.clutter", self.clutter, 0, 1000)
         for name in ("shadow", "occlusion", "occlusion_share"):
             _between(f"scene.{name}", getattr(self, name), 0, 1)
 
@@ -120,16 +121,16 @@ class SceneConfig:
 class SensorConfig:
     """What lens, sensor and file do to the image."""
 
-    blur_px: list[float]
+    blur_px: tuple[float, float]
     """Standard deviation of the lens' blur at 256 pixels a side."""
     motion_blur: float
     """Probability of motion blur."""
-    noise: list[float]
+    noise: tuple[float, float]
     """Standard deviation of the noise, grey levels of 255."""
-    gamma: list[float]
+    gamma: tuple[float, float]
     white_balance: float
     """Each channel is multiplied by a draw from 1 ± this."""
-    jpeg_quality: list[int]
+    jpeg_quality: tuple[int, int]
 
     def __post_init__(self) -> None:
         _range("sensor.blur_px", self.blur_px, 0, 20)
@@ -137,7 +138,7 @@ class SensorConfig:
         _range("sensor.noise", self.noise, 0, 100)
         _range("sensor.gamma", self.gamma, 0.2, 5)
         _between("sensor.white_balance", self.white_balance, 0, 0.9)
-        _range("sensor.jpeg_quality", [float(v) for v in self.jpeg_quality], 1, 100)
+        _range("sensor.jpeg_quality", self.jpeg_quality, 1, 100)
 
 
 @dataclass

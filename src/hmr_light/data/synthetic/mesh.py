@@ -6,26 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hmr_light.data.synthetic.anatomy import PARENTS, Array
+from hmr_light.data.synthetic.anatomy import PARENTS
 
 if TYPE_CHECKING:
     from hmr_light.body import SMPL
-
-Floats = NDArray[np.float32]
 
 
 class Person(NamedTuple):
     """A posed body, metres, in the frame of its root rotation, the pelvis at the origin."""
 
-    vertices: Array
+    vertices: np.ndarray
     """(V, 3)"""
-    normals: Floats
+    normals: np.ndarray
     """(V, 3) unit outward normals."""
-    joints: Array
+    joints: np.ndarray
     """(49, 3) in SPIN's order."""
-    pelvis: Array
+    pelvis: np.ndarray
     """(3,) the pelvis of the rest pose, about which the root rotates; SMPL's own output is these vertices + pelvis."""
 
 
@@ -33,27 +30,27 @@ class Person(NamedTuple):
 class Mesh:
     """A body model's arrays. V vertices, F faces."""
 
-    template: Floats
+    template: np.ndarray
     """(V, 3) rest pose, metres."""
-    shapedirs: Floats
+    shapedirs: np.ndarray
     """(3V, 10)"""
-    posedirs: Floats | None
+    posedirs: np.ndarray | None
     """(207, 3V); None when all are zero."""
-    weights: Floats
+    weights: np.ndarray
     """(V, 24) skinning weights."""
-    faces: NDArray[np.int32]
+    faces: np.ndarray
     """(F, 3)"""
-    joint_template: Array
+    joint_template: np.ndarray
     """(24, 3) joints of the rest pose."""
-    joint_shapedirs: Array
+    joint_shapedirs: np.ndarray
     """(24, 3, 10)"""
-    landmark_vertices: NDArray[np.int64]
+    landmark_vertices: np.ndarray
     """(21,) vertices that count as joints."""
-    landmark_regressor: Floats
+    landmark_regressor: np.ndarray
     """(9, V) the further joints."""
-    joint_map: NDArray[np.int64]
+    joint_map: np.ndarray
     """(49,) SPIN's joints among the 24 + 21 + 9."""
-    normals: Floats
+    normals: np.ndarray
     """(V, 3) of the rest pose."""
 
     @classmethod
@@ -81,8 +78,8 @@ class Mesh:
             normals=_normals(template, faces),
         )
 
-    def pose(self, rotations: Array, betas: Array) -> Person:
-        """Shape, pose and skin one body: rotations (24, 3, 3) relative to the parents, betas (10,). As SMPL (2015), eq. 2-10."""
+    def pose(self, rotations: np.ndarray, betas: np.ndarray) -> Person:
+        """Shape, pose and skin one body: rotations (24, 3, 3) relative to the parents, betas (10,); as SMPL's layer."""
         shaped = self.template + (self.shapedirs @ betas.astype(np.float32)).reshape(-1, 3)
         rest = self.joint_template + self.joint_shapedirs @ betas
         if self.posedirs is not None:
@@ -101,7 +98,7 @@ class Mesh:
         return Person(vertices.astype(np.float64), normals, joints, rest[0])
 
 
-def chain(local: Array, rest: Array) -> tuple[Array, Array]:
+def chain(local: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """World rotations (24, 3, 3) and positions (24, 3) of the joints: `local` rotations, joints `rest` (24, 3) at rest.
 
     The pelvis stays where it rests.
@@ -115,7 +112,7 @@ def chain(local: Array, rest: Array) -> tuple[Array, Array]:
     return world, position
 
 
-def _normals(vertices: Array, faces: NDArray[np.int32]) -> Floats:
+def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     corners = vertices[faces]
     area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = np.zeros_like(vertices)

@@ -10,8 +10,8 @@ import numpy as np
 from hmr_light.data.synthetic.anatomy import (
     LEGS,
     PARENTS,
-    Array,
     axis_rotation,
+    by_joint,
     clipped,
     mirrored,
     rotations,
@@ -19,13 +19,11 @@ from hmr_light.data.synthetic.anatomy import (
 from hmr_light.data.synthetic.archetypes import ARCHETYPES, UPRIGHT, Stance
 from hmr_light.data.synthetic.mesh import chain
 
-_NOISE_DEGREES = np.array(
-    # Standard deviation of (flexion, side, twist) by joint.
-    [(0, 0, 0), (7, 4, 5), (7, 4, 5), (3, 2, 3), (7, 0, 2), (7, 0, 2), (3, 2, 3), (5, 3, 3), (5, 3, 3), (3, 2, 3)]
-    + [(5, 0, 0), (5, 0, 0), (5, 3, 5), (3, 2, 0), (3, 2, 0), (6, 4, 6), (14, 9, 12), (14, 9, 12)]
-    + [(14, 0, 15), (14, 0, 15), (14, 7, 0), (14, 7, 0), (10, 2, 0), (10, 2, 0)],
-    dtype=float,
-)
+_NOISE_DEGREES = by_joint(
+    # Standard deviation of (flexion, side, twist).
+    spine=(3, 2, 3), neck=(5, 3, 5), head=(6, 4, 6), hip=(7, 4, 5), knee=(7, 0, 2), ankle=(5, 3, 3), toes=(5, 0, 0),
+    collar=(3, 2, 0), shoulder=(14, 9, 12), elbow=(14, 0, 15), wrist=(14, 7, 0), hand=(10, 2, 0),
+)  # fmt: skip
 # The share of a joint's noise that it takes over from the other side, and from its parent.
 _SHARED_SIDES, _SHARED_PARENT = 0.4, 0.3
 _TRIES = 12
@@ -34,9 +32,9 @@ _TRIES = 12
 class Pose(NamedTuple):
     """A pose in the world: y up, ground at y = 0, the pelvis above the origin."""
 
-    angles: Array
+    angles: np.ndarray
     """(24, 3) degrees, inside `anatomy.LIMITS`."""
-    rotations: Array
+    rotations: np.ndarray
     """(24, 3, 3) relative to the parent; the first is the pelvis in the world, facing +z but for lean and tilt."""
     lift: float
     """Height of the lowest point above the ground, metres."""
@@ -48,7 +46,7 @@ def sample_pose(
     time: float,
     weights: Mapping[str, float],
     noise: float,
-    joints_of_rest: Array,
+    joints_of_rest: np.ndarray,
 ) -> Pose:
     """The pose at `time` in [0, 1) of the clip that the generator `clip` (freshly seeded) stands for.
 
@@ -92,7 +90,7 @@ def _mix(rng: np.random.Generator, first: str, second: str, phase: float, amount
     return Stance(pose, pitch, one.roll, one.lift)
 
 
-def _correlated_noise(rng: np.random.Generator) -> Array:
+def _correlated_noise(rng: np.random.Generator) -> np.ndarray:
     """(24, 3) degrees: each joint's draw is mixed with the other side's and with its parent's."""
     draw = rng.standard_normal((24, 3))
     draw = np.sqrt(1 - _SHARED_SIDES**2) * draw + _SHARED_SIDES * mirrored(draw)
@@ -103,26 +101,26 @@ def _correlated_noise(rng: np.random.Generator) -> Array:
 
 
 # Limbs as capsules: (joint, joint, radius in metres); a hand is the end of its forearm.
-_CAPSULES = np.array(
-    [(0, 9, 0.11), (9, 12, 0.10), (12, 15, 0.07), (18, 22, 0.03), (19, 23, 0.03), (16, 18, 0.035), (17, 19, 0.035)]
-    + [(1, 4, 0.06), (2, 5, 0.06), (4, 10, 0.045), (5, 11, 0.045)]
-)
-_PAIRS = np.array(
-    [(trunk, arm) for trunk in (0, 1, 2) for arm in (3, 4)]
-    + [(3, 4), (3, 6), (4, 5), (7, 8), (9, 10), (7, 10), (8, 9), (5, 2), (6, 2)]
-    + [(3, leg) for leg in (7, 8, 9, 10)]
-    + [(4, leg) for leg in (7, 8, 9, 10)]
-)
+_CAPSULES = np.array([
+    (0, 9, 0.11), (9, 12, 0.10), (12, 15, 0.07), (18, 22, 0.03), (19, 23, 0.03), (16, 18, 0.035), (17, 19, 0.035),
+    (1, 4, 0.06), (2, 5, 0.06), (4, 10, 0.045), (5, 11, 0.045),
+])  # fmt: skip
+_PAIRS = np.array([
+    *((trunk, forearm) for trunk in (0, 1, 2) for forearm in (3, 4)),
+    *((forearm, leg) for forearm in (3, 4) for leg in (7, 8, 9, 10)),
+    (3, 4), (3, 6), (4, 5), (7, 8), (9, 10), (7, 10), (8, 9),
+])  # fmt: skip
+# Skin gives way and arms rest on thighs: nearer than this share of the two radii is a collision.
+_TOUCH = 0.85
 
 
-def limbs_collide(local: Array, joints_of_rest: Array) -> bool:
+def limbs_collide(local: np.ndarray, joints_of_rest: np.ndarray) -> bool:
     """Whether two limbs, taken as capsules around the bones, run into each other."""
     _, position = chain(local, joints_of_rest)
-    # Skin slides and arms rest on thighs: only what is deeper than a touch counts.
     along = np.linspace(0, 1, 9)[:, None]
     start, end = position[_CAPSULES[:, 0].astype(int)], position[_CAPSULES[:, 1].astype(int)]
     points = start[:, None] + along * (end - start)[:, None]
     gap = points[_PAIRS[:, 0], :, None] - points[_PAIRS[:, 1], None]
     nearest = np.sqrt((gap**2).sum(-1).min((1, 2)))
     reach = _CAPSULES[_PAIRS[:, 0], 2] + _CAPSULES[_PAIRS[:, 1], 2]
-    return bool((nearest < 0.85 * reach).any())
+    return bool((nearest < _TOUCH * reach).any())

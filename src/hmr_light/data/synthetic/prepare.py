@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -54,7 +54,7 @@ def image_name(split: str, index: int) -> str:
 def prepare_synthetic(config: SyntheticConfig, body: SMPL, out: Path) -> dict[str, Any]:
     """Render the dataset into `out` and return what `out/dataset.json` says of it.
 
-    Writes `{train,val,test}/000/000123.jpg`, one SPIN npz a split with `imgname` relative to `out`, `contact_sheet.png`,
+    Writes `{train,val,test}/000/000123.jpg`, one SPIN npz a split with `imgname` relative to `out`, a contact sheet,
     and, last of all, `dataset.json`. The bytes depend on `config` (but for `workers`) and on the body alone. A stopped
     run goes on from the parts that are done; a finished one is left as it is. Raises `UserError` where `out` holds a
     dataset of another configuration, or cannot be written.
@@ -193,7 +193,7 @@ def _environment(**variables: str) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Any]:
+def _progress(total: int) -> Iterator[_Pace]:
     """Images done, images a second and time left, on standard error: a bar on a terminal, else now and then a line."""
     if sys.stderr.isatty():
         from rich.console import Console
@@ -210,10 +210,13 @@ def _progress(total: int) -> Iterator[Any]:
 
 
 class _Pace:
-    """Counts images and tells `show(done, images per second)`; what was found done at the start does not count as speed."""
+    """Counts images and tells `show(done, images a second)`; what was there at the start does not count as speed."""
 
-    def __init__(self, show: Any) -> None:
-        self._show, self._done, self._found, self._start = show, 0, None, time.perf_counter()
+    def __init__(self, show: Callable[[int, float], None]) -> None:
+        self._show = show
+        self._done = 0
+        self._found: int | None = None
+        self._start = time.perf_counter()
 
     def __call__(self, images: int) -> None:
         self._done += images

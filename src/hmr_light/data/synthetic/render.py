@@ -6,14 +6,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from hmr_light.data.synthetic.anatomy import Array
 from hmr_light.data.synthetic.background import textured_patch
 from hmr_light.data.synthetic.camera import Camera
 from hmr_light.data.synthetic.config import SceneConfig, SensorConfig
-from hmr_light.data.synthetic.mesh import Floats
-from hmr_light.data.synthetic.textures import Image, tile
 
 _NEAR, _FAR = 0.05, 100.0
 # OpenCV's rasteriser has OpenGL's axes: y up, z towards the viewer.
@@ -23,15 +19,15 @@ _TO_RASTER = np.diag([1, -1, -1, 1]).astype(np.float32)
 class Surface(NamedTuple):
     """What the camera sees of the mesh. M pixels are covered."""
 
-    covered: NDArray[np.bool_]
+    covered: np.ndarray
     """(S, S)"""
-    depth: Floats
+    depth: np.ndarray
     """(S, S) metres; about `_FAR` where nothing is."""
-    attributes: list[Floats]
+    attributes: list[np.ndarray]
     """Each (M, 3): vertex attributes interpolated over the covered pixels."""
 
 
-def rasterise(camera: Camera, points: Array, faces: NDArray[np.int32], attributes: list[Floats]) -> Surface:
+def rasterise(camera: Camera, points: np.ndarray, faces: np.ndarray, attributes: list[np.ndarray]) -> Surface:
     """Draw the mesh, `points` (V, 3) in the camera frame, with attributes (V, 3), each inside 0..1."""
     size = camera.size
     # An off-centre principal point is a shear of space along the depth, which keeps lines and depths.
@@ -67,11 +63,11 @@ def rasterise(camera: Camera, points: Array, faces: NDArray[np.int32], attribute
 class Lights(NamedTuple):
     """Light from L directions and from everywhere, linear RGB."""
 
-    directions: Array
+    directions: np.ndarray
     """(L, 3) unit vectors towards the light, in the world; the first is the one that throws the shadow."""
-    colours: Floats
+    colours: np.ndarray
     """(L, 3)"""
-    ambient: Floats
+    ambient: np.ndarray
     """(3,)"""
 
 
@@ -93,7 +89,7 @@ def sample_lights(rng: np.random.Generator, config: SceneConfig) -> Lights:
     return Lights(directions, colours.astype(np.float32), (level * ambient * tint[-1]).astype(np.float32))
 
 
-def shade(colour: Floats, normals: Floats, lights: Lights, rotation: Array) -> Image:
+def shade(colour: np.ndarray, normals: np.ndarray, lights: Lights, rotation: np.ndarray) -> np.ndarray:
     """Lambert's law on sRGB colours (M, 3) in 0..255 with `normals` (M, 3) in the camera frame; sRGB out.
 
     Light adds up in linear intensity, for which the square of sRGB is near enough.
@@ -104,7 +100,7 @@ def shade(colour: Floats, normals: Floats, lights: Lights, rotation: Array) -> I
     return np.minimum(colour * np.sqrt(light), 255).astype(np.uint8)
 
 
-def cast_shadow(image: Image, camera: Camera, vertices: Array, lights: Lights, strength: float) -> None:
+def cast_shadow(image: np.ndarray, camera: Camera, vertices: np.ndarray, lights: Lights, strength: float) -> None:
     """Darken the ground of `image` where `vertices` (V, 3, in the world) keep the first light away, softly."""
     direction = lights.directions[0]
     on_ground = vertices - direction * (vertices[:, 1:2] / direction[1])
@@ -113,40 +109,38 @@ def cast_shadow(image: Image, camera: Camera, vertices: Array, lights: Lights, s
     pixel = camera.project(local[local[:, 2] > 0.1]) / 4
     pixel = pixel[(np.abs(pixel - grid / 2) < grid).all(1)].astype(np.int32)
     inside = ((pixel >= 0) & (pixel < grid)).all(1)
-    shadow = np.zeros((grid, grid), np.float32)
+    shadow: np.ndarray = np.zeros((grid, grid), np.float32)
     shadow[pixel[inside, 1], pixel[inside, 0]] = strength
     shadow = cv2.GaussianBlur(cv2.dilate(shadow, np.ones((3, 3), np.uint8)), (0, 0), 1.2)
     keep = 1 - cv2.resize(shadow, (camera.size, camera.size), interpolation=cv2.INTER_LINEAR)
     image[:] = (image * keep[..., None]).astype(np.uint8)
 
 
-def occlude(rng: np.random.Generator, image: Image, covered: NDArray[np.bool_], most: float) -> NDArray[np.bool_]:
+def occlude(rng: np.random.Generator, image: np.ndarray, covered: np.ndarray, most: float) -> np.ndarray:
     """Put a thing in front of the person in `image`; gives where it is (S, S).
 
-    It hides at most the share `most` of the pixels `covered` by the person; where chance puts too much, nothing is drawn.
+    It hides at most the share `most` of the pixels `covered` by the person; a draw that hides more is not used.
     """
     rows, columns = np.nonzero(covered)
     size = image.shape[0]
     for _ in range(4):
         pick = rng.integers(len(rows))
         centre = np.array([columns[pick], rows[pick]]) + rng.normal(0, 0.06 * size, 2)
-        mask = np.zeros((size, size), np.uint8)
         candidate = image.copy()
-        textured_patch(rng, candidate, centre, size * rng.uniform(0.08, 0.35), tile(rng), mask)
-        hidden = mask > 0
+        hidden = textured_patch(rng, candidate, centre, size * rng.uniform(0.08, 0.35))
         if (hidden & covered).sum() <= most * len(rows):
             image[:] = candidate
             return hidden
     return np.zeros((size, size), bool)
 
 
-def expose(rng: np.random.Generator, image: Image, config: SensorConfig) -> Image:
+def expose(rng: np.random.Generator, image: np.ndarray, config: SensorConfig) -> np.ndarray:
     """What lens and sensor make of the scene: blur, motion, white balance, gamma, noise."""
     size = image.shape[0]
     if rng.random() < config.motion_blur:
         length = int(rng.integers(3, 8) * size / 256) | 1
         angle = rng.uniform(0, 180)
-        kernel = np.zeros((length, length), np.float32)
+        kernel: np.ndarray = np.zeros((length, length), np.float32)
         kernel[length // 2] = 1
         turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), float(angle), 1.0)
         kernel = cv2.warpAffine(kernel, turn, (length, length))
@@ -165,7 +159,7 @@ def expose(rng: np.random.Generator, image: Image, config: SensorConfig) -> Imag
     return image
 
 
-def encode(rng: np.random.Generator, image: Image, config: SensorConfig) -> bytes:
+def encode(rng: np.random.Generator, image: np.ndarray, config: SensorConfig) -> bytes:
     """The image as JPEG, of random quality."""
     quality = int(rng.integers(config.jpeg_quality[0], config.jpeg_quality[1] + 1))
     done, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from hmr_light.data.synthetic.anatomy import Array, axis_rotation
+from hmr_light.data.synthetic.anatomy import axis_rotation
 from hmr_light.data.synthetic.appearance import Figure, albedo, dress
 from hmr_light.data.synthetic.background import background
 from hmr_light.data.synthetic.camera import BOX_MARGIN, Camera, sample_camera, visible_box
@@ -34,7 +33,7 @@ _PELVIS = 14  # of the 24 annotated joints
 
 
 class Draw(IntEnum):
-    """What a stream of random numbers decides. Each has its own, so that changing one leaves the others as they were."""
+    """What a stream of random numbers decides: each thing has its own, so that changing one changes no other."""
 
     CLIP = 0
     SHAPE = 1
@@ -50,7 +49,7 @@ class Sample(NamedTuple):
     """A rendered image and all that is known of it."""
 
     jpeg: bytes
-    mask: NDArray[np.bool_]
+    mask: np.ndarray
     """(S, S) where the person would be seen with nothing in front."""
     labels: dict[str, np.ndarray]
     """One row of the annotations, without `imgname`."""
@@ -80,7 +79,7 @@ class Studio:
         rng = generator(self.config.seed, split, clip, Draw.CLIP)
         return sample_pose(rng, time, people.archetypes, people.noise, self.mesh.joint_template)
 
-    def betas(self, split: str, index: int) -> Array:
+    def betas(self, split: str, index: int) -> np.ndarray:
         """The shape coefficients (10,) of a sample."""
         draw = generator(self.config.seed, split, index, Draw.SHAPE).standard_normal(10)
         return np.clip(self.config.people.shape_std * draw, -_SHAPE_CUT, _SHAPE_CUT)
@@ -127,15 +126,20 @@ class Studio:
         labels = _labels(camera, points, joints, rotations, betas, translation)
         labels |= {
             "visibility": _visibility(camera, joints[25:], surface.depth, hidden),
-            "occluded": np.float32((hidden & surface.covered).sum() / surface.covered.sum()),
+            "occluded": np.asarray((hidden & surface.covered).sum() / surface.covered.sum(), np.float32),
             "archetype": np.array(pose.archetype, "<U16"),
-            "clip": np.int64(index // config.people.frames_per_clip),
+            "clip": np.asarray(index // config.people.frames_per_clip, np.int64),
         }
         return Sample(jpeg, surface.covered, labels)
 
 
 def _labels(
-    camera: Camera, points: Array, joints: Array, rotations: Array, betas: Array, translation: Array
+    camera: Camera,
+    points: np.ndarray,
+    joints: np.ndarray,
+    rotations: np.ndarray,
+    betas: np.ndarray,
+    translation: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """The annotation of a person: `points` (V, 3) and `joints` (49, 3) in the camera frame, metres."""
     pixels = camera.project(joints)
@@ -162,7 +166,7 @@ def _labels(
     }
 
 
-def _visibility(camera: Camera, joints: Array, depth: NDArray[np.float32], hidden: NDArray[np.bool_]) -> np.ndarray:
+def _visibility(camera: Camera, joints: np.ndarray, depth: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     """(24,) 1 for joints inside the image with neither a thing nor another part of the body in front of them."""
     column, row = np.round(camera.project(joints)).astype(int).T
     inside = (column >= 0) & (column < camera.size) & (row >= 0) & (row < camera.size)

@@ -21,7 +21,7 @@ _SUBPIXEL_BITS = 4
 
 
 def synthetic_sheet(out: Path, split: str, body: SMPL) -> None:
-    """Write `out/contact_sheet.png`: samples spread over a split of the dataset in `out`, with skeleton and mesh outline."""
+    """Write `out/contact_sheet.png`: samples spread over a split in `out`, with skeleton and mesh outline."""
     dataset = MeshDataset(out / f"{split}.npz", out, image_size=224)
     labels = dataset.annotations
     indices = np.unique(np.linspace(0, len(dataset) - 1, _ROWS * _COLUMNS).round().astype(int)).tolist()

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-
-Image = NDArray[np.uint8]
-Colour = NDArray[np.float32]
 
 TILE = 128
 """Side of a tile, texels; a tile repeats without a seam in noise, stripes, checks and dots."""
@@ -23,7 +19,7 @@ _SKIN = np.array(
 )
 
 
-def skin_colour(rng: np.random.Generator) -> Colour:
+def skin_colour(rng: np.random.Generator) -> np.ndarray:
     """A skin tone (3,), sRGB in 0..255, spread evenly from light to dark."""
     tone = rng.uniform(0, 2)
     low = min(int(tone), 1)
@@ -31,15 +27,15 @@ def skin_colour(rng: np.random.Generator) -> Colour:
     return np.clip(colour * rng.uniform(0.92, 1.08, 3), 0, 255).astype(np.float32)
 
 
-def cloth_colour(rng: np.random.Generator) -> Colour:
+def cloth_colour(rng: np.random.Generator) -> np.ndarray:
     """A colour of clothes or things (3,), sRGB in 0..255: muted more often than loud, dark more often than light."""
     hue, saturation, value = rng.uniform(0, 180), 255 * rng.beta(1.1, 1.7), 255 * rng.beta(1.6, 1.5)
     pixel = np.array([[[hue, saturation, max(value, 12)]]], np.float32).astype(np.uint8)
     return cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
 
 
-def noise(rng: np.random.Generator, shape: tuple[int, int], octaves: tuple[int, ...], decay: float = 0.6) -> Colour:
-    """Smooth random field (H, W) within -1..1: grids of `octaves` cells across, each weaker than the last by `decay`."""
+def noise(rng: np.random.Generator, shape: tuple[int, int], octaves: tuple[int, ...], decay: float = 0.6) -> np.ndarray:
+    """Smooth random field (H, W) in -1..1: grids of `octaves` cells across, each weaker than the last by `decay`."""
     field = np.zeros(shape, np.float32)
     weight = total = 0.0
     for k, cells in enumerate(octaves):
@@ -52,7 +48,7 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], octaves: tuple[int, 
     return field
 
 
-def tile(rng: np.random.Generator, base: Colour | None = None) -> Image:
+def tile(rng: np.random.Generator, base: np.ndarray | None = None) -> np.ndarray:
     """A tile (TILE, TILE, 3) of plain cloth, stripes, checks, dots, blots or print, with weave and folds over it.
 
     One texel is meant to be about 4 mm of cloth. `base` is the ground's colour, sRGB in 0..255; random when left out.
@@ -73,7 +69,7 @@ def tile(rng: np.random.Generator, base: Colour | None = None) -> Image:
     return np.clip(texels, 0, 255).astype(np.uint8)
 
 
-def _mask(rng: np.random.Generator, kind: str) -> Colour:
+def _mask(rng: np.random.Generator, kind: str) -> np.ndarray:
     """Where the figure's colour shows, (TILE, TILE) in 0..1."""
     if kind == "plain":
         return np.zeros((TILE, TILE), np.float32)
@@ -105,6 +101,6 @@ def _mask(rng: np.random.Generator, kind: str) -> Colour:
         elif shape == 2:
             cv2.putText(canvas, chr(rng.integers(65, 91)), (x, y), cv2.FONT_HERSHEY_SIMPLEX, side / 20, level, 2)
         else:
-            triangle = rng.integers(-side, side, (3, 2)) + (x, y)
+            triangle = rng.integers(-side, side, (3, 2)) + np.array([x, y])
             cv2.fillPoly(canvas, [triangle.astype(np.int32)], level)
     return canvas.astype(np.float32) / 255
