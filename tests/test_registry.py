@@ -61,7 +61,11 @@ def test_the_configuration_is_not_changed() -> None:
         ({"name": "cat", "lives": 9, "weight": "heavy"}, "zoo.animal.weight='heavy' is not a number", ""),
         ({"name": "cat", "lives": 9, "tame": 1}, "zoo.animal.tame=1 is not true or false", ""),
         ({"name": "cat", "lives": 9, "coat": "none"}, "zoo.animal.coat='none' is not 'short' or 'long'", ""),
-        ({"name": "cat", "lives": 9, "toy": "ball"}, "zoo.animal.toy='ball' is not a mapping or null", ""),
+        (
+            {"name": "cat", "lives": 9, "toy": "ball"},
+            "zoo.animal.toy='ball' is not a mapping or null",
+            "zoo.animal/toy=NAME",
+        ),
     ],
 )
 def test_a_wrong_configuration_is_named_with_a_remedy(config: dict[str, Any], message: str, remedy: str) -> None:

@@ -71,7 +71,10 @@ def check_options(kind: str, name: str, builder: Callable[..., Any], options: Ma
             remedy = did_you_mean(option, known) or f"{name} has no options: remove this one with ~{kind}.{option}"
             raise UserError(f"{kind}.{option}: {kind}.name={name} has no such option", remedy)
         if not _fits(value, hints[option]):
-            raise UserError(f"{kind}.{option}={value!r} is not {_describe(hints[option])}", "Give such a value.")
+            wanted = _describe(hints[option])
+            # A mapping has its own group of choices: `backbone/adapter=conv` is meant by `backbone.adapter=conv`.
+            remedy = f"Choose one by {kind}/{option}=NAME." if "mapping" in wanted else "Give such a value."
+            raise UserError(f"{kind}.{option}={value!r} is not {wanted}", remedy)
     for option, parameter in known.items():
         if parameter.default is inspect.Parameter.empty and option not in options:
             raise UserError(f"{kind}.{option} is missing", f"Give it {_describe(hints[option])}.")

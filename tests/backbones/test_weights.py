@@ -109,7 +109,7 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     path = tmp_path / "hostile.pth"
     torch.save({"features.0.weight": Hostile()}, path)
     assert "cannot be read" in refusal(str(path)).message
-    path.write_bytes(pickle.dumps(Hostile()))
+    path.write_bytes(pickle.dumps(Hostile(), protocol=2))
     assert "cannot be read" in refusal(str(path)).message
     assert not (tmp_path / "harmed").exists()
 
