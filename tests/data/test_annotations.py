@@ -23,6 +23,7 @@ def full_arrays(seed: int) -> dict[str, np.ndarray]:
     arrays["imgname"] = np.array([f"세트/{index:06d}.jpg" for index in range(PEOPLE)])
     arrays["gender"] = np.array(["m", "f", "n", "m", "f"])
     arrays["clip"] = rng.integers(0, 9, PEOPLE)
+    arrays["archetype"] = np.array(["walk", "sit", "run", "lie", "reach"])
     return arrays
 
 
@@ -66,7 +67,7 @@ def test_pose_and_shape_without_a_flag_label_everyone() -> None:
 
 def test_foreign_keys_are_kept_when_they_are_one_entry_a_person_and_ignored_otherwise(tmp_path: Path) -> None:
     arrays = full_arrays(6) | {"camera": np.eye(3), "meta": np.array({"a": 1}, object), "note": np.array("x")}
-    assert set(load_annotations(write(tmp_path / "a.npz", arrays)).extras) == {"clip"}
+    assert set(load_annotations(write(tmp_path / "a.npz", arrays)).extras) == {"clip", "archetype"}
 
 
 FAULTS = {
@@ -166,7 +167,11 @@ def test_fingerprint_depends_on_content_alone(tmp_path: Path) -> None:
     seen = {original}
     for key, value in arrays.items():
         changed = value.copy()
-        changed[-1] = {"imgname": "other.jpg", "gender": "n"}[key] if value.dtype.kind == "U" else value[-1] + 1
+        changed[-1] = (
+            {"imgname": "other.jpg", "gender": "n", "archetype": "stand"}[key]
+            if value.dtype.kind == "U"
+            else value[-1] + 1
+        )
         seen.add(fingerprint(Annotations.from_arrays(arrays | {key: changed})))
     assert len(seen) == 1 + len(arrays)
 
