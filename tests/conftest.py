@@ -7,8 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import hydra
 import pytest
+
+from hmr_light.config import typed
+from hmr_light.config.application import SCHEMAS
+from hmr_light.paths import conf_dir
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -40,3 +46,38 @@ def hmr_light(home: Path) -> Command:
         )
 
     return run
+
+
+def compose(command: str, *overrides: str) -> Any:
+    """The checked configuration of `hmr-light COMMAND OVERRIDES…`, without running it."""
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return typed(SCHEMAS[command], hydra.compose(command, list(overrides)))
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small rendered dataset: 48 training, 12 validation and 12 test images."""
+    from hmr_light.commands.prepare import run
+
+    out = tmp_path_factory.mktemp("data") / "synthetic"
+    os.environ.setdefault("HMR_LIGHT_HOME", str(out.parent))
+    counts = "dataset.counts={train: 48, val: 12, test: 12}"
+    run(compose("prepare", f"dataset.out={out}", counts, "dataset.size=128", "dataset.workers=1"))
+    return out
+
+
+@pytest.fixture
+def quick(home: Path, rendered: Path) -> list[str]:
+    """Overrides of a training run of seconds: SqueezeNet (no batch norm) on small images, the journal its only record."""
+    return [
+        "backbone=squeezenet1_1",
+        "tracking=journal",
+        f"data.root={rendered}",
+        "data.image_size=64",
+        "data.workers=0",
+        "trainer.device=cpu",
+        "trainer.threads=1",
+        "trainer.epochs=2",
+        "trainer.batch_size=16",
+        "optimizer.warmup_steps=0",
+    ]

@@ -13,7 +13,7 @@ from hmr_light.data.dataset import MeshDataset
 from hmr_light.errors import UserError
 from hmr_light.metrics import METRICS, MetricSums
 from hmr_light.model.regressor import MeanRegressor
-from hmr_light.tracking import find_run_dir, start_tracking
+from hmr_light.tracking import continue_tracking, find_run_dir
 from hmr_light.training.checkpoint import Checkpoint, read_model
 from hmr_light.training.distributed import Processes, processes
 from hmr_light.training.sets import open_evaluation
@@ -39,7 +39,7 @@ def run(config: EvaluateConfig) -> None:
     with processes(config.device) as world:
         body = load_body(**config.body.files()).to(world.device)
         for checkpoint in checkpoints:
-            figures = {}
+            figures: dict[str, float] = {}
             for name, dataset in datasets.items():
                 sums = _score(checkpoint, name, dataset, body, config, world)
                 _add_rows(table, f"({checkpoint.epoch}){checkpoint.saved}", name, sums)
@@ -106,9 +106,6 @@ def _write(checkpoint: Checkpoint, figures: dict[str, float], config: EvaluateCo
     """Add the figures to the run that the checkpoint is of, if its folder is still there."""
     if not (checkpoint.run_dir / "journal.jsonl").is_file():
         return
-    tracking = config.tracking
-    with start_tracking(
-        checkpoint.run_dir, experiment=tracking.experiment, uri=tracking.uri, run_name=checkpoint.run_dir.name
-    ) as tracker:
+    with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
         tracker.metrics(figures, step=checkpoint.epoch)
         tracker.checkpoint(checkpoint.path, epoch=checkpoint.epoch, saved=checkpoint.saved, metrics=figures)

@@ -18,6 +18,7 @@ from hmr_light.data.dataset import MeshDataset, worker_init
 from hmr_light.data.mixture import Mixture
 from hmr_light.errors import Interrupted
 from hmr_light.model.hmr import HMR, build_model
+from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.tracking import Tracker, start_tracking
 from hmr_light.training import checkpoint, run_folder
 from hmr_light.training.distributed import Processes, processes
@@ -57,7 +58,9 @@ def _run(config: TrainConfig, world: Processes) -> Path:
 
     with (
         _tracker(folder, config, world) as tracker,
-        TrainingProgress(epochs * steps, state.epoch * steps + state.step, epochs, shown=world.is_main) as progress,
+        TrainingProgress(
+            folder / "train.log", epochs * steps, state.epoch * steps + state.step, epochs, shown=world.is_main
+        ) as progress,
     ):
         progress.say(f"{'continuing' if continued else 'run'} {folder}")
         if tracker and not continued:
@@ -85,6 +88,10 @@ def _run(config: TrainConfig, world: Processes) -> Path:
                 train(state, batches, steps, body, config, plain_config, last, world, progress.step, on_epoch)
         except Interrupted as stop:
             raise Interrupted(f"{stop}\n  Go on with the same command and resume={folder}") from stop
+        if tracker and evaluation:
+            primary = next(iter(evaluation.values()))
+            overlay_sheet(state.evaluated_model, primary, body, folder / "predictions.png")
+            tracker.artifact(folder / "predictions.png")
         progress.say(f"done: {folder}\n  next: hmr-light table, or hmr-light evaluate run={folder} data=synthetic_test")
     return folder
 
@@ -147,8 +154,11 @@ def _describe(
             "hmr_light.run_dir": str(folder),
         }
     )
-    costs, _ = cost_metrics(model, config.data.image_size, world.device)
+    costs, latency = cost_metrics(model, config.data.image_size, world.device)
     tracker.metrics(costs, step=0)
+    # Without these, an inference time means nothing.
+    circumstances = {name: getattr(latency, name) for name in ("device", "cpu", "threads", "batch", "load_average")}
+    tracker.tags({f"hmr_light.inference_{name}": str(value) for name, value in circumstances.items()})
     (folder / "environment.txt").write_text(environment())
     tracker.artifact(folder / "config.yaml")
     tracker.artifact(folder / "environment.txt")

@@ -93,7 +93,7 @@ class DataConfig:
     train: dict[str, SetConfig] = field(default_factory=dict)
     evaluation: dict[str, SetConfig] = field(default_factory=dict)
     """By name. The first is the primary one: its figures are the run's headline figures."""
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    augmentation: AugmentationConfig = MISSING
 
     def __post_init__(self) -> None:
         if not 64 <= self.image_size <= 1024:
@@ -174,12 +174,12 @@ class TrainConfig:
 
     backbone: dict[str, Any] = MISSING
     regressor: dict[str, Any] = MISSING
-    body: BodyConfig = field(default_factory=BodyConfig)
-    data: DataConfig = field(default_factory=DataConfig)
+    body: BodyConfig = MISSING
+    data: DataConfig = MISSING
     loss: dict[str, Any] = MISSING
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    optimizer: OptimizerConfig = MISSING
+    trainer: TrainerConfig = MISSING
+    tracking: TrackingConfig = MISSING
     row: str | None = None
     """The run's name in the table; null takes the backbone's name."""
     seed: int = 0
@@ -197,12 +197,12 @@ class EvaluateConfig:
     """MLflow run id, or a run's folder."""
     checkpoints: str = MISSING
     """Which of the run's checkpoints: best, last or all."""
-    body: BodyConfig = field(default_factory=BodyConfig)
-    data: DataConfig = field(default_factory=DataConfig)
+    body: BodyConfig = MISSING
+    data: DataConfig = MISSING
     batch_size: int = MISSING
     device: str = MISSING
     threads: int | None = None
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    tracking: TrackingConfig = MISSING
 
     def __post_init__(self) -> None:
         _one_of("checkpoints", self.checkpoints, ("best", "last", "all"))
@@ -221,7 +221,7 @@ class PrepareConfig:
     """`hmr-light prepare`."""
 
     dataset: dict[str, Any] = MISSING
-    body: BodyConfig = field(default_factory=BodyConfig)
+    body: BodyConfig = MISSING
 
 
 @dataclass
@@ -233,7 +233,7 @@ class TableConfig:
     """The file to write; null prints."""
     language: str = MISSING
     rows: str = MISSING
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    tracking: TrackingConfig = MISSING
 
     def __post_init__(self) -> None:
         _one_of("format", self.format, ("terminal", "markdown", "csv", "json", "latex", "html"))
@@ -246,7 +246,7 @@ class SyncConfig:
     """`hmr-light sync`."""
 
     run_dir: Path | None = None
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    tracking: TrackingConfig = MISSING
 
     def __post_init__(self) -> None:
         if self.run_dir is None:
@@ -260,4 +260,4 @@ class UiConfig:
     """`hmr-light ui`."""
 
     port: int = MISSING
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    tracking: TrackingConfig = MISSING

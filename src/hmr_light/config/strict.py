@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -42,9 +42,15 @@ def typed(schema: type[T], config: DictConfig | dict[str, Any]) -> T:
         raise UserError(str(error).splitlines()[0], "Look at the composed configuration with --cfg job.") from error
 
 
-def known_keys(schema: type) -> list[str]:
+def known_keys(schema: type, prefix: str = "") -> list[str]:
     """The dotted names of all options of a dataclass."""
-    return dotted_keys(OmegaConf.to_container(OmegaConf.structured(schema)))
+    types = get_type_hints(schema)
+    keys: list[str] = []
+    for field in dataclasses.fields(schema):
+        keys.append(f"{prefix}{field.name}")
+        if dataclasses.is_dataclass(types[field.name]):
+            keys += known_keys(types[field.name], f"{prefix}{field.name}.")  # type: ignore[arg-type]
+    return keys
 
 
 def dotted_keys(node: Any, prefix: str = "") -> list[str]:

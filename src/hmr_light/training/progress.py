@@ -1,8 +1,10 @@
-"""What a person sees of a training run: one bar an epoch, one line an epoch done."""
+"""What a person sees of a training run: a bar while it runs, and a line an epoch, which `train.log` keeps."""
 
 from __future__ import annotations
 
 import time
+
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -11,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class TrainingProgress:
     """A bar with loss, images/s, time left and the best so far; without a terminal, one line an epoch."""
 
-    def __init__(self, total_steps: int, done_steps: int, epochs: int, shown: bool) -> None:
+    def __init__(self, log: Path, total_steps: int, done_steps: int, epochs: int, shown: bool) -> None:
         self.console = Console(stderr=True, quiet=not shown)
+        self._log = log if shown else None
         self.epochs = epochs
         self._steps_per_epoch = total_steps // epochs if epochs else 0
         self._epoch_started = time.perf_counter()
@@ -66,3 +69,6 @@ class TrainingProgress:
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+        if self._log:
+            with self._log.open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")

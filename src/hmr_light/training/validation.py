@@ -45,7 +45,7 @@ def score(
         pin_memory=world.device.type == "cuda",
         generator=torch.Generator(),
     )
-    sums = {name: MetricSums() for name in predictors}
+    sums = {name: MetricSums(world.device) for name in predictors}
     for batch in loader:
         batch = {name: value.to(world.device, non_blocking=True) for name, value in batch.items()}
         images = normalize(batch["image"])
