@@ -128,3 +128,10 @@ def test_file_of_another_format_is_refused_and_nothing_is_written(tmp_path: Path
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*none\.json"):
         convert(tmp_path / "none.json", tmp_path, tmp_path / "coco.npz")
+
+
+@pytest.mark.parametrize("min_keypoints", [-1, 13, "many", None])
+def test_impossible_filter_is_refused(tmp_path: Path, min_keypoints: Any) -> None:
+    path = write(tmp_path, [GOOD])
+    with pytest.raises(UserError, match="min_keypoints"):
+        convert(path, tmp_path, tmp_path / "coco.npz", min_keypoints=min_keypoints)

@@ -37,6 +37,8 @@ def convert(annotations_json: Path, image_root: Path, out: Path, *, min_keypoint
     rule (`coco_extract.py`). The box is the person's, made square, with a margin of 1.2. Raises `UserError` if the file
     is not of that format or nobody is kept.
     """
+    if min_keypoints not in range(13):
+        raise UserError(f"min_keypoints={min_keypoints!r} is not a number of body keypoints", "Give 0 to 12.")
     if out.exists():
         raise UserError(f"{out} exists already", "Remove it first, or write to another file.")
     names, people = _read(annotations_json)
