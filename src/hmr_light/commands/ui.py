@@ -1,0 +1,28 @@
+"""`hmr-light ui`: MLflow's pages on the runs, on this machine only, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+from hmr_light.config.schema import UiConfig
+from hmr_light.errors import UserError
+from hmr_light.tracking.server import mlflow_server
+
+
+def run(config: UiConfig) -> None:
+    """Start the server, print its address once it answers, and wait."""
+    if not config.tracking.uri:
+        raise UserError("tracking.uri is null: there is no store to show", "Choose tracking=local.")
+    # A plain `kill` must not leave the server behind.
+    signal.signal(signal.SIGTERM, _stop)
+    print("starting MLflow (about 20 seconds) ...", file=sys.stderr)
+    with mlflow_server(config.tracking.uri, config.port) as (address, server):
+        print(f"MLflow is at {address}   (Ctrl-C stops it)", flush=True)
+        status = server.wait()
+    raise UserError(f"MLflow's server ended by itself with status {status}", "Start it again: hmr-light ui")
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + signal_number)

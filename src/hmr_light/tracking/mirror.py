@@ -1,0 +1,275 @@
+"""Sends a journal to MLflow. Sending the same journal twice, or after a stop anywhere, stores everything once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hmr_light.errors import UserError
+from hmr_light.paths import atomic_write
+from hmr_light.tracking.journal import Entry, read_journal
+from hmr_light.tracking.state import load_sent, save_sent
+from hmr_light.tracking.store import connect, refusal, safe_text, sqlite_path
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+RUN_KEY = "hmr_light.run_key"
+RUN_DIR = "hmr_light.run_dir"
+# MLflow's limits of one request are 1000 metrics, 100 parameters, 100 tags and 1 MB.
+METRICS, PARAMS, TAGS = 1000, 50, 25
+PARAM_CHARACTERS, TAG_CHARACTERS = 6000, 5000
+# What MLflow will never accept, however often it is sent.
+REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")
+
+
+@dataclass
+class _Batch:
+    metrics: list[Metric] = field(default_factory=list)
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class Mirror:
+    """One run's journal and its MLflow run.
+
+    Creating it connects to the store. `send` raises `Unreachable` when the store does not answer; what was sent is
+    noted beside the journal. `say` is told of what MLflow refuses, which stays in the journal alone.
+    """
+
+    def __init__(self, run_dir: Path, uri: str, say: Callable[[str], None]) -> None:
+        self.run_dir = run_dir
+        self._uri = uri
+        self._say = say
+        self._client: MlflowClient = connect(uri, create=True)
+        self._sent = load_sent(run_dir, uri)
+        self._params: dict[str, str] = {}
+        self._outputs: set[str] = set()
+        self._is_open = False
+
+    def send(self) -> int:
+        """Send what MLflow lacks; returns how many entries that was."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._send()
+        except MlflowException as error:
+            raise refusal(error, self._uri) from error
+
+    def _send(self) -> int:
+        if not self._is_open and not self._open():
+            return 0
+        count = 0
+        batch, end = _Batch(), self._sent.offset
+        for entry, offset in read_journal(self.run_dir, self._sent.offset):
+            if entry["kind"] in ("params", "tags", "metrics"):
+                _add(batch, entry)
+                end = offset
+                if len(batch.metrics) >= METRICS:
+                    self._flush(batch, end)
+                    batch = _Batch()
+            else:
+                self._flush(batch, end)
+                batch, end = _Batch(), offset
+                self._one(entry)
+                self._note(offset)
+            count += 1
+        self._flush(batch, end)
+        return count
+
+    def _open(self) -> bool:
+        """Find or make the MLflow run; false while the journal has no first entry."""
+        first = next((entry for entry, _ in read_journal(self.run_dir) if entry["kind"] == "run"), None)
+        if first is None:
+            return False
+        run = self._known_run(first) or self._run_of_key(first)
+        if run is None:
+            experiment = self._experiment(first["experiment"])
+            tags = {RUN_KEY: first["key"], RUN_DIR: str(self.run_dir.resolve()), "mlflow.source.name": "hmr-light"}
+            run = self._client.create_run(experiment, first["time"], tags, first["name"])
+        if run.info.lifecycle_stage == "deleted":
+            raise UserError(
+                f"the MLflow run {run.info.run_id} of {self.run_dir} was deleted", "Restore it in MLflow's pages."
+            )
+        if run.info.run_id != self._sent.run_id:
+            self._sent.run_id, self._sent.experiment_id = run.info.run_id, run.info.experiment_id
+            self._note(0)
+        self._params = dict(run.data.params)
+        self._outputs = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
+        self._is_open = True
+        return True
+
+    def _known_run(self, first: Entry) -> Run | None:
+        from mlflow.exceptions import MlflowException
+
+        if not self._sent.run_id:
+            return None
+        try:
+            run = self._client.get_run(self._sent.run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None  # another store at the same address
+            raise
+        return run if run.data.tags.get(RUN_KEY) == first["key"] else None
+
+    def _run_of_key(self, first: Entry) -> Run | None:
+        experiment = self._client.get_experiment_by_name(first["experiment"])
+        if experiment is None:
+            return None
+        runs = self._client.search_runs(
+            [experiment.experiment_id], f"tags.`{RUN_KEY}` = '{first['key']}'", run_view_type=3, max_results=1
+        )
+        return self._client.get_run(runs[0].info.run_id) if runs else None
+
+    def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            # MLflow's own default is relative to the current folder.
+            location = None
+            if self._uri.startswith("sqlite:"):
+                folder = re.sub(r"[^\w.-]", "_", name)
+                location = (sqlite_path(self._uri).parent / "mlartifacts" / folder).as_uri()
+            try:
+                return self._client.create_experiment(name, artifact_location=location)
+            except MlflowException as error:
+                found = self._client.get_experiment_by_name(name)  # another run was quicker
+                if found is None:
+                    raise error
+        if found.lifecycle_stage == "deleted":
+            raise UserError(
+                f"the MLflow experiment '{name}' was deleted", "Restore it in MLflow, or choose tracking.experiment="
+            )
+        return found.experiment_id
+
+    def _flush(self, batch: _Batch, end: int) -> None:
+        from mlflow.entities import Param, RunTag
+
+        changed = {key: value for key, value in batch.params.items() if self._params.get(key, value) != value}
+        params = [Param(k, v) for k, v in batch.params.items() if k not in self._params]
+        tags = batch.tags | {f"hmr_light.changed.{key}"[:250]: value for key, value in changed.items()}
+        for part in _parts(params, PARAMS):
+            self._log({"params": part})
+        self._params = {**batch.params, **self._params}
+        for part in _parts([RunTag(k, v[:TAG_CHARACTERS]) for k, v in tags.items()], TAGS):
+            self._log({"tags": part})
+        for part in _parts(batch.metrics, METRICS):
+            self._log({"metrics": part})
+        if end > self._sent.offset:
+            self._note(end)
+
+    def _log(self, items: Mapping[str, list[Any]]) -> None:
+        """One request; if MLflow refuses it, one request an item, so that one bad item does not cost the others."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.log_batch(self._sent.run_id, **items)
+        except MlflowException as error:
+            if error.error_code not in REFUSED:
+                raise
+            ((kind, values),) = items.items()
+            if len(values) == 1:
+                self._say(f"MLflow refuses {kind[:-1]} '{values[0].key}': {safe_text(error, self._uri)}")
+                return
+            for value in values:
+                self._log({kind: [value]})
+
+    def _one(self, entry: Entry) -> None:
+        run_id = self._sent.run_id
+        match entry["kind"]:
+            case "resume":
+                self._client.update_run(run_id, status="RUNNING")
+            case "status":
+                if entry["error"]:
+                    self._client.set_tag(run_id, "hmr_light.error", entry["error"][:TAG_CHARACTERS])
+                self._client.set_terminated(run_id, entry["status"], entry["time"])
+            case "artifact":
+                self._artifact(entry)
+            case "checkpoint":
+                self._checkpoint(entry)
+
+    def _artifact(self, entry: Entry) -> None:
+        path = self.run_dir / entry["path"]
+        if path.is_file():
+            self._client.log_artifact(self._sent.run_id, str(path), entry["folder"] or None)
+        else:
+            self._say(f"the file {path} is gone; MLflow will not have it")
+
+    def _checkpoint(self, entry: Entry) -> None:
+        """The checkpoint as an external model, with its figures linked to it."""
+        import mlflow
+        from mlflow.entities import LoggedModelOutput
+
+        sent, path = self._sent, self.run_dir / entry["path"]
+        found = self._client.search_logged_models(
+            [sent.experiment_id],
+            filter_string=f"source_run_id = '{sent.run_id}' AND tags.sha256 = '{entry['sha256']}'",
+            max_results=1,
+        )
+        if found:
+            model = found[0]
+            if str(model.status) != "READY":  # its maker was stopped half way
+                self._client.finalize_logged_model(model.model_id, "READY")
+        else:
+            tags = {
+                "epoch": str(entry["step"]),
+                "saved": entry["saved"],
+                "path": str(path.resolve()),
+                "sha256": entry["sha256"],
+            }
+            model = mlflow.create_external_model(
+                name=re.sub(r"[/:.%\"']", "-", path.stem),
+                source_run_id=sent.run_id,
+                experiment_id=sent.experiment_id,
+                tags=tags,
+            )
+        if model.model_id not in self._outputs:
+            self._client.log_outputs(sent.run_id, [LoggedModelOutput(model.model_id, entry["step"])])
+            self._outputs.add(model.model_id)
+        self._log({"metrics": _metrics(entry, model.model_id)}) if entry["values"] else None
+
+    def _note(self, offset: int) -> None:
+        self._sent.offset = offset
+        save_sent(self.run_dir, self._sent)
+
+
+def _add(batch: _Batch, entry: Entry) -> None:
+    match entry["kind"]:
+        case "metrics":
+            batch.metrics += _metrics(entry)
+        case "params":
+            batch.params = {_key(key): _cut(value) for key, value in entry["values"].items()} | batch.params
+        case "tags":
+            batch.tags |= {_key(key): value for key, value in entry["values"].items()}
+
+
+def _metrics(entry: Entry, model_id: str | None = None) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    time = entry.get("measured", entry["time"])
+    return [
+        Metric(_key(key), float(value), time, entry["step"], model_id=model_id)
+        for key, value in entry["values"].items()
+    ]
+
+
+def _key(name: str) -> str:
+    """`name` with the characters that MLflow allows in names."""
+    return re.sub(r"[^\w\-. :/]", "_", name)[:250]
+
+
+def _cut(value: str) -> str:
+    """At most what MLflow keeps of a parameter, and told so: MLflow itself would cut it in silence."""
+    if len(value) <= PARAM_CHARACTERS:
+        return value
+    note = f"… [cut: {len(value)} characters; the whole is in config.yaml]"
+    return value[: PARAM_CHARACTERS - len(note)] + note
+
+
+def _parts(items: list[Any], size: int) -> list[list[Any]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,121 @@
+"""Runs and checkpoints as MLflow has them, as plain values; what the reports are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hmr_light.errors import UserError, did_you_mean
+from hmr_light.tracking.mirror import RUN_DIR
+from hmr_light.tracking.store import connect, normal_uri, refusal
+
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run; `metrics` are the latest values."""
+
+    run_id: str
+    name: str
+    status: str
+    started_ms: int
+    params: dict[str, str]
+    tags: dict[str, str]
+    metrics: dict[str, float]
+
+
+class Point(NamedTuple):
+    """A figure of a checkpoint."""
+
+    name: str
+    value: float
+    time_ms: int
+
+
+@dataclass(frozen=True)
+class StoredCheckpoint:
+    """A checkpoint of a run with every figure that was ever measured of it."""
+
+    run_id: str
+    tags: dict[str, str]
+    points: list[Point]
+
+
+def read_experiment(uri: str, experiment: str) -> tuple[list[StoredRun], list[StoredCheckpoint]]:
+    """All runs (oldest first) and checkpoints of an experiment.
+
+    Raises `UserError` if the store is missing or does not answer, or has no such experiment.
+    """
+    from mlflow.exceptions import MlflowException
+
+    uri = normal_uri(uri)
+    client = connect(uri, create=False)
+    try:
+        found = client.get_experiment_by_name(experiment)
+        if found is None or found.lifecycle_stage == "deleted":
+            names = [each.name for each in client.search_experiments() if each.name != "Default"]
+            raise UserError(
+                f"the tracking store has no experiment '{experiment}'",
+                did_you_mean(experiment, names) or "Train a run first: hmr-light train",
+            )
+        ids = [found.experiment_id]
+        runs = _pages(
+            lambda token: client.search_runs(
+                ids, order_by=["attributes.start_time ASC"], max_results=PAGE, page_token=token
+            )
+        )
+        models = _pages(lambda token: client.search_logged_models(ids, max_results=PAGE, page_token=token))
+    except MlflowException as error:
+        raise refusal(error, uri) from error
+    return [_run(run) for run in runs], [_checkpoint(model) for model in models]
+
+
+def run_dir_of(run_id: str, uri: str) -> Path:
+    """The folder of the MLflow run `run_id`. Raises `UserError` if there is no such run, or its folder is not here."""
+    from mlflow.exceptions import MlflowException
+
+    uri = normal_uri(uri)
+    client = connect(uri, create=False)
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise UserError(f"there is no run {run_id}", "Name a run's folder, or its MLflow run id.") from error
+        raise refusal(error, uri) from error
+    folder = run.data.tags.get(RUN_DIR, "")
+    if not folder or not Path(folder).is_dir():
+        raise UserError(
+            f"the folder of run {run_id} is not here: {folder or 'it has none'}", "Name a run's folder on this machine."
+        )
+    return Path(folder)
+
+
+def _pages(search: Callable[[str | None], Any]) -> list[Any]:
+    found: list[Any] = []
+    token = None
+    while True:
+        page = search(token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _run(run: Any) -> StoredRun:
+    return StoredRun(
+        run.info.run_id,
+        run.info.run_name,
+        run.info.status,
+        run.info.start_time,
+        run.data.params,
+        run.data.tags,
+        run.data.metrics,
+    )
+
+
+def _checkpoint(model: Any) -> StoredCheckpoint:
+    points = [Point(metric.key, metric.value, metric.timestamp) for metric in model.metrics or []]
+    return StoredCheckpoint(model.source_run_id, dict(model.tags), points)

@@ -1,0 +1,97 @@
+"""MLflow's pages on a store of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from hmr_light.errors import UserError
+from hmr_light.tracking.store import SETTINGS, normal_uri, sqlite_path, without_secret
+
+HOST = "127.0.0.1"
+START_SECONDS = 180.0
+
+
+@contextlib.contextmanager
+def mlflow_server(uri: str, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start MLflow's server on loopback, yield its address once it answers, and its process; stop it at the end.
+
+    Raises `UserError` if the port is taken, the store is missing or is a server itself, or MLflow does not start.
+    """
+    uri = normal_uri(uri)
+    if uri.startswith(("http:", "https:")):
+        raise UserError(f"the store is a server already: {without_secret(uri)}", "Open that address in a browser.")
+    if uri.startswith("sqlite:") and not sqlite_path(uri).is_file():
+        raise UserError(f"there is no tracking store at {sqlite_path(uri)}", "Train a run first: hmr-light train")
+    _check_free(port)
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"],
+            env={**SETTINGS, **os.environ, **_environment(uri)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            address = f"http://{HOST}:{port}"
+            _wait_for(address, server, log)
+            yield address, server
+        finally:
+            _stop(server)
+
+
+def _environment(uri: str) -> dict[str, str]:
+    artifacts = sqlite_path(uri).parent / "mlartifacts" if uri.startswith("sqlite:") else Path("mlartifacts").absolute()
+    return {
+        # Not on the command line, where everyone could read a database's password.
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_ARTIFACTS_DESTINATION": str(artifacts),
+        # Its job runner has a dozen processes and takes most of the start; nothing here needs it.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"port {port} cannot be used: {reason}", "Choose another: port=5001") from error
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    end = time.monotonic() + START_SECONDS
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            log.seek(0)
+            lines = log.read().decode(errors="replace").split("\n")
+            last = next((line.strip() for line in reversed(lines) if line.strip()), f"status {server.returncode}")
+            raise UserError(f"MLflow's server did not start: {last}", "Is the store one of this version of MLflow?")
+        with contextlib.suppress(OSError), direct.open(f"{address}/health", timeout=2) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.2)
+    raise UserError(f"MLflow's server did not answer within {START_SECONDS:.0f} s", "Try again on a quieter machine.")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, kind)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(10.0)
+            return

@@ -1,0 +1,143 @@
+"""The MLflow store: its address, its secrets, its first use."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from hmr_light.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
+
+# MLflow's own patience (7 retries, 120 s each) is 4 minutes; the journal waits better than a process does.
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+class Unreachable(UserError):
+    """The store does not answer now; it may later."""
+
+
+def default_uri(home: Path) -> str:
+    """One SQLite file at an absolute path."""
+    return f"sqlite:///{home}/mlflow.db"
+
+
+def normal_uri(uri: str) -> str:
+    """`uri` with the path of a SQLite file made absolute. Raises `UserError` if MLflow could not keep runs there."""
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme not in SCHEMES:
+        raise UserError(
+            f"tracking.uri={without_secret(uri)} is not a tracking store",
+            "Give sqlite:////absolute/path/mlflow.db or http://host:port; tracking=journal keeps the journal alone.",
+        )
+    if scheme == "sqlite":
+        path = sqlite_path(uri)
+        if not path.name:
+            raise UserError(f"tracking.uri={uri} names no file", "Give sqlite:////absolute/path/mlflow.db.")
+        return f"sqlite:///{path}"
+    return uri
+
+
+def sqlite_path(uri: str) -> Path:
+    """The file of a SQLite URI."""
+    return Path(uri.partition(":///")[2]).expanduser().absolute()
+
+
+def without_secret(uri: str) -> str:
+    """`uri` as it may be shown and written: without user and password, and without a query."""
+    parts = urlsplit(uri)
+    if not parts.netloc:
+        return uri
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def safe_text(text: object, uri: str) -> str:
+    """One line of a message of others, which may quote the URI, without its secrets."""
+    line = next((line.strip() for line in str(text).splitlines() if line.strip()), type(text).__name__)
+    parts = urlsplit(uri)
+    for secret in filter(None, (parts.password, unquote(parts.password or ""), parts.query)):
+        line = line.replace(secret, "***")
+    return re.sub(r"//[^/@\s]*@", "//", line)[:300]
+
+
+def connect(uri: str, *, create: bool) -> MlflowClient:
+    """A client of the store at `uri` (normal form), which has answered once. Imports MLflow (seconds).
+
+    Raises `Unreachable` if it does not answer; `UserError` if it is missing and `create` is false, or no store at all.
+    """
+    if uri.startswith("sqlite:") and not create and not sqlite_path(uri).is_file():
+        raise UserError(
+            f"there is no tracking store at {sqlite_path(uri)}",
+            "Train a run first, or name the store: tracking.uri=sqlite:////absolute/path/mlflow.db",
+        )
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    uri = _hand_over_secret(uri)
+
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    try:
+        with _first_use(uri):
+            client = mlflow.MlflowClient(uri)
+            client.search_experiments(max_results=1)
+    except MlflowException as error:
+        raise refusal(error, uri) from error
+    except Exception as error:  # each database driver has its own
+        raise Unreachable(
+            f"the tracking store {without_secret(uri)} cannot be used: {safe_text(error, uri)}",
+            "Is it an MLflow store, and can you write to it?",
+        ) from error
+    return client
+
+
+def refusal(error: Any, uri: str) -> UserError:
+    """An `MlflowException` as the user's error: the store is out of reach, or does not let us in."""
+    code = getattr(error, "error_code", "")
+    text = f"MLflow at {without_secret(uri)}: {safe_text(error, uri)}"
+    if code in ("UNAUTHENTICATED", "PERMISSION_DENIED") or re.search(r"error code 40[13]\b", str(error)):
+        return Unreachable(text, "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.")
+    return Unreachable(text, "Is the server running, and is the address right? See tracking.uri=")
+
+
+def _hand_over_secret(uri: str) -> str:
+    # In the environment the password is in no URL, hence in none of MLflow's messages.
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or parts.username is None:
+        return uri
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+@contextlib.contextmanager
+def _first_use(uri: str) -> Iterator[None]:
+    # MLflow makes the tables on first use; two processes that do so together break the file.
+    if not uri.startswith("sqlite:"):
+        yield
+        return
+    path = sqlite_path(uri)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(path.with_name(f"{path.name}.lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

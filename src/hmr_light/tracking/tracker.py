@@ -1,0 +1,214 @@
+"""What a run tells its tracker. The journal has it when the call returns; MLflow follows in a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hmr_light.errors import Interrupted, UserError
+from hmr_light.paths import home
+from hmr_light.tracking.journal import FILE_NAME, Journal, numbers, read_journal
+from hmr_light.tracking.state import unsent
+from hmr_light.tracking.store import default_uri, normal_uri, without_secret
+
+FINISH_SECONDS = 60.0
+"""How long the end of a run waits for MLflow to have everything."""
+
+
+class Tracker:
+    """The tracking of one run; as a context manager it says how the run ended.
+
+    No call waits for MLflow or fails because of it. Every call raises `UserError` if the journal cannot be written.
+    """
+
+    def __init__(self, run_dir: Path, journal: Journal, uri: str | None, *, ends_run: bool) -> None:
+        self.run_dir = run_dir
+        self._journal = journal
+        self._uri = uri
+        self._ends_run = ends_run
+        self._pump = start_pump(run_dir, uri) if uri else None
+        self._last_metrics: dict[str, Any] = {}
+        self._finished = False
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """What the run was made with; nested mappings become dotted names."""
+        self._journal.append("params", values=_flatten(values))
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Short texts to find the run by."""
+        self._journal.append("tags", values={key: str(value) for key, value in values.items()})
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Figures at `step`, which is the number of epochs done."""
+        self._last_metrics = self._journal.append("metrics", step=step, values=numbers(values))
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """A file to keep with the run, in `folder` of its artifacts. Raises `FileNotFoundError` if there is none."""
+        self._journal.append("artifact", path=self._relative(path), folder=folder)
+
+    def checkpoint(self, path: Path, *, epoch: int, saved: str, metrics: Mapping[str, float]) -> str:
+        """A kept checkpoint, which is one row of the table, and its figures; returns the file's SHA-256.
+
+        `saved` is when it was written, YYMMDD-HHMMSS. A file with the same content is the same checkpoint: a later
+        call adds figures to it.
+        """
+        with Path(path).open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        values = numbers(metrics)
+        last = self._last_metrics
+        # A point that was just written keeps its time: MLflow then stores it once for the run, and links it.
+        same = last.get("step") == epoch and values.items() <= last["values"].items()
+        at = {"measured": last["time"]} if same else {}
+        name = self._relative(path)
+        self._journal.append("checkpoint", path=name, sha256=sha256, step=epoch, saved=saved, values=values, **at)
+        return sha256
+
+    def finish(self, status: str = "FINISHED", error: str = "") -> int:
+        """Say how the run ended (FINISHED, FAILED, KILLED), wait a bounded time for MLflow; returns what it lacks.
+
+        What it lacks stays in the journal; a message says how to send it.
+        """
+        if self._finished:
+            return 0
+        self._finished = True
+        if self._ends_run:
+            self._journal.append("status", status=status, error=error)
+        self._journal.close()
+        if self._pump is None or self._uri is None:
+            return 0
+        sent_all = _finish_pump(self._pump)
+        left = 0 if sent_all else unsent(self.run_dir, self._uri)
+        if left:
+            print(
+                f"tracking: MLflow lacks {left} entries of this run's journal. Send them with:\n"
+                f"  {sync_command(self.run_dir, self._uri)}",
+                file=sys.stderr,
+            )
+        return left
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish()
+            return
+        killed = isinstance(error, KeyboardInterrupt | Interrupted | SystemExit)
+        try:
+            self.finish("KILLED" if killed else "FAILED", f"{type(error).__name__}: {error}")
+        except UserError as second:
+            # The first error is the one to tell of; that the disk is full as well is a note to it.
+            error.add_note(str(second))
+
+    def _relative(self, path: Path) -> str:
+        absolute = Path(path).resolve(strict=True)
+        folder = self.run_dir.resolve()
+        return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+
+
+def start_tracking(run_dir: Path, *, experiment: str, uri: str | None, run_name: str) -> Tracker:
+    """Start the tracking of a run, or go on with it if `run_dir` has a journal (the same MLflow run).
+
+    `uri` is the MLflow tracking URI; None keeps the journal alone. An MLflow that cannot be reached is no error.
+    Raises `UserError` for a URI that is none, or a folder that cannot be written.
+    """
+    address = normal_uri(uri) if uri else None
+    journal = Journal(run_dir)
+    if any(entry["kind"] == "run" for entry, _ in read_journal(run_dir)):
+        journal.append("resume")
+    else:
+        journal.append("run", key=uuid.uuid4().hex, experiment=experiment, name=run_name)
+    return Tracker(run_dir, journal, address, ends_run=True)
+
+
+def continue_tracking(run_dir: Path, *, uri: str | None) -> Tracker:
+    """Add to a run that exists, figures of an evaluation for example, without a word on whether it runs or has ended.
+
+    Raises `UserError` if `run_dir` has no journal.
+    """
+    if not (run_dir / FILE_NAME).is_file():
+        raise UserError(f"{run_dir} has no {FILE_NAME}", "Name the folder of a run.")
+    address = normal_uri(uri) if uri else None
+    return Tracker(run_dir, Journal(run_dir), address, ends_run=False)
+
+
+def find_run_dir(run: str, uri: str | None) -> Path:
+    """The folder of a run that is named by its folder or by its MLflow id. Raises `UserError` if there is none."""
+    folder = Path(run).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if uri and "/" not in run:
+        from hmr_light.tracking.search import run_dir_of
+
+        return run_dir_of(run, uri)
+    raise UserError(f"there is no run {run}", "Name a run's folder, or its MLflow run id.")
+
+
+def sync_command(run_dir: Path, uri: str) -> str:
+    """The command that sends what is left of a journal."""
+    where = "" if uri == default_uri(home()) else f" tracking.uri={without_secret(uri)}"
+    return f"hmr-light sync run_dir={run_dir}{where}"
+
+
+def start_pump(run_dir: Path, uri: str) -> subprocess.Popen[str]:
+    """Start the process that sends the journal to MLflow, and show what it has to say.
+
+    A process, not a thread: importing and running MLflow would hold Python's lock against the training loop, and the
+    loader's workers would be forked from the midst of it. It also outlives a killed run and notes its end.
+    """
+    pump = subprocess.Popen(
+        [sys.executable, "-m", "hmr_light.tracking.pump", str(run_dir)],
+        # The URI may hold a password, which has no place on a command line.
+        env={**os.environ, "HMR_LIGHT_PUMP_URI": uri, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        # Ctrl-C is for the training, which tells the pump when it has said its last.
+        start_new_session=True,
+    )
+    threading.Thread(target=_show, args=(pump,), daemon=True).start()
+    return pump
+
+
+def _show(pump: subprocess.Popen[str]) -> None:
+    assert pump.stdout is not None
+    for line in pump.stdout:
+        print(f"tracking: {line.rstrip()}", file=sys.stderr)
+
+
+def _finish_pump(pump: subprocess.Popen[str]) -> bool:
+    assert pump.stdin is not None
+    try:
+        pump.stdin.write("finish\n")
+        pump.stdin.close()
+    except OSError:
+        pass  # it has ended already
+    try:
+        return pump.wait(FINISH_SECONDS) == 0
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        if pump.poll() is None:
+            pump.kill()  # what it has sent is noted, what it has not is in the journal
+            pump.wait()
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = str(value)
+    return flat
