@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hmr_light.config import schema
 from hmr_light.config.strict import dotted_keys, typed
-from hmr_light.errors import UserError, did_you_mean
+from hmr_light.errors import Interrupted, UserError, did_you_mean
 
 SCHEMAS: dict[str, type] = {
     "prepare": schema.PrepareConfig,
@@ -31,9 +33,17 @@ SCHEMAS: dict[str, type] = {
 def run_application(command: str, conf: Path, overrides: list[str]) -> None:
     """Compose the config of `command` with `overrides`, check it, and hand it to `commands/<command>.py`'s `run`."""
 
+    stopped: list[Exception] = []
+
     def task(config: DictConfig) -> Any:
-        checked: Any = typed(SCHEMAS[command], config)
-        return importlib.import_module(f"hmr_light.commands.{command}").run(checked)
+        try:
+            checked: Any = typed(SCHEMAS[command], config)
+            return importlib.import_module(f"hmr_light.commands.{command}").run(checked)
+        except (UserError, Interrupted) as error:
+            # Hydra prefixes what passes through it with the job's overrides. In a sweep that tells which job it was.
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            stopped.append(error)
 
     # Hydra would print its own traceback and exit with 1; with this it raises, and the command line decides.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -42,6 +52,8 @@ def run_application(command: str, conf: Path, overrides: list[str]) -> None:
     sys.argv = [f"hmr-light {command}", *overrides]
     try:
         application()
+        if stopped:
+            raise stopped[0]
     except (HydraException, OmegaConfBaseException) as error:
         raise _explain(error, command, conf) from error
 

@@ -62,7 +62,7 @@ def draw_mesh(image: np.ndarray, vertices: np.ndarray, faces: np.ndarray, focal:
     cv2.triangleRasterize(
         vertices, faces, shade * _COLOUR, colour, depth, _TO_RASTER, float(field_of_view), _NEAR, _FAR, settings
     )
-    covered = depth < _FAR
+    covered = colour.any(axis=-1)
     drawn = image.copy()
     drawn[covered] = (0.15 * image[covered] + 0.85 * 255 * colour[covered]).astype(np.uint8)
     return drawn
