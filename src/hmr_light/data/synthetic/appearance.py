@@ -168,27 +168,34 @@ def _garment(rng: np.random.Generator, base: np.ndarray | None = None) -> Garmen
 def albedo(outfit: Outfit, figure: Figure, place: np.ndarray) -> np.ndarray:
     """sRGB colours (N, 3) in 0..255 at places (N, 3) of the rest pose."""
     x, y, z = np.abs(place[:, 0]), place[:, 1], place[:, 2]
-    colour = np.broadcast_to(outfit.skin, place.shape).copy()
-
-    def paint(where: np.ndarray, garment: Garment) -> None:
-        colour[where] = garment.at(place[where])
+    garments = [outfit.bottom, outfit.top, outfit.under, outfit.shoe, outfit.glove]
+    bottom, top, under, shoe, glove = range(1, len(garments) + 1)
+    belt, skin = len(garments) + 1, 0
+    worn = np.full(len(place), skin, np.uint8)
 
     head = (y > figure.neck_y + 0.02) & (x < figure.shoulder_x * 0.8)
     arm = (x > figure.shoulder_x) & (y > figure.armpit_y)
     body = ~arm & (y < figure.neck_y + 0.1)
-
-    paint(body & (y < figure.waist_y) & (y > outfit.bottom_y), outfit.bottom)
+    worn[body & (y < figure.waist_y) & (y > outfit.bottom_y)] = bottom
     if outfit.belt is not None:
-        colour[body & (np.abs(y - figure.waist_y + 0.06) < 0.018)] = outfit.belt
+        worn[body & (np.abs(y - figure.waist_y + 0.06) < 0.018)] = belt
     collar = outfit.neckline_y - 0.5 * np.maximum(z - 0.02, 0) * (x < 0.09)
-    top = (body & (y > outfit.hem_y) & (y < collar)) | (arm & (x < outfit.sleeve_x))
-    paint(top, outfit.top)
+    shirt = body & (y > outfit.hem_y) & (y < collar)
+    worn[shirt | (arm & (x < outfit.sleeve_x))] = top
     if outfit.under is not None:
-        paint(top & body & (z > 0) & (x < outfit.opening), outfit.under)
-    paint(y < outfit.shoe_y, outfit.shoe)
+        worn[shirt & (z > 0) & (x < outfit.opening)] = under
+    worn[y < outfit.shoe_y] = shoe
     if outfit.glove is not None:
-        paint(x > figure.wrist_x - 0.01, outfit.glove)
+        worn[x > figure.wrist_x - 0.01] = glove
 
+    colour = np.empty_like(place)
+    colour[:] = outfit.skin
+    for number, garment in enumerate(garments, start=1):
+        where = np.flatnonzero(worn == number)
+        if garment is not None and len(where):
+            colour[where] = garment.at(place[where])
+    if outfit.belt is not None:
+        colour[worn == belt] = outfit.belt
     if head.any():
         _face(colour, outfit, figure, place, np.flatnonzero(head))
     return colour

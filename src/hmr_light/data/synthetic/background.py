@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hmr_light.data.synthetic.anatomy import axis_rotation
 from hmr_light.data.synthetic.camera import Camera
@@ -13,9 +14,8 @@ from hmr_light.data.synthetic.textures import TILE, cloth_colour, noise, skin_co
 def background(rng: np.random.Generator, camera: Camera, clutter: int) -> np.ndarray:
     """A scene (S, S, 3) without the person, the whole frame filled; `clutter` is the number of things in it."""
     size = camera.size
-    scene = _walls(rng, camera)
-    light = 1 + rng.uniform(0.05, 0.35) * noise(rng, (size, size), (3, 6))
-    image: np.ndarray = np.clip(scene * light[..., None], 0, 255).astype(np.uint8)
+    light = 1 + np.float32(rng.uniform(0.05, 0.35)) * noise(rng, (size, size), (3, 6))
+    image: np.ndarray = cv2.multiply(_walls(rng, camera), cv2.merge([light, light, light]), dtype=cv2.CV_8U)
     for _ in range(clutter):
         _thing(rng, image)
     if rng.random() < 0.35:  # out of focus
@@ -31,22 +31,34 @@ def _walls(rng: np.random.Generator, camera: Camera) -> np.ndarray:
         first, second, third = (cloth_colour(rng) for _ in range(3))
         mix, other = (noise(rng, (size, size), octaves, rng.uniform(0.5, 0.9))[..., None] for _ in range(2))
         return np.clip(first + (second - first) * (0.5 + mix) + (third - first) * other, 0, 255).astype(np.uint8)
-    ray = camera.rays()
-    with np.errstate(divide="ignore"):
-        to_floor = np.where(ray[..., 1] < -1e-3, np.float32(-camera.position[1]) / ray[..., 1], np.inf)
     ahead = camera.rotation[2] @ axis_rotation(1, rng.uniform(-35, 35))
-    outward = (ahead * (1, 0, 1) / np.hypot(ahead[0], ahead[2])).astype(np.float32)
-    along = ray @ outward
+    outward = ahead * (1, 0, 1) / np.hypot(ahead[0], ahead[2])
     person = float(np.hypot(camera.position[0], camera.position[2]))
-    behind = np.float32(person * rng.uniform(1.15, 3))
-    to_wall = np.where(along > 1e-3, behind / np.maximum(along, 1e-3), np.inf)
-    on_floor = to_floor < to_wall
-    far = np.minimum(np.minimum(to_floor, to_wall), 60).astype(np.float32)
-    x, y, z = (far * ray[..., axis] + np.float32(camera.position[axis]) for axis in range(3))
-    floor_scale, wall_scale = (float(v) for v in TILE * np.exp(rng.uniform(np.log(0.2), np.log(2), 2)))
-    u = np.where(on_floor, x * floor_scale, (x * outward[2] - z * outward[0]) * wall_scale).astype(np.int32) % TILE
-    v = np.where(on_floor, z * floor_scale, y * wall_scale).astype(np.int32) % TILE + TILE * on_floor
-    return np.concatenate([tile(rng), tile(rng)])[v, u]
+    behind = person * rng.uniform(1.15, 3)
+    to_ray = camera.pixel_to_ray()  # (3, 3): a pixel (x, y, 1) → its direction in the world
+    floor_scale, wall_scale = TILE * np.exp(rng.uniform(np.log(0.2), np.log(2), 2))
+    height = camera.position[1]
+    # A pixel of direction d meets the floor at position - d height / d_y, the wall at position + d behind / d_along.
+    along, sideways = outward, np.array([outward[2], 0, -outward[0]])
+    on_floor = _plane(np.eye(3)[[0, 2]] * -height, [0, 1, 0], camera.position[[0, 2]], floor_scale) @ to_ray
+    wall_origin = np.array([sideways @ camera.position, height])
+    on_wall = _plane(np.stack([sideways, np.eye(3)[1]]) * behind, along, wall_origin, wall_scale) @ to_ray
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    floor, wall = (
+        cv2.warpPerspective(tile(rng), homography, (size, size), flags=flags, borderMode=cv2.BORDER_WRAP)
+        for homography in (on_floor, on_wall)
+    )
+    # The floor ends where it meets the wall: a straight line in the image.
+    edge = (behind * np.array([0, 1, 0]) + height * along) @ to_ray
+    pixel = np.arange(size)
+    cv2.copyTo(floor, ((edge[0] * pixel + edge[1] * pixel[:, None] + edge[2]) < 0).astype(np.uint8), wall)
+    return wall
+
+
+def _plane(numerator: np.ndarray, denominator: ArrayLike, origin: np.ndarray, scale: float) -> np.ndarray:
+    """The homography (3, 3) from a direction d to texels scale * (origin + numerator d / (denominator d))."""
+    below = np.asarray(denominator, float)
+    return np.vstack([scale * (numerator + np.outer(origin, below)), below])
 
 
 def _thing(rng: np.random.Generator, image: np.ndarray) -> None:

@@ -46,13 +46,11 @@ class Camera:
         """Pixels (N, 2) of points (N, 3) in the camera frame."""
         return self.focal * points[:, :2] / points[:, 2:] + self.principal_point
 
-    def rays(self) -> np.ndarray:
-        """Directions (S, S, 3) of the pixels in the world."""
-        column = (np.arange(self.size) - self.principal_point[0]) / self.focal
-        row = (np.arange(self.size) - self.principal_point[1]) / self.focal
-        to_world = self.rotation.astype(np.float32)
-        x, y = column.astype(np.float32)[None, :, None], row.astype(np.float32)[:, None, None]
-        return x * to_world[0] + y * to_world[1] + to_world[2]
+    def pixel_to_ray(self) -> np.ndarray:
+        """(3, 3): a pixel (x, y, 1) → the direction in the world, of depth one, that it looks in."""
+        x, y = self.principal_point / self.focal
+        inverse = np.array([[1 / self.focal, 0, -x], [0, 1 / self.focal, -y], [0, 0, 1]])
+        return self.rotation.T @ inverse
 
 
 def sample_camera(rng: np.random.Generator, config: CameraConfig, vertices: np.ndarray, size: int) -> Camera:

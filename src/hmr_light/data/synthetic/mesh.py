@@ -37,7 +37,7 @@ class Mesh:
     posedirs: np.ndarray | None
     """(207, 3V); None when all are zero."""
     weights: np.ndarray
-    """(V, 24) skinning weights."""
+    """(24, V) skinning weights."""
     faces: np.ndarray
     """(F, 3)"""
     joint_template: np.ndarray
@@ -68,7 +68,7 @@ class Mesh:
             template=template.astype(np.float32),
             shapedirs=np.ascontiguousarray(shapedirs.reshape(-1, 10), np.float32),
             posedirs=np.ascontiguousarray(posedirs, np.float32) if posedirs.any() else None,
-            weights=np.ascontiguousarray(layer.lbs_weights.numpy(), np.float32),
+            weights=np.ascontiguousarray(layer.lbs_weights.numpy().T, np.float32),
             faces=faces,
             joint_template=regressor @ template,
             joint_shapedirs=np.einsum("jv,vck->jck", regressor, shapedirs.astype(np.float64)),
@@ -89,10 +89,12 @@ class Mesh:
         transform = np.empty((24, 3, 4))
         transform[:, :, :3] = world
         transform[:, :, 3] = position - np.einsum("jab,jb->ja", world, rest) - rest[0]
-        blended = (self.weights @ transform.reshape(24, 12).astype(np.float32)).reshape(-1, 3, 4)
-        vertices = np.matmul(blended[:, :, :3], shaped[:, :, None])[:, :, 0] + blended[:, :, 3]
-        normals = np.matmul(blended[:, :, :3], self.normals[:, :, None])[:, :, 0]
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
+        # Planes of x, y and z: numpy is several times faster along them than over rows of three.
+        blended = (transform.reshape(24, 12).T.astype(np.float32) @ self.weights).reshape(3, 4, -1)
+        vertices = (blended[:, :3] * shaped.T).sum(1) + blended[:, 3]
+        normals = (blended[:, :3] * self.normals.T).sum(1)
+        normals /= np.sqrt((normals**2).sum(0)) + 1e-9
+        vertices, normals = np.ascontiguousarray(vertices.T), np.ascontiguousarray(normals.T)
         further = self.landmark_regressor @ vertices
         joints = np.concatenate([position - rest[0], vertices[self.landmark_vertices], further])[self.joint_map]
         return Person(vertices.astype(np.float64), normals, joints, rest[0])

@@ -7,9 +7,11 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -29,7 +31,7 @@ from hmr_light.paths import atomic_write
 if TYPE_CHECKING:
     from hmr_light.body import SMPL
 
-PART = 250
+PART = 100
 """Images of one part: what a process renders at a time, and what is lost at most when it is stopped."""
 _PER_FOLDER = 1000
 
@@ -119,20 +121,20 @@ def _refuse_other(found: dict[str, Any], identity: dict[str, Any], out: Path) ->
 
 
 def _render_all(tasks: list[Task], config: SyntheticConfig, mesh: Mesh, out: Path, total: int) -> None:
-    left = sum(task.stop - task.start for task in tasks)
-    workers = min(config.workers or os.cpu_count() or 1, max(len(tasks), 1))
     if not tasks:
         return
-    context = multiprocessing.get_context("spawn")
-    # One thread a process, for speed; set before the children start, for their libraries read it when they load.
-    with (
-        _environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1"),
-        context.Pool(workers, _set_up, (config, mesh, out)) as pool,
-        _progress(total) as advance,
-    ):
-        advance(total - left)
-        for rendered in pool.imap_unordered(_render, tasks):
-            advance(rendered)
+    workers = min(config.workers or os.cpu_count() or 1, len(tasks))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _set_up, (config, mesh, out))
+    # One thread a process, for speed; set before the processes start, for their libraries read it when they load.
+    with _environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1"), _progress(total) as advance:
+        try:
+            jobs = [pool.submit(_render, task) for task in tasks]
+            advance(total - sum(task.stop - task.start for task in tasks))
+            for job in as_completed(jobs):
+                advance(job.result())
+        finally:
+            # When stopped, parts that are being rendered are finished: they are what the next run goes on from.
+            pool.shutdown(cancel_futures=True)
 
 
 # What a rendering process holds, set once when it starts.
@@ -142,6 +144,7 @@ _out: Path
 
 def _set_up(config: SyntheticConfig, mesh: Mesh, out: Path) -> None:
     global _studio, _out
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's affair
     cv2.setNumThreads(1)
     _studio, _out = Studio(config, mesh), out
 

@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from scipy.special import ndtri
 
 from hmr_light.data.synthetic.background import textured_patch
 from hmr_light.data.synthetic.camera import Camera
 from hmr_light.data.synthetic.config import SceneConfig, SensorConfig
 
 _NEAR, _FAR = 0.05, 100.0
+_QUANTILES = ndtri((np.arange(256) + 0.5) / 256)
 # OpenCV's rasteriser has OpenGL's axes: y up, z towards the viewer.
 _TO_RASTER = np.diag([1, -1, -1, 1]).astype(np.float32)
 
@@ -103,6 +105,7 @@ def shade(colour: np.ndarray, normals: np.ndarray, lights: Lights, rotation: np.
 def cast_shadow(image: np.ndarray, camera: Camera, vertices: np.ndarray, lights: Lights, strength: float) -> None:
     """Darken the ground of `image` where `vertices` (V, 3, in the world) keep the first light away, softly."""
     direction = lights.directions[0]
+    vertices = vertices[::3]
     on_ground = vertices - direction * (vertices[:, 1:2] / direction[1])
     local = camera.to_camera(on_ground)
     grid = camera.size // 4
@@ -154,8 +157,10 @@ def expose(rng: np.random.Generator, image: np.ndarray, config: SensorConfig) ->
     image = cv2.LUT(image, curve.round().astype(np.uint8)[:, None])
     std = rng.uniform(*config.noise)
     if std > 0.3:
-        grain = rng.standard_normal(image.shape, np.float32)
-        image = np.clip(image + np.float32(std) * grain, 0, 255).astype(np.uint8)
+        # Normal deviates in 256 steps, by their quantiles: thrice as fast as drawing them, and no eye sees it.
+        grain = (128.5 + std * _QUANTILES).clip(0, 255).astype(np.uint8)
+        draw = np.frombuffer(rng.bytes(image.size), np.uint8).reshape(image.shape)
+        image = cv2.addWeighted(image, 1, cv2.LUT(draw, grain), 1, -128)
     return image
 
 

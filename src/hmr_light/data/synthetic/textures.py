@@ -61,12 +61,12 @@ def tile(rng: np.random.Generator, base: np.ndarray | None = None) -> np.ndarray
     weave = rng.random((TILE, TILE), np.float32) - np.float32(0.5)
     relief = np.float32(rng.uniform(8, 50)) * weave
     relief += np.float32(rng.uniform(10, 45)) * noise(rng, (TILE, TILE), (4, 9, 20))
-    texels = np.empty((TILE, TILE, 3), np.float32)
-    texels[:] = ground
+    planes = np.empty((3, TILE, TILE), np.float32)
+    planes[:] = ground[:, None, None]
     if kind != "plain":
-        texels += _mask(rng, str(kind))[..., None] * (figure - ground)
-    texels += relief[..., None]
-    return np.clip(texels, 0, 255).astype(np.uint8)
+        planes += np.multiply.outer(figure - ground, _mask(rng, str(kind)))
+    planes += relief
+    return cv2.merge(list(np.clip(planes, 0, 255).astype(np.uint8)))
 
 
 def _mask(rng: np.random.Generator, kind: str) -> np.ndarray:
