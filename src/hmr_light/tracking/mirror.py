@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hmr_light.errors import UserError
-from hmr_light.paths import atomic_write
+from hmr_light.tracking import batch
 from hmr_light.tracking.journal import Entry, read_journal
-from hmr_light.tracking.state import load_sent, save_sent
+from hmr_light.tracking.state import Sent, load_sent, save_sent
 from hmr_light.tracking.store import connect, refusal, safe_text, sqlite_path
 
 if TYPE_CHECKING:
@@ -20,18 +20,30 @@ if TYPE_CHECKING:
 
 RUN_KEY = "hmr_light.run_key"
 RUN_DIR = "hmr_light.run_dir"
-# MLflow's limits of one request are 1000 metrics, 100 parameters, 100 tags and 1 MB.
-METRICS, PARAMS, TAGS = 1000, 50, 25
-PARAM_CHARACTERS, TAG_CHARACTERS = 6000, 5000
 # What MLflow will never accept, however often it is sent.
 REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")
 
 
 @dataclass
-class _Batch:
+class _Pending:
+    """What is read and not sent."""
+
     metrics: list[Metric] = field(default_factory=list)
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+
+    def add(self, entry: Entry) -> bool:
+        """Whether the entry is of a kind that is gathered."""
+        match entry["kind"]:
+            case "metrics":
+                self.metrics += batch.metrics(entry)
+            case "params":
+                self.params |= batch.params(entry["values"])
+            case "tags":
+                self.tags |= batch.tags(entry["values"])
+            case _:
+                return False
+        return True
 
 
 class Mirror:
@@ -63,22 +75,19 @@ class Mirror:
     def _send(self) -> int:
         if not self._is_open and not self._open():
             return 0
-        count = 0
-        batch, end = _Batch(), self._sent.offset
-        for entry, offset in read_journal(self.run_dir, self._sent.offset):
-            if entry["kind"] in ("params", "tags", "metrics"):
-                _add(batch, entry)
-                end = offset
-                if len(batch.metrics) >= METRICS:
-                    self._flush(batch, end)
-                    batch = _Batch()
-            else:
-                self._flush(batch, end)
-                batch, end = _Batch(), offset
+        count, end = 0, self._sent.offset
+        pending = _Pending()
+        for entry, offset in read_journal(self.run_dir, end):
+            if not pending.add(entry):
+                self._flush(pending, end)
                 self._one(entry)
                 self._note(offset)
-            count += 1
-        self._flush(batch, end)
+                pending = _Pending()
+            elif len(pending.metrics) >= batch.METRICS:
+                self._flush(pending, offset)
+                pending = _Pending()
+            count, end = count + 1, offset
+        self._flush(pending, end)
         return count
 
     def _open(self) -> bool:
@@ -96,8 +105,8 @@ class Mirror:
                 f"the MLflow run {run.info.run_id} of {self.run_dir} was deleted", "Restore it in MLflow's pages."
             )
         if run.info.run_id != self._sent.run_id:
-            self._sent.run_id, self._sent.experiment_id = run.info.run_id, run.info.experiment_id
-            self._note(0)
+            self._sent = Sent(self._sent.store, run.info.run_id, run.info.experiment_id)
+            save_sent(self.run_dir, self._sent)
         self._params = dict(run.data.params)
         self._outputs = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
         self._is_open = True
@@ -147,37 +156,46 @@ class Mirror:
             )
         return found.experiment_id
 
-    def _flush(self, batch: _Batch, end: int) -> None:
+    def _flush(self, pending: _Pending, end: int) -> None:
         from mlflow.entities import Param, RunTag
 
-        changed = {key: value for key, value in batch.params.items() if self._params.get(key, value) != value}
-        params = [Param(k, v) for k, v in batch.params.items() if k not in self._params]
-        tags = batch.tags | {f"hmr_light.changed.{key}"[:250]: value for key, value in changed.items()}
-        for part in _parts(params, PARAMS):
-            self._log({"params": part})
-        self._params = {**batch.params, **self._params}
-        for part in _parts([RunTag(k, v[:TAG_CHARACTERS]) for k, v in tags.items()], TAGS):
-            self._log({"tags": part})
-        for part in _parts(batch.metrics, METRICS):
-            self._log({"metrics": part})
-        if end > self._sent.offset:
-            self._note(end)
+        # A parameter is written once; what a continued run has changed is a tag.
+        new = {key: value for key, value in pending.params.items() if key not in self._params}
+        changed = {
+            f"hmr_light.changed.{key}": value
+            for key, value in pending.params.items()
+            if self._params.get(key, value) != value
+        }
+        self._log([Param(key, value) for key, value in new.items()])
+        self._log([RunTag(key, value) for key, value in (pending.tags | batch.tags(changed)).items()])
+        self._log(pending.metrics)
+        self._params |= new
+        self._note(end)
 
-    def _log(self, items: Mapping[str, list[Any]]) -> None:
-        """One request; if MLflow refuses it, one request an item, so that one bad item does not cost the others."""
+    def _log(self, items: Sequence[batch.Item]) -> None:
+        for part in batch.requests(items):
+            self._request(part)
+
+    def _request(self, items: list[batch.Item]) -> None:
+        """One request; if MLflow refuses it, one an item, so that one bad item does not cost the others."""
+        from mlflow.entities import Metric, Param, RunTag
         from mlflow.exceptions import MlflowException
 
         try:
-            self._client.log_batch(self._sent.run_id, **items)
+            self._client.log_batch(
+                self._sent.run_id,
+                metrics=[item for item in items if isinstance(item, Metric)],
+                params=[item for item in items if isinstance(item, Param)],
+                tags=[item for item in items if isinstance(item, RunTag)],
+            )
         except MlflowException as error:
             if error.error_code not in REFUSED:
                 raise
-            ((kind, values),) = items.items()
-            if len(values) == 1:
-                self._say(f"MLflow refuses {kind[:-1]} '{values[0].key}': {safe_text(error, self._uri)}")
+            if len(items) == 1:
+                self._say(f"MLflow refuses '{items[0].key}': {safe_text(error, self._uri)}")
                 return
-            for value in values:
-                self._log({kind: [value]})
+            for item in items:
+                self._request([item])
 
     def _one(self, entry: Entry) -> None:
         run_id = self._sent.run_id
@@ -186,7 +204,7 @@ class Mirror:
                 self._client.update_run(run_id, status="RUNNING")
             case "status":
                 if entry["error"]:
-                    self._client.set_tag(run_id, "hmr_light.error", entry["error"][:TAG_CHARACTERS])
+                    self._client.set_tag(run_id, "hmr_light.error", entry["error"][: batch.TAG_CHARACTERS])
                 self._client.set_terminated(run_id, entry["status"], entry["time"])
             case "artifact":
                 self._artifact(entry)
@@ -231,45 +249,9 @@ class Mirror:
         if model.model_id not in self._outputs:
             self._client.log_outputs(sent.run_id, [LoggedModelOutput(model.model_id, entry["step"])])
             self._outputs.add(model.model_id)
-        self._log({"metrics": _metrics(entry, model.model_id)}) if entry["values"] else None
+        self._log(batch.metrics(entry, model.model_id))
 
     def _note(self, offset: int) -> None:
-        self._sent.offset = offset
-        save_sent(self.run_dir, self._sent)
-
-
-def _add(batch: _Batch, entry: Entry) -> None:
-    match entry["kind"]:
-        case "metrics":
-            batch.metrics += _metrics(entry)
-        case "params":
-            batch.params = {_key(key): _cut(value) for key, value in entry["values"].items()} | batch.params
-        case "tags":
-            batch.tags |= {_key(key): value for key, value in entry["values"].items()}
-
-
-def _metrics(entry: Entry, model_id: str | None = None) -> list[Metric]:
-    from mlflow.entities import Metric
-
-    time = entry.get("measured", entry["time"])
-    return [
-        Metric(_key(key), float(value), time, entry["step"], model_id=model_id)
-        for key, value in entry["values"].items()
-    ]
-
-
-def _key(name: str) -> str:
-    """`name` with the characters that MLflow allows in names."""
-    return re.sub(r"[^\w\-. :/]", "_", name)[:250]
-
-
-def _cut(value: str) -> str:
-    """At most what MLflow keeps of a parameter, and told so: MLflow itself would cut it in silence."""
-    if len(value) <= PARAM_CHARACTERS:
-        return value
-    note = f"… [cut: {len(value)} characters; the whole is in config.yaml]"
-    return value[: PARAM_CHARACTERS - len(note)] + note
-
-
-def _parts(items: list[Any], size: int) -> list[list[Any]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
+        if offset != self._sent.offset:
+            self._sent.offset = offset
+            save_sent(self.run_dir, self._sent)

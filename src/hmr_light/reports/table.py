@@ -1,0 +1,99 @@
+"""The comparison table as text: the same rows give the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import re
+from collections.abc import Sequence
+
+from hmr_light.reports.html import html_page
+from hmr_light.reports.layout import FIGURES, TRACE, Table, lay_out
+from hmr_light.reports.rows import Row
+
+
+def write_table(rows: Sequence[Row], format: str, language: str = "en") -> str:
+    """The table as `markdown`, `csv`, `json`, `latex` or `html`, ending in a newline."""
+    table = lay_out(rows, language)
+    match format:
+        case "markdown":
+            return _markdown(table)
+        case "csv":
+            return _csv(rows, table)
+        case "json":
+            return _json(rows, table)
+        case "latex":
+            return _latex(table, language)
+        case "html":
+            return html_page(table, rows, language)
+    raise ValueError(f"there is no format {format!r}")
+
+
+def _markdown(table: Table) -> str:
+    def escape(text: str) -> str:
+        # A mark inside a word (mean_pose) is none, and >>> <<< open nothing.
+        text = re.sub(r"([\\|*`\[\]~])", r"\\\1", _one_line(text))
+        return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
+
+    lines = ["|" + "|".join(table.headers) + "|", "|" + ":---:|" * len(table.headers)]
+    for row in table.rows:
+        lines.append("|" + "|".join(f"**{escape(c.text)}**" if c.is_best else escape(c.text) for c in row) + "|")
+    return "\n".join([*lines, "", *(f"{escape(note)}  " for note in table.notes)]) + "\n"
+
+
+def _csv(rows: Sequence[Row], table: Table) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*table.headers, "winner", *TRACE])
+    for index, row in enumerate(rows):
+        figures = [getattr(row, name) for name in FIGURES]
+        trace = [getattr(row, name) for name in TRACE]
+        writer.writerow([row.model, row.pt, *figures, index == table.winner, *trace])
+    return text.getvalue()
+
+
+def _json(rows: Sequence[Row], table: Table) -> str:
+    listed = [dataclasses.asdict(row) | {"winner": index == table.winner} for index, row in enumerate(rows)]
+    value = {"headers": table.headers, "notes": table.notes, "rows": listed}
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+
+
+def _latex(table: Table, language: str) -> str:
+    special = {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "–": "--",
+        **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+    }
+
+    def escape(text: str) -> str:
+        return "".join(special.get(letter, letter) for letter in _one_line(text))
+
+    def line(texts: list[str]) -> str:
+        return " & ".join(texts) + r" \\"
+
+    body = [line([f"\\textbf{{{escape(c.text)}}}" if c.is_best else escape(c.text) for c in row]) for row in table.rows]
+    return "\n".join(
+        [
+            *(["% needs \\usepackage{kotex}"] if language == "ko" else []),
+            r"\begin{tabular}{llrrrr}",
+            r"\hline",
+            line([escape(header) for header in table.headers]),
+            r"\hline",
+            *body,
+            r"\hline",
+            r"\end{tabular}",
+            *(f"% {_one_line(note)}" for note in table.notes),
+            "",
+        ]
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,57 @@
+"""Journal entries as MLflow takes them: names it allows, values it keeps, requests of a size it accepts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from hmr_light.tracking.journal import Entry
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Param, RunTag
+
+    Item = Metric | Param | RunTag
+
+# MLflow accepts 1000 metrics, 100 parameters, 100 tags and 1 MB in one request.
+METRICS, PARAMS, TAGS = 1000, 50, 25
+PARAM_CHARACTERS, TAG_CHARACTERS = 6000, 5000
+
+
+def metrics(entry: Entry, model_id: str | None = None) -> list[Metric]:
+    """The figures of an entry, linked to a model if one is given."""
+    from mlflow.entities import Metric
+
+    time, step = int(entry.get("measured") or entry["time"]), int(entry["step"])
+    return [
+        Metric(allowed_name(key), float(value), time, step, model_id=model_id) for key, value in entry["values"].items()
+    ]
+
+
+def params(values: dict[str, str]) -> dict[str, str]:
+    """Parameters as MLflow keeps them; a value that is cut says so, where MLflow itself would cut it in silence."""
+    return {allowed_name(key): _cut(value) for key, value in values.items()}
+
+
+def tags(values: dict[str, str]) -> dict[str, str]:
+    """Tags as MLflow keeps them."""
+    return {allowed_name(key): value[:TAG_CHARACTERS] for key, value in values.items()}
+
+
+def allowed_name(name: str) -> str:
+    """`name` with the characters, and of the length, that MLflow allows."""
+    return re.sub(r"[^\w\-. :/]", "_", name)[:250]
+
+
+def requests(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """`items`, all of one kind, in parts of a size that MLflow accepts."""
+    size = {"Metric": METRICS, "Param": PARAMS, "RunTag": TAGS}[type(items[0]).__name__] if items else 1
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
+
+
+def _cut(value: str) -> str:
+    if len(value) <= PARAM_CHARACTERS:
+        return value
+    note = f"… [cut: {len(value)} characters; the whole is in the run's journal]"
+    return value[: PARAM_CHARACTERS - len(note)] + note
