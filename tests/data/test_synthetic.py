@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,6 +243,20 @@ def test_splits_share_no_clip_shape_looks_or_background(config: SyntheticConfig,
     for one, two in (("train", "val"), ("train", "test"), ("val", "test")):
         gap = np.abs(poses[one][:, None] - poses[two][None]).max(-1)
         assert gap.min() > 0.2, (one, two)
+
+
+def test_rendering_processes_load_no_torch() -> None:
+    """Each would take seconds and hundreds of megabytes to start."""
+    code = "import sys, hmr_light.data.synthetic.prepare; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_folder_that_cannot_be_written_is_named(config: SyntheticConfig, body: SMPL, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file"):
+        prepare_synthetic(config, body, tmp_path / "file")
+    with pytest.raises(UserError, match="file"):
+        prepare_synthetic(config, body, tmp_path / "file" / "set")
 
 
 def test_the_dataset_can_be_trained_on(rendered: Path, body: SMPL) -> None:

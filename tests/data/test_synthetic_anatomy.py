@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 
 from hmr_light.body import joints
-from hmr_light.data.synthetic.anatomy import LIMITS, MIRROR, PARENTS, angles, foot_flat_pitch, mirrored, rotations
+from hmr_light.data.synthetic.anatomy import (
+    LIMITS,
+    MIRROR,
+    PARENTS,
+    angles,
+    axis_rotation,
+    foot_flat_pitch,
+    mirrored,
+    rotations,
+)
 from hmr_light.data.synthetic.archetypes import ARCHETYPES
 from hmr_light.data.synthetic.mesh import chain
-from hmr_light.data.synthetic.poses import limbs_collide, sample_pose
+from hmr_light.data.synthetic.poses import limbs_collide, sample_pose, settled
 
 NAMES = {name: index for index, name in enumerate(joints.JOINT_NAMES_24_SMPL)}
 WEIGHTS = dict.fromkeys(ARCHETYPES, 1.0)
@@ -133,6 +142,25 @@ def test_a_clip_is_one_movement() -> None:
         within.append(np.abs(first.angles - later.angles).mean())
         between.append(np.abs(first.angles - sample(clip + 1000, 0.25).angles).mean())
     assert 0 < np.median(within) < 0.5 * np.median(between)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_who_lies_has_come_to_rest(seed: int) -> None:
+    """Lying down, and turned a little either way, the weight would have to rise."""
+
+    def height(pelvis: np.ndarray, pose: np.ndarray) -> float:
+        _, position = chain(np.concatenate([pelvis[None], pose[1:]]), REST)
+        return float(position[:, 1].mean() - position[:, 1].min())
+
+    rng = np.random.default_rng(seed)
+    stance = ARCHETYPES["lie"](rng, rng.random())
+    pose = rotations(stance.pose)
+    rest = settled(pose, REST, stance.pitch, stance.roll)
+    assert height(rest, pose) < 0.3, f"seed {seed}"
+    for axis in (0, 2):
+        for degrees in (-5, 5):
+            turn = axis_rotation(axis, degrees)
+            assert height(turn @ rest, pose) > height(rest, pose) - 0.03, f"seed {seed}"
 
 
 def test_archetypes_come_as_often_as_asked() -> None:

@@ -122,7 +122,7 @@ def mirrored(pose: np.ndarray) -> np.ndarray:
     return swapped
 
 
-def axis_rotation(axis: np.ndarray | int, degrees: np.ndarray | float) -> np.ndarray:
+def axis_rotation(axis: ArrayLike, degrees: ArrayLike) -> np.ndarray:
     """Rotations (..., 3, 3) about the coordinate axes `axis` (...) by `degrees` (...)."""
     axis_, radians = np.broadcast_arrays(np.asarray(axis), np.radians(degrees))
     cos, sin = np.cos(radians), np.sin(radians)

@@ -13,6 +13,7 @@ import numpy as np
 from hmr_light.data.synthetic.mesh import Mesh
 from hmr_light.data.synthetic.textures import TILE, cloth_colour, skin_colour, tile
 
+_NECK_RADIUS = 0.08  # metres
 # SPIN's 49 joints: OpenPose's nose and eyes, ears.
 _NOSE, _EYES, _EARS = 0, (15, 16), (17, 18)
 
@@ -180,7 +181,8 @@ def albedo(outfit: Outfit, figure: Figure, place: np.ndarray) -> np.ndarray:
     if outfit.belt is not None:
         worn[body & (np.abs(y - figure.waist_y + 0.06) < 0.018)] = belt
     collar = outfit.neckline_y - 0.5 * np.maximum(z - 0.02, 0) * (x < 0.09)
-    shirt = body & (y > outfit.hem_y) & (y < collar)
+    shoulders = (x > _NECK_RADIUS) & (y < figure.neck_y + 0.06)
+    shirt = body & (y > outfit.hem_y) & ((y < collar) | shoulders)
     worn[shirt | (arm & (x < outfit.sleeve_x))] = top
     if outfit.under is not None:
         worn[shirt & (z > 0) & (x < outfit.opening)] = under

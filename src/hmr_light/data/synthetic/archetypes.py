@@ -25,6 +25,8 @@ class Stance(NamedTuple):
     """Lean of the pelvis to the left, degrees."""
     lift: float = 0.0
     """Height of the lowest point above the ground, metres."""
+    settles: bool = False
+    """Whether the body falls to rest on what it touches the ground with."""
 
 
 Arm = dict[str, tuple[float, ...]]
@@ -225,25 +227,28 @@ def kneel(rng: np.random.Generator, phase: float) -> Stance:
 
 def lie(rng: np.random.Generator, phase: float) -> Stance:
     """On the back, on the front, or on a side; limbs loose."""
-    joints: dict[str, tuple[float, ...]] = {}
     side = rng.choice(["back", "front", "left"], p=[0.45, 0.3, 0.25])
+    joints: dict[str, tuple[float, ...]] = {
+        "spine": (rng.uniform(-5, 15), 0, rng.uniform(-12, 12)),
+        "head": (rng.uniform(-10, 20), 0, rng.uniform(-35, 35)),
+        "ankle": (rng.uniform(-35, -5),),
+    }
     for name in ("left", "right"):
-        bent = rng.uniform(0, 75) if rng.random() < 0.45 else rng.uniform(0, 12)
-        hip = bent * (0.75 if side != "front" else 0.05)
-        knee = bent * 1.3
+        bent = rng.uniform(0, 65) if rng.random() < 0.45 else rng.uniform(0, 10)
+        # Knees up with the feet on the ground, or, face down, the shanks in the air.
+        hip, knee = (0.1 * bent, bent) if side == "front" else (bent, rng.uniform(1.2, 2) * bent)
         joints |= {f"{name}_hip": (hip, rng.uniform(0, 22), rng.uniform(0, 30)), f"{name}_knee": (knee,)}
-        joints[f"{name}_ankle"] = (rng.uniform(-35, -5),)
-        up = rng.random() < 0.35
-        joints[f"{name}_shoulder"] = (
-            (rng.uniform(120, 165), rng.uniform(10, 40), 0) if up else (rng.uniform(-5, 30), rng.uniform(10, 65), 20)
-        )
-        joints[f"{name}_elbow"] = (rng.uniform(5, 100),)
-    joints["spine"] = (rng.uniform(-5, 15), 0, rng.uniform(-12, 12))
-    joints["head"] = (rng.uniform(-10, 20), 0, rng.uniform(-30, 30))
-    wobble = 4 * np.sin(2 * np.pi * phase)
-    if side == "left":
-        return Stance(angles(**joints), rng.uniform(-15, 15), 85 + wobble)
-    return Stance(angles(**joints), (-88 if side == "back" else 88) + wobble, rng.normal(0, 6))
+        above_head = rng.random() < 0.35
+        flexion = rng.uniform(150, 176) if above_head else rng.uniform(-5, 10 if side == "front" else 35)
+        outward = rng.uniform(5, 40) if above_head else rng.uniform(5, 80)
+        joints[f"{name}_shoulder"] = (flexion, outward, rng.uniform(-60, 60))
+        joints[f"{name}_elbow"] = (rng.uniform(0, 30 if side == "front" else 110),)
+    if side == "left":  # the arm and the leg that the body lies on go forward, not into the ground
+        joints["left_shoulder"] = (rng.uniform(50, 165), rng.uniform(-10, 10), 0)
+        joints["left_hip"] = (joints["left_hip"][0], -5, 0)
+    sway = 4 * np.sin(2 * np.pi * phase)
+    pitch, roll = {"back": (-88 + sway, 0.0), "front": (88 + sway, 0.0), "left": (sway, 88.0)}[str(side)]
+    return Stance(angles(**joints), pitch, roll, settles=True)
 
 
 def overhead(rng: np.random.Generator, phase: float) -> Stance:

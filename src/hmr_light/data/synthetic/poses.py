@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hmr_light.data.synthetic.anatomy import (
     LEGS,
@@ -67,8 +68,8 @@ def sample_pose(
         local = rotations(pose)
         if not limbs_collide(local, joints_of_rest):
             break
-    roll = -stance.roll if mirror else stance.roll
-    local[0] = axis_rotation(2, -roll) @ axis_rotation(0, stance.pitch)
+    lean = (stance.pitch, -stance.roll if mirror else stance.roll)
+    local[0] = _upright(*lean) if not stance.settles else settled(local, joints_of_rest, *lean)
     return Pose(pose, local, stance.lift, str(first))
 
 
@@ -87,7 +88,27 @@ def _mix(rng: np.random.Generator, first: str, second: str, phase: float, amount
     pose = one.pose + share * (other.pose - one.pose)
     lean = amount if legs_too else 0.0
     pitch = one.pitch + lean * (other.pitch - one.pitch)
-    return Stance(pose, pitch, one.roll, one.lift)
+    return one._replace(pose=pose, pitch=pitch)
+
+
+def _upright(pitch: ArrayLike, roll: ArrayLike) -> np.ndarray:
+    """The rotation of a pelvis that leans `pitch` degrees forward and `roll` to the left."""
+    return axis_rotation(2, -np.asarray(roll)) @ axis_rotation(0, np.asarray(pitch))
+
+
+def settled(local: np.ndarray, joints_of_rest: np.ndarray, pitch: float, roll: float) -> np.ndarray:
+    """The rotation of the pelvis, near the given lean, at which a rigid body with these joints lies still.
+
+    That is where its weight, taken as equal at every joint, is lowest above the joint that touches the ground.
+    """
+    _, position = chain(np.concatenate([np.eye(3)[None], local[1:]]), joints_of_rest)
+    for reach in (30.0, 6.0):
+        offset = np.linspace(-reach, reach, 11)
+        candidates = _upright(*np.meshgrid(pitch + offset, roll + offset)).reshape(-1, 3, 3)
+        height = candidates[:, 1] @ position.T
+        best = int((height.mean(1) - height.min(1)).argmin())
+        roll, pitch = roll + offset[best // 11], pitch + offset[best % 11]
+    return candidates[best]
 
 
 def _correlated_noise(rng: np.random.Generator) -> np.ndarray:
