@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-import pickle
+from collections.abc import Iterator
+
+import pytest
+from torch.utils.data import DataLoader, IterableDataset
 
 from hmr_light.errors import UserError, did_you_mean
 
@@ -11,6 +14,12 @@ def test_the_nearest_choice_is_named_and_else_all_of_them() -> None:
     assert did_you_mean("xyz", []) == ""
 
 
+class Faulty(IterableDataset[int]):
+    def __iter__(self) -> Iterator[int]:
+        raise UserError("the third image is missing", "Put it back.")
+
+
 def test_a_user_error_survives_the_way_from_a_loader_process() -> None:
-    error = pickle.loads(pickle.dumps(UserError("what", "remedy")))
-    assert (error.message, error.remedy) == ("what", "remedy")
+    with pytest.raises(UserError) as caught:
+        next(iter(DataLoader(Faulty(), num_workers=1)))
+    assert (caught.value.message, caught.value.remedy) == ("the third image is missing", "Put it back.")

@@ -10,16 +10,16 @@ class UserError(Exception):
     """The user's input was wrong; the command line prints message and remedy, without a traceback, and exits with 2."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
+        # torch hands on a loader process' exception by making a new one of its printed traceback.
+        _, printed, original = message.rpartition("errors.UserError: ")
+        if printed:
+            message, _, remedy = original.strip().partition("\n  ")
         super().__init__(message)
         self.message = message
         self.remedy = remedy
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.remedy}" if self.remedy else self.message
-
-    def __reduce__(self) -> tuple[type[UserError], tuple[str, str]]:
-        # Data-loader workers send exceptions to the main process by pickle.
-        return (type(self), (self.message, self.remedy))
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -95,7 +95,7 @@ def test_two_processes_give_the_figures_of_one(quick: list[str], home: Path) -> 
     # Without dropout, whose draws differ between processes by design, the sums alone differ in their order.
     options = [*quick, "backbone.adapter.dropout=0", "regressor.dropout=0"]
     alone = run(compose("train", *options, f"outputs={home}/alone"))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", "-m", "hmr_light"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "hmr_light"]
     result = subprocess.run(
         [*command, "train", *options, f"outputs={home}/together"],
         capture_output=True,

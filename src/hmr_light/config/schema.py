@@ -75,7 +75,7 @@ class AugmentationConfig:
         _fraction("data.augmentation.flip_probability", self.flip_probability)
         _fraction("data.augmentation.rotation_probability", self.rotation_probability)
         _at_least("data.augmentation.rotation_std_degrees", self.rotation_std_degrees, 0)
-        _at_least("data.augmentation.scale_std", self.scale_std, 0)
+        _fraction("data.augmentation.scale_std", self.scale_std)
         _fraction("data.augmentation.colour_gain", self.colour_gain)
 
 
