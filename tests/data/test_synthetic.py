@@ -112,7 +112,7 @@ def test_labels_on_disk_describe_the_rendered_pixels(
         assert (rendered / labels.imgname[index]).read_bytes() == sample.jpeg
         described = covered_pixels(described_mesh(labels, index, body)[0], body.faces.numpy(), studio.config.size)
         overlap = (described & sample.mask).sum() / (described | sample.mask).sum()
-        assert overlap >= 0.98, f"sample {index}: {overlap}"
+        assert overlap >= 0.99, f"sample {index}: {overlap}"
 
 
 def test_the_mask_is_where_the_person_changes_the_picture(config: SyntheticConfig, body: SMPL) -> None:
@@ -144,7 +144,7 @@ def test_keypoints_are_the_projected_joints_of_the_body(labels: Annotations, bod
         # float32 of pixel coordinates and of the parameters: hundredths where a joint is far outside the image.
         assert np.abs(keypoints[:, :2] - expected).max() < 2e-2
         inside = ((expected > 0) & (expected < 255)).all(1)
-        assert np.abs(keypoints[inside, :2] - expected[inside]).max() < 2e-3, f"sample {index}"
+        assert np.abs(keypoints[inside, :2] - expected[inside]).max() < 1e-3, f"sample {index}"
         assert (keypoints[:, 2] == 1).all()
 
 
