@@ -8,7 +8,7 @@ from types import FrameType
 
 from hmr_light.config.schema import UiConfig
 from hmr_light.errors import UserError
-from hmr_light.tracking.server import mlflow_server
+from hmr_light.tracking.server import mlflow_server, wait_until_it_answers
 
 
 def run(config: UiConfig) -> None:
@@ -17,10 +17,11 @@ def run(config: UiConfig) -> None:
         raise UserError("tracking.uri is null: there is no store to show", "Choose tracking=local.")
     # A plain `kill` must not leave the server behind.
     signal.signal(signal.SIGTERM, _stop)
-    print("starting MLflow (about 20 seconds) ...", file=sys.stderr)
-    with mlflow_server(config.tracking.uri, config.port) as (address, server):
-        print(f"MLflow is at {address}   (Ctrl-C stops it)", flush=True)
-        status = server.wait()
+    with mlflow_server(config.tracking.uri, config.port) as server:
+        print("starting MLflow (about 20 seconds) ...", file=sys.stderr)
+        wait_until_it_answers(server)
+        print(f"MLflow is at {server.address}   (Ctrl-C stops it)", flush=True)
+        status = server.process.wait()
     raise UserError(f"MLflow's server ended by itself with status {status}", "Start it again: hmr-light ui")
 
 

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from hmr_light.errors import UserError
 from hmr_light.tracking.store import SETTINGS, normal_uri, sqlite_path, without_secret
@@ -22,11 +22,19 @@ HOST = "127.0.0.1"
 START_SECONDS = 180.0
 
 
-@contextlib.contextmanager
-def mlflow_server(uri: str, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Start MLflow's server on loopback, yield its address once it answers, and its process; stop it at the end.
+class Server(NamedTuple):
+    """MLflow's server on loopback."""
 
-    Raises `UserError` if the port is taken, the store is missing or is a server itself, or MLflow does not start.
+    address: str
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+
+
+@contextlib.contextmanager
+def mlflow_server(uri: str, port: int) -> Iterator[Server]:
+    """Start MLflow's server on loopback, which takes a while to answer; stop it at the end.
+
+    Raises `UserError` if the port is taken, the store is missing or is a server itself.
     """
     uri = normal_uri(uri)
     if uri.startswith(("http:", "https:")):
@@ -35,7 +43,7 @@ def mlflow_server(uri: str, port: int) -> Iterator[tuple[str, subprocess.Popen[b
         raise UserError(f"there is no tracking store at {sqlite_path(uri)}", "Train a run first: hmr-light train")
     _check_free(port)
     with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"],
             env={**SETTINGS, **os.environ, **_environment(uri)},
             stdin=subprocess.DEVNULL,
@@ -44,11 +52,26 @@ def mlflow_server(uri: str, port: int) -> Iterator[tuple[str, subprocess.Popen[b
             start_new_session=True,
         )
         try:
-            address = f"http://{HOST}:{port}"
-            _wait_for(address, server, log)
-            yield address, server
+            yield Server(f"http://{HOST}:{port}", process, log)
         finally:
-            _stop(server)
+            _stop(process)
+
+
+def wait_until_it_answers(server: Server) -> None:
+    """Return when its pages can be opened. Raises `UserError` if it ends instead, or takes minutes."""
+    end = time.monotonic() + START_SECONDS
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < end:
+        if server.process.poll() is not None:
+            server.log.seek(0)
+            lines = [line for line in server.log.read().decode(errors="replace").splitlines() if line.strip()]
+            last = lines[-1].strip() if lines else f"exit status {server.process.returncode}"
+            raise UserError(f"MLflow's server did not start: {last}", "Is the store one of this version of MLflow?")
+        with contextlib.suppress(OSError), direct.open(f"{server.address}/health", timeout=2) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.2)
+    raise UserError(f"MLflow's server did not answer within {START_SECONDS:.0f} s", "Try again on a quieter machine.")
 
 
 def _environment(uri: str) -> dict[str, str]:
@@ -72,26 +95,10 @@ def _check_free(port: int) -> None:
             raise UserError(f"port {port} cannot be used: {reason}", "Choose another: port=5001") from error
 
 
-def _wait_for(address: str, server: subprocess.Popen[bytes], log: IO[bytes]) -> None:
-    end = time.monotonic() + START_SECONDS
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while time.monotonic() < end:
-        if server.poll() is not None:
-            log.seek(0)
-            lines = log.read().decode(errors="replace").split("\n")
-            last = next((line.strip() for line in reversed(lines) if line.strip()), f"status {server.returncode}")
-            raise UserError(f"MLflow's server did not start: {last}", "Is the store one of this version of MLflow?")
-        with contextlib.suppress(OSError), direct.open(f"{address}/health", timeout=2) as answer:
-            if answer.status == 200:
-                return
-        time.sleep(0.2)
-    raise UserError(f"MLflow's server did not answer within {START_SECONDS:.0f} s", "Try again on a quieter machine.")
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     for kind in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, kind)
+            os.killpg(process.pid, kind)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(10.0)
+            process.wait(10.0)
             return

@@ -25,6 +25,7 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
@@ -111,11 +112,21 @@ def connect(uri: str, *, create: bool) -> MlflowClient:
 
 def refusal(error: Any, uri: str) -> UserError:
     """An `MlflowException` as the user's error: the store is out of reach, or does not let us in."""
-    code = getattr(error, "error_code", "")
-    text = f"MLflow at {without_secret(uri)}: {safe_text(error, uri)}"
-    if code in ("UNAUTHENTICATED", "PERMISSION_DENIED") or re.search(r"error code 40[13]\b", str(error)):
-        return Unreachable(text, "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.")
-    return Unreachable(text, "Is the server running, and is the address right? See tracking.uri=")
+    where, text = f"MLflow at {without_secret(uri)}", str(error)
+    if getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED") or re.search(
+        r"code 40[13]\b", text
+    ):
+        return Unreachable(
+            f"{where} does not let us in",
+            "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
+        )
+    if "failed with exception" in text:  # no answer at all; the text is urllib3's, a screen long
+        reason = re.search(r"Connection refused|timed out|Name or service not known|certificate verify failed", text)
+        return Unreachable(
+            f"{where} does not answer{f' ({reason[0]})' if reason else ''}",
+            "Is the server running, and is the address right? See tracking.uri=",
+        )
+    return Unreachable(f"{where}: {safe_text(text, uri)}", "Is that an MLflow server? See tracking.uri=")
 
 
 def _hand_over_secret(uri: str) -> str:
