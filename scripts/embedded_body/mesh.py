@@ -14,7 +14,7 @@ import scipy.sparse.linalg
 
 
 def symmetric_triangles(points: np.ndarray, quads: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """Triangles (F, 3) of `quads` (Q, 4), each cut along its shorter diagonal; mirrored quads get mirrored triangles."""
+    """Triangles (F, 3) of `quads` (Q, 4), each cut along its shorter diagonal, alike on both sides."""
     triangles = []
     for quad in quads[points[quads][:, :, 0].mean(1) > 0].tolist():
         a, b, c, d = quad
@@ -56,8 +56,8 @@ def decimate(
     """Collapse edges of a closed mesh until `target` vertices are left: the kept vertices (target,), new faces (F', 3).
 
     Quadric error metric (Garland & Heckbert, SIGGRAPH 1997) with half-edge collapses: a vertex is merged into a
-    neighbour and none is moved, so shapes and skin weights of the kept ones stay as they are. Collapses keep the topology
-    (link condition), flip no triangle, and are done on both sides at once. `protected` vertices are kept.
+    neighbour and none is moved, so shapes and skin weights of the kept ones stay as they are. Collapses keep the
+    topology (link condition), flip no triangle, and are done on both sides at once. `protected` vertices are kept.
     """
     mesh = _Mesh(points, faces, mirror)
     heap = [entry for u in range(len(points)) if points[u, 0] >= 0 and u not in protected for entry in mesh.entries(u)]
@@ -117,7 +117,7 @@ class _Mesh:
         return self.version[u], self.version[v]
 
     def entries(self, u: int) -> list[tuple[float, int, int, tuple[int, int]]]:
-        """Heap entries of all collapses of `u` into a neighbour; costs are rounded, so that ties do not hang on noise."""
+        """Heap entries of all collapses of `u` into a neighbour; costs are rounded, so that noise breaks no ties."""
         found = []
         for v in self.neighbours[u]:
             place = np.append(self.points[v], 1.0)

@@ -1,9 +1,8 @@
-"""Fits for the embedded body: un-posing to the T-pose, and joint regressors."""
+"""Posing for the embedded body: from the source's A-pose to SMPL's T-pose, and to random poses."""
 
 from __future__ import annotations
 
 import numpy as np
-import scipy.optimize
 
 from hmr_light.body.joints import SMPL_FLIP, SMPL_PARENTS
 
@@ -43,8 +42,8 @@ def t_pose_rotations(joints: np.ndarray) -> np.ndarray:
 def unpose(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """T-posed vertices (V, 3) and joints (24, 3), pelvis at the origin, of an A-posed body.
 
-    The inverse of linear blend skinning, vertex by vertex: posing the result back gives the A-pose exactly, so the error
-    that skinning makes at the shoulders is spent on the T-pose, which people are seen in less often.
+    The inverse of linear blend skinning, vertex by vertex: posing the result back gives the A-pose exactly, so the
+    error that skinning makes at the shoulders is spent on the T-pose, in which people are seen less often.
     """
     world = t_pose_rotations(joints)
     straight = np.zeros_like(joints)
@@ -54,31 +53,6 @@ def unpose(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> tup
     offset = joints - np.einsum("jab,jb->ja", back, straight)
     blended = np.einsum("vj,jab->vab", weights, back)
     return np.linalg.solve(blended, (vertices - weights @ offset)[..., None])[..., 0], straight
-
-
-def rest_regressor(vertices: np.ndarray, target: np.ndarray, support: np.ndarray, ridge: float) -> np.ndarray:
-    """Weights (K,) that sum to 1 and give `target` (S, 3) from the `support` (K,) of `vertices` (S, V, 3).
-
-    Least squares with a ridge towards equal weights. The weights may be negative: for meshes at rest only.
-    """
-    count = len(support)
-    near = vertices[:, support] - target[:, None]
-    data = near.transpose(0, 2, 1).reshape(-1, count)
-    system = np.zeros((count + 1, count + 1))
-    system[:count, :count] = data.T @ data / len(vertices) + ridge * np.eye(count)
-    system[:count, count] = system[count, :count] = 1
-    return np.linalg.solve(system, np.append(np.full(count, ridge / count), 1.0))[:count]
-
-
-def posed_regressor(vertices: np.ndarray, target: np.ndarray, support: np.ndarray, ridge: float) -> np.ndarray:
-    """As `rest_regressor`, but with no negative weight, so that it holds up on posed meshes."""
-    count = len(support)
-    near = vertices[:, support] - target[:, None]
-    data = near.transpose(0, 2, 1).reshape(-1, count) / np.sqrt(len(vertices))
-    rows = np.concatenate([data, np.sqrt(ridge) * np.eye(count), np.full((1, count), 10.0)])
-    wanted = np.concatenate([np.zeros(len(data)), np.full(count, np.sqrt(ridge) / count), [10.0]])
-    weights, _ = scipy.optimize.nnls(rows, wanted, maxiter=20 * count)
-    return weights / weights.sum()
 
 
 def skin(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray, rotations: np.ndarray) -> np.ndarray:

@@ -17,8 +17,8 @@ from hmr_light.body.joints import JOINT_NAMES_24_SMPL, SMPL_FLIP
 
 AGES = (18.0, 80.0)
 
-# Beginnings of the names of ANNY's bones, the SMPL joint that they move with, and whether the joint is at the bone's head.
-# The first line that fits a bone counts; left stands for both sides.
+# Beginnings of the names of ANNY's bones, the SMPL joint that they move with, and whether the joint is at the bone's
+# head. The first line that fits a bone counts; left stands for both sides.
 BONES = (
     ("root", "pelvis", True),
     ("pelvis", "pelvis", False),
@@ -111,7 +111,7 @@ def sample_people(count: int, seed: int) -> Source:
         rest = model(pose_parameters=None, phenotype_kwargs=shapes)
         vertices[batch] = _smpl_axes(rest["rest_vertices"].numpy()[:, skin])
         joints[batch] = _smpl_axes(rest["rest_bone_heads"].numpy()[:, heads])
-        print(f"  {batch.stop}/{count} people", end="\r", flush=True)
+        print(f"  {batch.stop} of {count}", end="\r", flush=True)
     print()
     vertices = (vertices + vertices[:, mirror] * [-1, 1, 1]) / 2
     joints = (joints + joints[:, SMPL_FLIP] * [-1, 1, 1]) / 2
