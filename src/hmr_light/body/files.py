@@ -58,7 +58,7 @@ def read_body(
     content = read_pickle(path) if path.suffix.lower() == ".pkl" else _read_npz(path)
     if missing := [key for key in _REQUIRED if key not in content]:
         raise UserError(f"{path} is not an SMPL body: it lacks {', '.join(missing)}", _GET_BODY)
-    vertices, faces = len(content["v_template"]), len(content["f"])
+    vertices, faces = (_rows(path, key, content[key]) for key in ("v_template", "f"))
     content.setdefault("posedirs", np.zeros((vertices, 3, 207), np.float32))
     content["J_regressor_extra"] = _regressor(path, content, extra_regressor, EXTRA_REGRESSOR_FILE)
     content["J_regressor_h36m"] = _regressor(path, content, h36m_regressor, H36M_REGRESSOR_FILE)
@@ -94,6 +94,13 @@ def read_body(
     if faces == 0 or body["f"].min() < 0 or body["f"].max() >= vertices:
         raise UserError(f"the faces of {path} name vertices that do not exist", _GET_BODY)
     return body
+
+
+def _rows(path: Path, key: str, array: object) -> int:
+    shape = np.shape(array) if isinstance(array, np.ndarray) else ()
+    if len(shape) != 2 or shape[1] != 3:
+        raise UserError(f"{key} of {path} has shape {shape}, not (…, 3)", _GET_BODY)
+    return shape[0]
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
