@@ -48,10 +48,9 @@ def normal_uri(uri: str) -> str:
             "Give sqlite:////absolute/path/mlflow.db or http://host:port; tracking=journal keeps the journal alone.",
         )
     if scheme == "sqlite":
-        path = sqlite_path(uri)
-        if not path.name:
+        if not uri.partition(":///")[2]:
             raise UserError(f"tracking.uri={uri} names no file", "Give sqlite:////absolute/path/mlflow.db.")
-        return f"sqlite:///{path}"
+        return f"sqlite:///{sqlite_path(uri)}"
     return uri
 
 

@@ -1,0 +1,104 @@
+"""The MLflow page as a person opens it: two runs side by side, with the four headline figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from hmr_light.tracking import start_tracking
+from hmr_light.tracking.replay import replay
+from hmr_light.tracking.store import default_uri
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# A browser of its own, that asks nobody anything.
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+FIGURES = {
+    "mobilenet_v2": {
+        "mpjpe_mm": 87.25,
+        "reconstruction_error_mm": 61.5,
+        "parameters": 5901189,
+        "inference_time_s": 0.01875,
+    },
+    "squeezenet1_0": {
+        "mpjpe_mm": 93.75,
+        "reconstruction_error_mm": 66.125,
+        "parameters": 5255517,
+        "inference_time_s": 0.03125,
+    },
+}
+
+
+@pytest.fixture
+def run_ids(home: Path) -> list[str]:
+    """Two runs in a store."""
+    ids = []
+    for row, figures in FIGURES.items():
+        run_dir = home / "outputs" / row
+        with start_tracking(run_dir, experiment="hmr_light", uri=None, run_name=f"{row} 260101-120000") as tracker:
+            tracker.params({"backbone": {"name": row}, "seed": 0})
+            tracker.metrics(figures, step=1)
+            (run_dir / "epoch-001.pt").write_text(row)
+            tracker.checkpoint(run_dir / "epoch-001.pt", epoch=1, saved="260101-120500", metrics=figures)
+        ids.append(replay(run_dir, default_uri(home)).run_id)
+    return ids
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)")
+def test_two_runs_are_compared_by_their_headline_figures(home: Path, run_ids: list[str], tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "hmr_light", "ui", f"port={port}"]
+    environment = {**os.environ, "HMR_LIGHT_HOME": str(home)}
+    ui = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert ui.stdout is not None
+        assert f"http://127.0.0.1:{port}" in ui.stdout.readline()
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch_persistent_context(
+                tmp_path / "profile",
+                executable_path=CHROMIUM,
+                args=ARGUMENTS,
+                viewport={"width": 1400, "height": 1600},
+            )
+            page = browser.new_page()
+            page.goto(f"http://127.0.0.1:{port}/#/experiments/1/runs", timeout=60_000)
+            for row in FIGURES:
+                page.get_by_text(f"{row} 260101-120000").first.wait_for(timeout=60_000)
+            page.screenshot(path=tmp_path / "experiment.png")
+
+            page.goto(f"http://127.0.0.1:{port}/#/compare-runs?runs={quote(json.dumps(run_ids))}&experiments=[%221%22]")
+            page.get_by_text("inference_time_s").first.wait_for(timeout=60_000)
+            page.screenshot(path=tmp_path / "compare.png", full_page=True)
+            text = page.inner_text("body")
+            browser.close()
+    finally:
+        ui.send_signal(signal.SIGTERM)
+        ui.wait(30)
+    seen = text.replace(",", "")
+    for figures in FIGURES.values():
+        for name, value in figures.items():
+            assert name in seen
+            assert f"{value:g}" in seen or str(value) in seen, f"{name} = {value} is not on the page"

@@ -1,0 +1,230 @@
+"""Sending a journal stores everything once, however often and however badly it was sent before."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from hmr_light.errors import UserError
+from hmr_light.tracking import start_tracking
+from hmr_light.tracking.replay import journals, replay
+from hmr_light.tracking.state import FILE_NAME, load_sent, sender_lock, unsent
+from hmr_light.tracking.store import connect, default_uri
+
+
+def write_run(run_dir: Path, seed: int, epochs: int = 3, points: int = 5) -> None:
+    """A run with a journal and without MLflow."""
+    draw = random.Random(seed)
+    run_dir.mkdir(parents=True)
+    with start_tracking(run_dir, experiment="e", uri=None, run_name=f"run {seed}") as tracker:
+        tracker.params({f"group.key{number}": draw.random() for number in range(120)})
+        tracker.tags({"hmr_light.row": "row", "hmr_light.git_commit": f"{seed:040x}"})
+        for epoch in range(1, epochs + 1):
+            for point in range(points):
+                tracker.metrics({"loss/total": draw.random(), "이름": draw.random()}, step=epoch * points + point)
+            path = run_dir / f"epoch-{epoch:03d}.pt"
+            path.write_bytes(draw.randbytes(50))
+            figures = {"mpjpe_mm": draw.random()}
+            tracker.metrics(figures, step=epoch)
+            tracker.checkpoint(path, epoch=epoch, saved="260101-000000", metrics=figures)
+        tracker.artifact(path, "checkpoints")
+
+
+def contents(uri: str) -> list[dict[str, Any]]:
+    """Everything that the store has of experiment `e`, without its own ids."""
+    client = connect(uri, create=False)
+    ids = [client.get_experiment_by_name("e").experiment_id]
+    found = []
+    for run in client.search_runs(ids, order_by=["attributes.start_time ASC"]):
+        run_id = run.info.run_id
+        models = client.search_logged_models(ids, filter_string=f"source_run_id = '{run_id}'", max_results=100)
+        history = {key: client.get_metric_history(run_id, key) for key in run.data.metrics}
+        found.append(
+            {
+                "name": run.info.run_name,
+                "times": (run.info.start_time, run.info.end_time),
+                "status": run.info.status,
+                "params": run.data.params,
+                "tags": {key: value for key, value in run.data.tags.items() if key.startswith("hmr_light")},
+                "metrics": {key: [(p.timestamp, p.step, p.value) for p in points] for key, points in history.items()},
+                "models": sorted(
+                    (model.name, model.tags["sha256"], [(m.key, m.value, m.step, m.timestamp) for m in model.metrics])
+                    for model in models
+                ),
+                "outputs": len(client.get_run(run_id).outputs.model_outputs),
+                "artifacts": [each.path for each in client.list_artifacts(run_id, "checkpoints")],
+            }
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("replay") / "run"
+    write_run(run_dir, seed=1)
+    return run_dir
+
+
+@pytest.fixture(scope="module")
+def expected(run_dir: Path) -> list[dict[str, Any]]:
+    """What one undisturbed replay stores."""
+    uri = default_uri(run_dir.parent)
+    replay(run_dir, uri)
+    return contents(uri)
+
+
+def test_a_replay_stores_what_the_journal_says_in_its_order(run_dir: Path, expected: list[dict[str, Any]]) -> None:
+    (run,) = expected
+    draw = random.Random(1)
+    params = {f"group.key{number}": str(draw.random()) for number in range(120)}
+    assert run["params"] == params
+    assert run["status"] == "FINISHED"
+    assert len(run["models"]) == run["outputs"] == 3
+    for name in ("loss/total", "이름"):
+        points = run["metrics"][name]
+        assert [step for _, step, _ in points] == list(range(5, 20))
+        assert points == sorted(points)
+    assert run["artifacts"] == ["checkpoints/epoch-003.pt"]
+    assert unsent(run_dir, default_uri(run_dir.parent)) == 0
+
+
+def test_a_second_replay_changes_nothing_with_and_without_the_note_of_the_first(
+    run_dir: Path, expected: list[dict[str, Any]]
+) -> None:
+    uri = default_uri(run_dir.parent)
+    assert replay(run_dir, uri).entries == 0
+    (run_dir / FILE_NAME).unlink()
+    again = replay(run_dir, uri)
+    assert again.entries > 20
+    assert again.refused == []
+    assert contents(uri) == expected
+    (run_dir / FILE_NAME).write_text("not json")
+    replay(run_dir, uri)
+    assert contents(uri) == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_replay_that_breaks_at_any_request_is_completed_by_the_next(
+    run_dir: Path,
+    expected: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+) -> None:
+    draw = random.Random(seed)
+    uri = default_uri(tmp_path)
+    calls = ("create_run", "log_batch", "finalize_logged_model", "log_outputs", "log_artifact")
+    real = {name: getattr(MlflowClient, name) for name in calls}
+    breaks = 0
+
+    def fragile(name: str) -> Any:
+        def call(*args: Any, **keywords: Any) -> Any:
+            nonlocal breaks
+            if breaks < 12 and draw.random() < 0.35:
+                breaks += 1
+                if draw.random() < 0.5:
+                    real[name](*args, **keywords)  # done, but the answer is lost
+                raise ConnectionError(f"broken in {name}")
+            return real[name](*args, **keywords)
+
+        return call
+
+    for name in calls:
+        monkeypatch.setattr(MlflowClient, name, fragile(name))
+    (run_dir / FILE_NAME).unlink(missing_ok=True)
+    for _ in range(40):
+        with contextlib.suppress(ConnectionError):
+            replay(run_dir, uri)
+            break
+        if draw.random() < 0.2:
+            (run_dir / FILE_NAME).unlink(missing_ok=True)
+    else:
+        pytest.fail(f"never completed, seed {seed}")
+    assert breaks > 3, f"seed {seed}"
+    assert contents(uri) == expected, f"seed {seed}"
+
+
+def test_replays_that_are_killed_store_everything_once(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", seed=2, epochs=6, points=200)
+    uri, other = default_uri(tmp_path), default_uri(tmp_path / "undisturbed")
+    connect(uri, create=True)
+    draw = random.Random(2)
+    total = unsent(tmp_path / "run", uri)
+    command = [sys.executable, "-m", "hmr_light", "sync", f"run_dir={tmp_path / 'run'}", f"tracking.uri={uri}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    goal = draw.randrange(total // 4, total // 2)
+    while process.poll() is None and total - unsent(tmp_path / "run", uri) < goal:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    sent = load_sent(tmp_path / "run", uri).offset
+    assert sent > 0
+    assert unsent(tmp_path / "run", uri) > 0, "the kill came too late to test anything"
+    replay(tmp_path / "run", uri)
+    broken_once = contents(uri)
+    replay(tmp_path / "run", other)
+    assert broken_once == contents(other)
+
+
+def test_a_store_that_was_removed_is_filled_again(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", seed=3, epochs=1)
+    uri = default_uri(tmp_path)
+    first = replay(tmp_path / "run", uri)
+    before = contents(uri)
+    for path in tmp_path.glob("mlflow.db*"):
+        path.rename(path.with_name(f"old-{path.name}"))
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    assert replay(tmp_path / "run", default_uri(moved)).entries == first.entries
+    assert contents(default_uri(moved)) == before
+
+
+def test_what_mlflow_refuses_does_not_cost_the_rest(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    with start_tracking(run_dir, experiment="e", uri=None, run_name="r") as tracker:
+        tracker.metrics({"good": 1.0, "a/../b": 2.0, "odd [%] (name)": 3.0}, step=0)
+        tracker.metrics({"later": 4.0}, step=1)
+    uri = default_uri(tmp_path)
+    refused = replay(run_dir, uri).refused
+    assert len(refused) == 1
+    assert "a/../b" in refused[0]
+    (run,) = contents(uri)
+    assert {key: points[-1][2] for key, points in run["metrics"].items()} == {
+        "good": 1.0,
+        "odd ___ _name_": 3.0,
+        "later": 4.0,
+    }
+
+
+def test_a_parameter_that_a_continued_run_changed_is_kept_as_a_tag(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    uri = default_uri(tmp_path)
+    for epochs in (10, 20):
+        with start_tracking(run_dir, experiment="e", uri=None, run_name="r") as tracker:
+            tracker.params({"trainer": {"epochs": epochs, "batch_size": 64}})
+        replay(run_dir, uri)
+    (run,) = contents(uri)
+    assert run["params"] == {"trainer.epochs": "10", "trainer.batch_size": "64"}
+    assert run["tags"]["hmr_light.changed.trainer.epochs"] == "20"
+
+
+def test_one_process_sends_a_journal_at_a_time(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", seed=4, epochs=1)
+    with sender_lock(tmp_path / "run") as mine:
+        assert mine
+        with pytest.raises(UserError, match="another process is sending"):
+            replay(tmp_path / "run", default_uri(tmp_path))
+
+
+def test_a_folder_without_a_journal_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no journal\.jsonl"):
+        journals(tmp_path)

@@ -1,0 +1,53 @@
+"""Addresses of stores: what is accepted, and that no secret of theirs is shown."""
+
+from __future__ import annotations
+
+import random
+import string
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from hmr_light.errors import UserError
+from hmr_light.tracking.store import connect, normal_uri, safe_text, sqlite_path, without_secret
+
+
+def test_a_sqlite_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert normal_uri("sqlite:///runs.db") == f"sqlite:///{tmp_path}/runs.db"
+    assert normal_uri(f"sqlite:///{tmp_path}/a b/runs.db") == f"sqlite:///{tmp_path}/a b/runs.db"
+    assert sqlite_path("sqlite:////data/runs.db") == Path("/data/runs.db")
+
+
+@pytest.mark.parametrize("uri", ["", "runs", "/data/mlruns", "file:///data/mlruns", "ftp://host", "sqlite:///"])
+def test_what_is_no_store_is_refused_with_an_example(uri: str) -> None:
+    with pytest.raises(UserError, match="sqlite:////absolute"):
+        normal_uri(uri)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_part_of_a_secret_is_shown(seed: int) -> None:
+    draw = random.Random(seed)
+    password = "".join(draw.choices(string.ascii_letters + string.digits + "@:/?#%&+= ", k=16))
+    for scheme in ("http", "https", "postgresql", "mysql+pymysql"):
+        uri = f"{scheme}://someone:{quote(password, safe='')}@host:5000/path?token=abc123"
+        assert without_secret(uri) == f"{scheme}://host:5000/path", f"seed {seed}"
+        shown = safe_text(f"cannot open {uri} with {password}", uri)
+        for secret in (password, quote(password, safe=""), "someone", "abc123"):
+            assert secret not in shown, f"seed {seed}"
+        assert "cannot open" in shown
+
+
+def test_a_missing_store_is_told_before_mlflow_is_imported(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no tracking store at"):
+        connect(f"sqlite:///{tmp_path}/none.db", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_store_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(b"this is not a database" * 100)
+    with pytest.raises(UserError, match="cannot be used"):
+        connect(f"sqlite:///{path}", create=False)
+    assert path.read_bytes() == b"this is not a database" * 100
