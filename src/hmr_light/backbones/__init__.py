@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from hmr_light.backbones import blank, mobilenet, resnet, squeezenet  # noqa: F401 - each registers its builders
+from hmr_light.backbones import (  # noqa: F401 - each registers its builders
+    blank,
+    densenet,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    resnet,
+    shufflenet_v1,
+    shufflenet_v2,
+    squeezenet,
+    squeezenext,
+    thundernet,
+)
 from hmr_light.backbones.base import Backbone, backbones
+from hmr_light.backbones.rewrites import rewrite
+from hmr_light.backbones.timm_models import timm_model
+from hmr_light.errors import UserError
+from hmr_light.registry import check_options
 
 __all__ = ["Backbone", "backbones", "build_backbone"]
 
 
 def build_backbone(config: Mapping[str, Any]) -> nn.Module:
-    """The backbone that `config` describes: `name`, `weights`, `adapter` (see `conf/backbone/`).
+    """The backbone that `config` describes (see `conf/backbone/`).
 
+    Its `name` and options; where `library` is `timm`, a model of that name there. `rewrites` lists changes that apply
+    to any backbone, in order (`hmr_light.backbones.rewrites`).
     The module maps images (B, 3, H, W) to features (B, `num_features`). Raises `UserError` for an unknown name or
     option, and for weights that cannot be had or do not fit.
     """
-    return backbones.build(config)
+    options = dict(config)
+    rewrites = options.pop("rewrites", None) or []
+    library = options.pop("library", None)
+    if not isinstance(rewrites, Sequence) or isinstance(rewrites, str):
+        raise UserError(f"backbone.rewrites={rewrites!r} is not a list", f"Give backbone.rewrites=[{rewrites}].")
+    if library is None:
+        backbone = backbones.build(options)
+    elif library == "timm":
+        name = str(options.pop("name", ""))
+        check_options("backbone", name, timm_model, options)
+        backbone = timm_model(name, **options)
+    else:
+        raise UserError(f"backbone.library={library} is not known", "Choose timm, or leave it out.")
+    if rewrites:
+        if options.get("weights") is not None:
+            raise UserError(
+                "backbone.rewrites replace layers for which backbone.weights has no values",
+                "Leave one of them out: backbone.rewrites=[] or backbone.weights=null.",
+            )
+        rewrite(getattr(backbone, "trunk", backbone), rewrites)
+    return backbone

@@ -8,6 +8,8 @@ from typing import Any
 from torch import nn
 
 from hmr_light.backbones.base import Backbone
+from hmr_light.backbones.blocks import initialize
+from hmr_light.backbones.weights import load_weights
 from hmr_light.errors import UserError
 from hmr_light.registry import Registry
 
@@ -24,6 +26,30 @@ def with_adapter(config: Mapping[str, Any] | None, trunk: nn.Module, channels: i
     """
     adapter, num_features = adapters.build(POOLED if config is None else config, channels, classifier)
     return Backbone(trunk, adapter, num_features)
+
+
+def own_network(
+    name: str,
+    trunk: nn.Module,
+    channels: int,
+    classifier: nn.Module,
+    weights: str | None,
+    adapter: Mapping[str, Any] | None,
+) -> Backbone:
+    """A network that torchvision lacks, freshly initialised or from the file `weights`, with the adapter.
+
+    In the file, names begin with `features.` (the trunk) and `classifier.`, as in torchvision's networks.
+    """
+    whole = nn.ModuleDict({"features": trunk, "classifier": classifier})
+    initialize(whole)
+    if weights == "imagenet":
+        raise UserError(
+            f"backbone.weights=imagenet: torchvision has no {name}, so there are no weights to load",
+            "Start from random weights (backbone.weights=null) or from a file (backbone.weights=/path/to/file.pth).",
+        )
+    if weights is not None:
+        load_weights(whole, name, weights, "classifier.", keeps_classifier(adapter))
+    return with_adapter(adapter, trunk, channels, classifier)
 
 
 def keeps_classifier(config: Mapping[str, Any] | None) -> bool:

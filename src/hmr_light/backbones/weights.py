@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,17 +15,26 @@ from hmr_light.errors import UserError
 _SECONDS_WITHOUT_ANSWER = 30
 
 
-def load_weights(model: nn.Module, name: str, weights: str, classifier: str, keep_classifier: bool) -> None:
-    """Load `weights` into `model`, torchvision's whole ImageNet classifier called `name`.
+def load_weights(
+    model: nn.Module,
+    name: str,
+    weights: str,
+    classifier: str,
+    keep_classifier: bool,
+    rename: Callable[[str], str] = str,
+) -> None:
+    """Load `weights` into `model`, the whole ImageNet classifier called `name`, there and in torchvision.
 
     `weights` is `imagenet` (torchvision's IMAGENET1K_V1, downloaded once to torch's cache) or the path of a state_dict
-    with torchvision's names. Without `keep_classifier`, entries whose names begin with `classifier` are neither needed
-    nor loaded. Raises `UserError` for weights that cannot be had, read or fitted: none is ever left out in silence.
+    with the model's names, or names of which `rename` makes these. Without `keep_classifier`, entries whose names begin
+    with `classifier` are neither needed nor loaded. Raises `UserError` for weights that cannot be had, read or fitted:
+    none is ever left out in silence.
     """
     if weights == "imagenet":
         source, state = "torchvision's ImageNet weights", _imagenet_state(name)
     else:
         source, state = weights, _file_state(Path(weights).expanduser())
+    state = {rename(key): value for key, value in state.items()}
     wanted = model.state_dict()
     if not keep_classifier:
         wanted = {key: value for key, value in wanted.items() if not key.startswith(classifier)}
@@ -42,7 +51,7 @@ def load_weights(model: nn.Module, name: str, weights: str, classifier: str, kee
         faults = (_list("lacks", missing), _list("has besides", unexpected), _list("has in another shape", differing))
         raise UserError(
             f"backbone.weights={weights} does not fit {name}: it {'; it '.join(fault for fault in faults if fault)}",
-            f"Give a state_dict of torchvision's {name}: backbone.weights=/path/to/file.pth, or backbone.weights=null.",
+            f"Give a state_dict of {name}'s classifier: backbone.weights=/path/to/file.pth, or backbone.weights=null.",
         )
     non_finite = sorted(key for key in wanted.keys() & state.keys() if not state[key].isfinite().all())
     if non_finite:

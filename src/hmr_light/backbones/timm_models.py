@@ -1,0 +1,56 @@
+"""Models of timm (PyTorch Image Models, Wightman), which is installed on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from hmr_light.backbones.adapters import keeps_classifier, with_adapter
+from hmr_light.backbones.base import Backbone
+from hmr_light.backbones.weights import load_weights
+from hmr_light.errors import UserError, did_you_mean
+
+
+class TimmTrunk(nn.Module):
+    """A timm model without its classifier: image → its pooled features as maps of one pixel (B, F, 1, 1)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.model(image)[:, :, None, None]
+
+
+def timm_model(name: str, *, weights: str | None = None, adapter: Mapping[str, Any] | None = None) -> Backbone:
+    """timm's model `name`; features are what its own head pools, so that transformers serve as well as convolutions.
+
+    `weights` are null, `imagenet` (timm's pretrained weights) or a file with timm's names. Raises `UserError` without
+    timm, for a name that it does not know, and for weights that cannot be had.
+    """
+    try:
+        import timm
+    except ImportError as error:
+        raise UserError(
+            "backbone=timm needs the package timm, which is not installed", "pip install 'hmr-light[timm]'"
+        ) from error
+    if not timm.is_model(name):
+        raise UserError(f"backbone.name={name} is not a model of timm", did_you_mean(name, timm.list_models()))
+    try:
+        model: Any = timm.create_model(name, pretrained=weights == "imagenet")
+    except Exception as error:  # the network's, the cache's, or "no pretrained weights"
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"backbone.name={name} backbone.weights={weights}: timm could not make it: {reason}",
+            "Check the network, or give weights by file (backbone.weights=/path/to/file.pth) or none (null).",
+        ) from error
+    prefix = f"{model.default_cfg['classifier']}."
+    if weights not in (None, "imagenet"):
+        load_weights(model, name, weights, prefix, keeps_classifier(adapter))
+    classifier = model.get_classifier()
+    model.reset_classifier(0)
+    channels = model.head_hidden_size
+    return with_adapter(adapter, TimmTrunk(model), channels, nn.Sequential(nn.Flatten(), classifier))
