@@ -13,6 +13,8 @@ COMMANDS = {
     "train": "train one run and track it (-m key=a,b: a sweep)",
     "evaluate": "score a run's checkpoints on datasets, and write the scores to the run",
     "table": "rebuild the comparison table from the runs",
+    "profile": "what each backbone costs: parameters, multiply-accumulates, memory; needs no run",
+    "benchmark": "inference time of models side by side, interleaved in one process",
     "sync": "send to MLflow what a run's journal holds and MLflow lacks",
     "ui": "open MLflow's pages on the runs, on this machine only",
 }

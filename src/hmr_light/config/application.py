@@ -25,6 +25,8 @@ SCHEMAS: dict[str, type] = {
     "train": schema.TrainConfig,
     "evaluate": schema.EvaluateConfig,
     "table": schema.TableConfig,
+    "profile": schema.ProfileConfig,
+    "benchmark": schema.BenchmarkConfig,
     "sync": schema.SyncConfig,
     "ui": schema.UiConfig,
 }

@@ -261,3 +261,61 @@ class UiConfig:
 
     port: int = MISSING
     tracking: TrackingConfig = MISSING
+
+
+@dataclass
+class ProfileConfig:
+    """`hmr-light profile`."""
+
+    backbones: list[str] = field(default_factory=list)
+    """Choices of the group backbone; none for all of them."""
+    by: str = MISSING
+    image_size: int = MISSING
+    regressor: dict[str, Any] = MISSING
+    format: str = MISSING
+    out: Path | None = None
+    """The file to write; null prints."""
+
+    def __post_init__(self) -> None:
+        _one_of("by", self.by, ("model", "layer_type", "layer"))
+        _one_of("format", self.format, ("terminal", "markdown", "csv", "json"))
+        _at_least("image_size", self.image_size, 64)
+
+
+@dataclass
+class BenchmarkConfig:
+    """`hmr-light benchmark`."""
+
+    models: list[str] = field(default_factory=list)
+    """Choices of the groups backbone and experiment, checkpoint files, run folders. The first is the reference."""
+    variants: list[str] = field(default_factory=list)
+    """How each model is run; see `hmr_light.cost.variants`."""
+    batch_sizes: list[int] = field(default_factory=list)
+    threads: list[int] = field(default_factory=list)
+    rounds: int = MISSING
+    """Times that each model is measured."""
+    warmup: int = MISSING
+    """Rounds before, which do not count."""
+    image_size: int = MISSING
+    device: str = MISSING
+    regressor: dict[str, Any] = MISSING
+    body: BodyConfig = MISSING
+    tracking: TrackingConfig = MISSING
+    log: bool = MISSING
+    """Write the figures of checkpoints to their runs."""
+    format: str = MISSING
+    out: Path | None = None
+    """The file to write; null prints."""
+
+    def __post_init__(self) -> None:
+        for key in ("models", "variants", "batch_sizes", "threads"):
+            if not getattr(self, key):
+                raise UserError(f"{key} is empty", f"Name at least one: {key}=[…]; see hmr-light benchmark --help.")
+        for key in ("batch_sizes", "threads"):
+            for value in getattr(self, key):
+                _at_least(key, value, 1)
+        _at_least("rounds", self.rounds, 2)
+        _at_least("warmup", self.warmup, 0)
+        _at_least("image_size", self.image_size, 64)
+        _one_of("device", self.device, ("auto", "cpu", "cuda"))
+        _one_of("format", self.format, ("terminal", "markdown", "csv", "json"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,25 +50,39 @@ def measure_latency(
     Each call is timed by itself and ends when the device is done. One CPU thread by default: with more, another busy
     process can make the threads wait for each other ten times longer. The thread count is restored afterwards.
     """
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    load = load_average()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        times = [_time(call, device) for _ in range(warmup + repeats)][warmup:]
+        times = [time_call(call, device) for _ in range(warmup + repeats)][warmup:]
     finally:
         torch.set_num_threads(before)
-    times.sort()
     return Latency(
         median_s=statistics.median(times),
-        p95_s=times[max(0, -(-95 * repeats // 100) - 1)],
-        min_s=times[0],
+        p95_s=percentile_95(times),
+        min_s=min(times),
         batch=batch,
         repeats=repeats,
         threads=threads,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        device=device_name(device),
         cpu=cpu_name(),
         load_average=load,
     )
+
+
+def percentile_95(times: Sequence[float]) -> float:
+    """The smallest of `times` that 95 % of them do not exceed."""
+    return sorted(times)[math.ceil(0.95 * len(times)) - 1]
+
+
+def load_average() -> float:
+    """Runnable processes over the last minute; not a number where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
+
+
+def device_name(device: torch.device) -> str:
+    """cpu, or the GPU's name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def cpu_name() -> str:
@@ -78,14 +93,17 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _time(call: Callable[[], object], device: torch.device) -> float:
-    _synchronize(device)
-    start = time.perf_counter()
-    call()
-    _synchronize(device)
-    return time.perf_counter() - start
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def time_call(call: Callable[[], object], device: torch.device) -> float:
+    """The seconds that `call` takes on `device`, its work there included: by the GPU's own clock (events), if it is one."""
+    if device.type != "cuda":
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
+    torch.cuda.synchronize(device)
+    with torch.cuda.device(device):
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        call()
+        end.record()
+    end.synchronize()
+    return begin.elapsed_time(end) / 1000

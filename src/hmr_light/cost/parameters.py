@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
+import torch
 from torch import nn
 
 from hmr_light.model.hmr import HMR
@@ -13,14 +14,40 @@ class ParameterCounts(NamedTuple):
     """Numbers of parameters; a parameter that modules share counts once."""
 
     total: int
+    """Those that are trained: backbone and regressor."""
     backbone: int
     regressor: int
+    folded: int
+    """Those that evaluation needs: backbone and folded regressor (see `MeanRegressor.fold`)."""
 
 
 def count_parameters(model: HMR) -> ParameterCounts:
     """The exact numbers of parameters of `model`."""
-    return ParameterCounts(_count(model), _count(model.backbone), _count(model.regressor))
+    backbone = _count(model.backbone)
+    folded = backbone + _count(model.regressor.fold())
+    return ParameterCounts(_count(model), backbone, _count(model.regressor), folded)
+
+
+def bytes_on_disk(model: nn.Module) -> int:
+    """The size of the file that `torch.save` makes of the model's state: parameters and buffers in their own type."""
+    counter = _Counter()
+    torch.save(model.state_dict(), cast(IO[bytes], counter))
+    return counter.bytes
 
 
 def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+class _Counter:
+    """A file that only counts."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def write(self, data: bytes) -> int:
+        self.bytes += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing to flush."""

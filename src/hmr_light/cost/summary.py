@@ -26,6 +26,7 @@ def cost_metrics(model: HMR, image_size: int, device: torch.device) -> tuple[dic
         "parameters": parameters.total,
         "parameters_backbone": parameters.backbone,
         "parameters_regressor": parameters.regressor,
+        "parameters_folded": parameters.folded,
         "macs": macs.total,
         "inference_time_s": latency.median_s,
         "inference_time_p95_s": latency.p95_s,

@@ -1,0 +1,99 @@
+"""A network layer by layer: what each call of a module gives, and what it costs."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from hmr_light.backbones import Backbone
+
+Shape = tuple[int, ...]
+
+
+class Layer(NamedTuple):
+    """One call of one module, for one image."""
+
+    name: str
+    """The module's name in the network."""
+    type: str
+    """Its class."""
+    kind: str
+    """`conv1x1`, `conv3x3` …, `grouped conv1x1` …, `depthwise 3x3` …, `fc`, `norm`, `other`; `block` if it has modules
+    of its own."""
+    output_shapes: tuple[Shape, ...]
+    """Of its tensors, without the batch."""
+    parameters: int
+    """Elements of its own `weight` and `bias`."""
+    weights: int
+    """Elements of its own `weight`, if it is a convolution or a linear layer."""
+    macs: int
+    """Multiply-accumulates, if it is a convolution or a linear layer."""
+
+    @property
+    def elements(self) -> int:
+        """Numbers that it gives."""
+        return sum(map(math.prod, self.output_shapes))
+
+
+@torch.no_grad()
+def trace_layers(network: nn.Module, image_size: int) -> list[Layer]:
+    """Every call of every module of `network` for one image (3, `image_size`, `image_size`), in the order they end.
+
+    Which modules count is torchsummary 1.5.1's rule: all but the network itself, `nn.Sequential` and `nn.ModuleList`
+    (their subclasses too), and each call for itself. What runs without a module (`torch.relu`, `+`) is not seen. The
+    two parts of a `Backbone` count as the network itself. `network` is neither run nor changed.
+    """
+    shapes = copy.deepcopy(network).eval().to("meta")  # tensors without values: traced, not computed
+    unseen = {shapes, shapes.trunk, shapes.adapter} if isinstance(shapes, Backbone) else {shapes}
+    layers: list[Layer] = []
+
+    for name, module in shapes.named_modules():
+        if module not in unseen and not isinstance(module, nn.Sequential | nn.ModuleList):
+
+            def note(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
+                layers.append(_layer(name, module, tuple(tuple(tensor.shape[1:]) for tensor in tensors_in(output))))
+
+            module.register_forward_hook(note)
+    shapes(torch.empty(1, 3, image_size, image_size, device="meta"))
+    return layers
+
+
+def tensors_in(value: Any) -> Iterable[torch.Tensor]:
+    """The tensors of a module's input or output, however nested."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from tensors_in(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from tensors_in(part)
+
+
+def kind_of(module: nn.Module) -> str:
+    """What a module is, as the papers' tables sort layers; see `Layer.kind`."""
+    if isinstance(module, nn.Conv2d):
+        size = "x".join(map(str, module.kernel_size))
+        if module.groups == 1:
+            return f"conv{size}"
+        return f"depthwise {size}" if module.groups == module.in_channels else f"grouped conv{size}"
+    if isinstance(module, nn.Linear):
+        return "fc"
+    if isinstance(module, nn.modules.batchnorm._NormBase | nn.LayerNorm | nn.GroupNorm):
+        return "norm"
+    return "block" if any(module.children()) else "other"
+
+
+def _layer(name: str, module: nn.Module, output_shapes: tuple[Shape, ...]) -> Layer:
+    own = [value for value in (getattr(module, "weight", None), getattr(module, "bias", None)) if value is not None]
+    parameters = sum(value.numel() for value in own if isinstance(value, torch.Tensor))
+    weights = macs = 0
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        weights = module.weight.numel()
+        # Each number that comes out is a sum over one row of the weight matrix.
+        macs = math.prod(output_shapes[0]) * math.prod(module.weight.shape[1:])
+    return Layer(name, type(module).__name__, kind_of(module), output_shapes, parameters, weights, macs)

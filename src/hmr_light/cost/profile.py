@@ -1,0 +1,98 @@
+"""What a network costs before anything is trained or timed: the seeds' first table and what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hmr_light.cost.activations import FLOAT32_BYTES, MIB, forward_backward_mib, peak_activation_elements
+from hmr_light.cost.layers import Layer, trace_layers
+from hmr_light.cost.macs import count_macs
+from hmr_light.cost.parameters import bytes_on_disk, count_parameters
+from hmr_light.model.hmr import HMR
+
+
+class Profile(NamedTuple):
+    """The costs of a model. Sizes are in MiB (2^20 bytes) of float32, which torchsummary and the seeds call MB.
+
+    The first five are the seeds' columns, which are of the backbone alone.
+    """
+
+    parameters_backbone: int
+    input_mib: float
+    forward_backward_mib: float
+    """All modules' outputs, once forward and once back."""
+    parameters_mib: float
+    total_mib: float
+    """Input, forward and backward, parameters: torchsummary's estimate of what training on one image takes."""
+    macs_backbone: int
+    peak_activation_mib: float
+    """See `peak_activation_elements`."""
+    parameters_regressor: int
+    parameters: int
+    """Backbone and regressor, as trained."""
+    parameters_folded: int
+    """Backbone and folded regressor, as evaluation needs them."""
+    macs: int
+    """Backbone and regressor, as trained."""
+    disk_mib: float
+    """The file of the whole model's state."""
+
+
+def profile(model: HMR, image_size: int) -> Profile:
+    """The costs of `model` for one image (3, `image_size`, `image_size`)."""
+    parameters, macs = count_parameters(model), count_macs(model, image_size)
+    input_mib = FLOAT32_BYTES * 3 * image_size**2 / MIB
+    activations_mib = forward_backward_mib(trace_layers(model.backbone, image_size))
+    parameters_mib = FLOAT32_BYTES * parameters.backbone / MIB
+    return Profile(
+        parameters_backbone=parameters.backbone,
+        input_mib=input_mib,
+        forward_backward_mib=activations_mib,
+        parameters_mib=parameters_mib,
+        total_mib=input_mib + activations_mib + parameters_mib,
+        macs_backbone=macs.backbone,
+        peak_activation_mib=FLOAT32_BYTES * peak_activation_elements(model.backbone, image_size) / MIB,
+        parameters_regressor=parameters.regressor,
+        parameters=parameters.total,
+        parameters_folded=parameters.folded,
+        macs=macs.total,
+        disk_mib=bytes_on_disk(model) / MIB,
+    )
+
+
+class Share(NamedTuple):
+    """What the layers of one kind cost together. Shares are fractions of the whole network."""
+
+    kind: str
+    layers: int
+    parameters: int
+    parameters_share: float
+    weights_share: float
+    """Of the weights of convolutions and linear layers alone, as the papers' tables count."""
+    macs: int
+    macs_share: float
+
+
+def shares(layers: Sequence[Layer]) -> list[Share]:
+    """What the layers of each kind cost together, the most multiply-accumulates first."""
+    parameters, weights, macs = (
+        sum(getattr(layer, of) for layer in layers) or 1 for of in ("parameters", "weights", "macs")
+    )
+    found = []
+    for kind in dict.fromkeys(layer.kind for layer in layers if layer.parameters):
+        same = [layer for layer in layers if layer.kind == kind]
+        own_parameters, own_macs = sum(layer.parameters for layer in same), sum(layer.macs for layer in same)
+        own_weights = sum(layer.weights for layer in same)
+        found.append(
+            Share(
+                kind=kind,
+                layers=len(same),
+                parameters=own_parameters,
+                parameters_share=own_parameters / parameters,
+                weights_share=own_weights / weights,
+                macs=own_macs,
+                macs_share=own_macs / macs,
+            )
+        )
+    return sorted(found, key=lambda share: (-share.macs, -share.parameters))
