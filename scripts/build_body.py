@@ -35,6 +35,9 @@ from hmr_light.paths import atomic_write
 
 NUM_VERTICES = 6890
 FITTED, UNSEEN, POSED, SEED = 1000, 200, 150, 20251  # people
+# Half precision holds whole 1024ths exactly; whole 65536ths are far coarser than what another version of a linear
+# algebra library changes.
+WEIGHT_STEPS, REGRESSOR_STEPS = 1024, 65536
 
 # smplx's names of the vertices that it picks, in the order of PICKED_NAMES.
 PICKED_IDS = [
@@ -63,7 +66,9 @@ def main() -> None:
     place[order] = np.arange(NUM_VERTICES)
     faces, mirror = place[kept[faces]], place[source.mirror[order]]
     landmarks = {name: int(place[vertex]) for name, vertex in landmarks.items()}
-    weights = quantised_weights(source.weights[order], mirror)
+    # What is on the midline may only be corrected on the midline, or one side would be favoured.
+    on_midline, central = mirror == np.arange(NUM_VERTICES), np.array(SMPL_FLIP) == np.arange(24)
+    weights = quantised(source.weights[order], WEIGHT_STEPS, ~on_midline[:, None] | central)
 
     print("Un-posing to the T-pose")
     unposed = [unpose(body, joints, weights) for body, joints in zip(people[:, order], source.joints, strict=True)]
@@ -72,6 +77,7 @@ def main() -> None:
 
     print("Fitting the joint regressors")
     joint_regressor = fit_joints(vertices[:FITTED:2], joints[:FITTED:2], mirror)
+    joint_regressor = quantised(joint_regressor, REGRESSOR_STEPS, ~central[:, None] | on_midline)
     poses = random_poses(POSED + UNSEEN, SEED)
     poses[0] = np.eye(3)
     some = np.r_[:POSED, FITTED : FITTED + UNSEEN]
@@ -101,17 +107,15 @@ def arrange(kept: np.ndarray, landmarks: dict[str, int]) -> np.ndarray:
     return np.array([fixed[slot] if slot in fixed else next(others) for slot in range(len(kept))])
 
 
-def quantised_weights(weights: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """Skin weights (V, 24) in steps of 1/1024, which half precision holds exactly, with every row's sum exactly 1."""
-    steps = np.rint(weights * 1024)
-    # What rounding has lost goes to the largest weight; on the midline to a central joint, so that no side is favoured.
-    central = np.array(SMPL_FLIP) == np.arange(24)
-    on_midline = mirror == np.arange(len(mirror))
-    largest = np.where(on_midline[:, None] & ~central, 0, steps).argmax(1)
-    steps[np.arange(len(steps)), largest] += 1024 - steps.sum(1)
-    if steps.min() < 0:
-        raise ValueError("a skin weight became negative")
-    return steps / 1024
+def quantised(shares: np.ndarray, steps: int, even: np.ndarray) -> np.ndarray:
+    """Rows of `shares` (N, K) in whole numbers of 1/`steps`, each with a sum of exactly 1.
+
+    What rounding has lost goes to a row's largest share among those that `even` (N, K) bool allows.
+    """
+    counts = np.rint(shares * steps)
+    largest = np.where(even, counts, -np.inf).argmax(1)
+    counts[np.arange(len(counts)), largest] += steps - counts.sum(1)
+    return counts / steps
 
 
 def principal_shapes(vertices: np.ndarray, mirror: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
