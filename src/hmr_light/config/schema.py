@@ -296,7 +296,8 @@ class BenchmarkConfig:
     """Times that each model is measured."""
     warmup: int = MISSING
     """Rounds before, which do not count."""
-    image_size: int = MISSING
+    image_size: int | None = None
+    """null: the size that a checkpoint was trained with, 224 for a config."""
     device: str = MISSING
     regressor: dict[str, Any] = MISSING
     body: BodyConfig = MISSING
