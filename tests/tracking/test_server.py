@@ -54,7 +54,7 @@ def test_a_server_that_comes_late_and_goes_early_misses_nothing(
     tracker.metrics({"loss/total": 0.0}, step=0)
     assert ui.stdout is not None
     address = ui.stdout.readline()
-    assert f"MLflow is at {uri} " in address
+    assert f"MLflow is at {uri} " in address, "there is no experiment yet"
     end = time.monotonic() + 60
     client = connect(uri, create=False)
     while client.get_experiment_by_name("e") is None and time.monotonic() < end:

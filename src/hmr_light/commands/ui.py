@@ -8,7 +8,7 @@ from types import FrameType
 
 from hmr_light.config.schema import UiConfig
 from hmr_light.errors import UserError
-from hmr_light.tracking.server import mlflow_server, wait_until_it_answers
+from hmr_light.tracking.server import mlflow_server, page_of, wait_until_it_answers
 
 
 def run(config: UiConfig) -> None:
@@ -20,7 +20,7 @@ def run(config: UiConfig) -> None:
     with mlflow_server(config.tracking.uri, config.port) as server:
         print("starting MLflow (about 20 seconds) ...", file=sys.stderr)
         wait_until_it_answers(server)
-        print(f"MLflow is at {server.address}   (Ctrl-C stops it)", flush=True)
+        print(f"MLflow is at {page_of(server, config.tracking.experiment)}   (Ctrl-C stops it)", flush=True)
         status = server.process.wait()
     raise UserError(f"MLflow's server ended by itself with status {status}", "Start it again: hmr-light ui")
 

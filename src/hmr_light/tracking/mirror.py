@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 RUN_KEY = "hmr_light.run_key"
 RUN_DIR = "hmr_light.run_dir"
+# Else MLflow's pages take the experiment for one of language models.
+EXPERIMENT_KIND = "custom_model_development"
 # What MLflow will never accept, however often it is sent.
 REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")
 
@@ -145,7 +147,7 @@ class Mirror:
                 folder = re.sub(r"[^\w.-]", "_", name)
                 location = (sqlite_path(self._uri).parent / "mlartifacts" / folder).as_uri()
             try:
-                return self._client.create_experiment(name, artifact_location=location)
+                return self._client.create_experiment(name, location, {"mlflow.experimentKind": EXPERIMENT_KIND})
             except MlflowException as error:
                 found = self._client.get_experiment_by_name(name)  # another run was quicker
                 if found is None:

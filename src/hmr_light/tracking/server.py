@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,12 +15,15 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
+from urllib.parse import quote
 
 from hmr_light.errors import UserError
 from hmr_light.tracking.store import SETTINGS, normal_uri, sqlite_path, without_secret
 
 HOST = "127.0.0.1"
 START_SECONDS = 180.0
+# Loopback is never behind the proxy that the environment may name.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Server(NamedTuple):
@@ -60,18 +64,29 @@ def mlflow_server(uri: str, port: int) -> Iterator[Server]:
 def wait_until_it_answers(server: Server) -> None:
     """Return when its pages can be opened. Raises `UserError` if it ends instead, or takes minutes."""
     end = time.monotonic() + START_SECONDS
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < end:
         if server.process.poll() is not None:
             server.log.seek(0)
             lines = [line for line in server.log.read().decode(errors="replace").splitlines() if line.strip()]
             last = lines[-1].strip() if lines else f"exit status {server.process.returncode}"
             raise UserError(f"MLflow's server did not start: {last}", "Is the store one of this version of MLflow?")
-        with contextlib.suppress(OSError), direct.open(f"{server.address}/health", timeout=2) as answer:
+        with contextlib.suppress(OSError), DIRECT.open(f"{server.address}/health", timeout=2) as answer:
             if answer.status == 200:
                 return
         time.sleep(0.2)
     raise UserError(f"MLflow's server did not answer within {START_SECONDS:.0f} s", "Try again on a quieter machine.")
+
+
+def page_of(server: Server, experiment: str) -> str:
+    """The address of an experiment's runs, or of all experiments if there is none of that name."""
+    ask = f"{server.address}/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(experiment, safe='')}"
+    try:
+        with DIRECT.open(ask, timeout=10) as answer:
+            number = json.load(answer)["experiment"]["experiment_id"]
+    except OSError:
+        return server.address
+    # Without the last part the page opens for language models.
+    return f"{server.address}/#/experiments/{number}/runs?workflowType=machine_learning"
 
 
 def _environment(uri: str) -> dict[str, str]:
