@@ -58,12 +58,15 @@ def decimate(
     Quadric error metric (Garland & Heckbert, SIGGRAPH 1997) with half-edge collapses: a vertex is merged into a
     neighbour and none is moved, so shapes and skin weights of the kept ones stay as they are. Collapses keep the
     topology (link condition), flip no triangle, and are done on both sides at once. `protected` vertices are kept.
+    Raises `ValueError` when no such collapse is left.
     """
     mesh = _Mesh(points, faces, mirror)
     heap = [entry for u in range(len(points)) if points[u, 0] >= 0 and u not in protected for entry in mesh.entries(u)]
     heapq.heapify(heap)
     left = len(points)
     while left > target:
+        if not heap:
+            raise ValueError(f"the mesh cannot go below {left} vertices without changing its topology or symmetry")
         _, u, v, stamp = heapq.heappop(heap)
         if stamp != mesh.stamp(u, v):
             continue

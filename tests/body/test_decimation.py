@@ -14,22 +14,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from embedded_body.mesh import decimate, membrane, symmetric_triangles
 
 
-def bumpy_box(seed: int, size: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def bumpy_box(seed: int, sizes: tuple[int, int, int] = (12, 12, 12)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points, quads and mirror map of a closed box of unit squares, bent at random but symmetrically in x."""
     corner: dict[tuple[int, ...], int] = {}
     quads = []
     for axis in range(3):
         u, v = (axis + 1) % 3, (axis + 2) % 3
-        for side in (0, size):
-            for i in range(size):
-                for j in range(size):
+        for side in (0, sizes[axis]):
+            for i in range(sizes[u]):
+                for j in range(sizes[v]):
                     quad = []
                     for di, dj in ((0, 0), (1, 0), (1, 1), (0, 1)) if side else ((0, 0), (0, 1), (1, 1), (1, 0)):
                         place = [0, 0, 0]
                         place[axis], place[u], place[v] = side, i + di, j + dj
                         quad.append(corner.setdefault(tuple(place), len(corner)))
                     quads.append(quad)
-    points = np.array(list(corner), float) - size / 2
+    points = np.array(list(corner), float) - np.array(sizes) / 2
     _, mirror = KDTree(points).query(points * [-1, 1, 1])
     waves = np.random.default_rng(seed).normal(size=(3, 3))
     bent = points + 0.4 * np.sin(points @ waves * 0.3)
@@ -43,9 +43,12 @@ def is_closed_and_genus_zero(vertices: int, faces: np.ndarray) -> bool:
     return both_ways and len(np.unique(faces)) == vertices and vertices - len(edges) // 2 + len(faces) == 2
 
 
-@pytest.mark.parametrize(("seed", "target"), [(1, 400), (2, 121), (3, 60)])
-def test_decimation_hits_the_count_and_keeps_topology_and_symmetry(seed, target):
-    points, quads, mirror = bumpy_box(seed)
+@pytest.mark.parametrize(
+    ("seed", "sizes", "target"),
+    [(1, (12, 12, 12), 400), (2, (12, 12, 12), 121), (3, (12, 12, 12), 60), (4, (2, 1, 60), 40), (5, (40, 1, 1), 30)],
+)
+def test_decimation_hits_the_count_and_keeps_topology_and_symmetry(seed, sizes, target):
+    points, quads, mirror = bumpy_box(seed, sizes)
     triangles = symmetric_triangles(points, quads, mirror)
     assert is_closed_and_genus_zero(len(points), triangles)
     kept, faces = decimate(points, triangles, mirror, target, protected={5, int(mirror[5])})
@@ -55,6 +58,13 @@ def test_decimation_hits_the_count_and_keeps_topology_and_symmetry(seed, target)
     assert set(mirror[kept].tolist()) == set(kept.tolist())
     original = {frozenset(face) for face in kept[faces].tolist()}
     assert {frozenset(face) for face in mirror[kept[faces]].tolist()} == original
+
+
+def test_decimation_stops_rather_than_change_the_topology():
+    points, quads, mirror = bumpy_box(3, (2, 1, 60))
+    triangles = symmetric_triangles(points, quads, mirror)
+    with pytest.raises(ValueError, match="topology"):
+        decimate(points, triangles, mirror, 8, protected=set())
 
 
 def test_decimation_spends_vertices_where_the_surface_bends():
