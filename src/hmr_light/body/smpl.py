@@ -16,6 +16,7 @@ from torch import nn
 
 from hmr_light.body.files import EMBEDDED_BODY, find_body, read_body
 from hmr_light.body.joints import SPIN_JOINTS_49
+from hmr_light.body.meshless import MeshlessJoints
 from hmr_light.errors import UserError
 
 
@@ -53,6 +54,16 @@ class SMPL(nn.Module):
         self.register_buffer("extra_regressor", torch.from_numpy(arrays["J_regressor_extra"]), persistent=False)
         self.register_buffer("h36m_regressor", torch.from_numpy(arrays["J_regressor_h36m"]), persistent=False)
         self.register_buffer("spin_joints", torch.tensor(SPIN_JOINTS_49), persistent=False)
+        picked = self.layer.vertex_joint_selector.extra_joints_idxs
+        self._meshless = MeshlessJoints(
+            self.layer.v_template,
+            self.layer.shapedirs,
+            self.layer.posedirs,
+            self.layer.lbs_weights,
+            self.layer.J_regressor,
+            self.layer.parents,
+            torch.cat((torch.eye(self.num_vertices)[picked], self.extra_regressor)),
+        )
 
     def forward(self, rotations: torch.Tensor, betas: torch.Tensor) -> BodyOutput:
         """Vertices (B, V, 3) and joints (B, 49, 3), metres, for `rotations` (B, 24, 3, 3) and `betas` (B, 10).
@@ -66,6 +77,12 @@ class SMPL(nn.Module):
             posed = self.layer(betas=betas, global_orient=rotations[:, :1], body_pose=rotations[:, 1:])
             joints = torch.cat((posed.joints, self.extra_regressor @ posed.vertices), dim=1)
         return BodyOutput(posed.vertices, joints[:, self.spin_joints])
+
+    def joints(self, rotations: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
+        """The joints (B, 49, 3) of `forward` alone, without making the mesh: many times faster, equal but for rounding."""
+        dtype = self.layer.v_template.dtype
+        with torch.autocast(rotations.device.type, enabled=False):
+            return self._meshless(rotations.to(dtype), betas.to(dtype))[:, self.spin_joints]
 
     def h36m_joints(self, vertices: torch.Tensor) -> torch.Tensor:
         """The 17 joints (B, 17, 3) of the Human3.6M regressor, metres, of `vertices` (B, V, 3)."""

@@ -81,7 +81,7 @@ def _run(config: TrainConfig, world: Processes) -> Path:
                     tracker.checkpoint(path, epoch=epoch, saved=kept.saved, metrics=figures)
 
         try:
-            if epochs == 0:
+            if epochs == 0 or state.optimizer is None:  # nothing to train: the mean pose, in a sweep with others
                 on_epoch(0, state.evaluated_model, {})
             else:
                 batches = iter(_loader(training, state, config, world))

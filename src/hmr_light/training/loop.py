@@ -104,7 +104,8 @@ def train(
     Raises `Interrupted` after Ctrl-C or SIGTERM, the state saved, and `UserError` for a loss that is not finite.
     """
     trainer = config.trainer
-    if state.epoch >= trainer.epochs or state.optimizer is None:
+    assert state.optimizer is not None
+    if state.epoch >= trainer.epochs:
         return
     loss_config = build_loss_config(config.loss)
     network = _network(state.model, config, world)
@@ -181,11 +182,14 @@ def forward(
     with torch.autocast(world.device.type, torch.bfloat16, enabled=config.trainer.precision == "bfloat16"):
         prediction = network(images)
     prediction = type(prediction)(*(value.float() for value in prediction))
-    output = body(prediction.rotations, prediction.betas)
+    vertices = None
     if "vertices" in loss_config.term_weights():
+        vertices, joints = body(prediction.rotations, prediction.betas)
         with torch.no_grad():
             batch["vertices"] = body(batch["pose"], batch["betas"]).vertices
-    terms = compute_losses(prediction, output.joints, output.vertices, batch, loss_config, config.data.image_size)
+    else:
+        joints = body.joints(prediction.rotations, prediction.betas)
+    terms = compute_losses(prediction, joints, vertices, batch, loss_config, config.data.image_size)
 
     names = list(terms)
     counts = torch.stack([terms[name].count.float() for name in names] + [images.new_tensor(float(stop))])
