@@ -1,0 +1,121 @@
+"""Which rows the table has, in which order, and whose figures they show."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+
+from hmr_light.reports.rows import make_rows
+from hmr_light.tracking.search import Point, StoredCheckpoint, StoredRun
+
+
+def run(run_id: str, row: str = "m", started: int = 0, **metrics: float) -> StoredRun:
+    tags = {"hmr_light.row": row, "hmr_light.git_commit": "c" * 40, "hmr_light.protocol": "3dpw-j14"}
+    return StoredRun(run_id, f"{row} 260101-000000", "FINISHED", started, {"seed": "3"}, tags, metrics)
+
+
+def checkpoint(
+    run_id: str, epoch: int, time: int = 1, saved: str = "260101-000000", **figures: Any
+) -> StoredCheckpoint:
+    """`val=90.0` is the headline figure that the run measured; other names are sets evaluated later."""
+    points = []
+    for position, (name, mpjpe) in enumerate(figures.items()):
+        values = {"mpjpe_mm": mpjpe, "reconstruction_error_mm": mpjpe / 2, "pve_mm": mpjpe * 2}
+        for metric, value in values.items():
+            points.append(Point(f"{name}/{metric}", value, time + position))
+            if name == "val":
+                points.append(Point(metric, value, time))
+    tags = {"epoch": str(epoch), "saved": saved, "path": f"/runs/{run_id}/{epoch}.pt", "sha256": f"{epoch:064x}"}
+    return StoredCheckpoint(run_id, tags, points)
+
+
+def test_rows_are_grouped_by_model_in_order_of_start_with_the_latest_epoch_first() -> None:
+    runs = [run("a", "late_name"), run("b", "early_name"), run("c", "late_name")]
+    checkpoints = [checkpoint(i, epoch, val=1.0) for i in "cab" for epoch in (2, 10, 9)]
+    random.Random(0).shuffle(checkpoints)
+    rows = make_rows(runs, checkpoints, "all")
+    assert [(row.model, row.epoch) for row in rows] == [
+        *[("late_name", epoch) for epoch in (10, 10, 9, 9, 2, 2)],
+        *[("early_name", epoch) for epoch in (10, 9, 2)],
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_best_and_last_are_one_checkpoint_a_run(seed: int) -> None:
+    draw = random.Random(seed)
+    runs = [run(str(number), f"m{number % 3}") for number in range(7)]
+    errors = {r.run_id: [float(draw.randrange(50, 60)) for _ in range(draw.randrange(1, 8))] for r in runs}
+    checkpoints = [checkpoint(i, epoch, val=error) for i, each in errors.items() for epoch, error in enumerate(each)]
+    draw.shuffle(checkpoints)
+    best = {row.run_id: (row.epoch, row.mpjpe_mm) for row in make_rows(runs, checkpoints, "best")}
+    last = {row.run_id: (row.epoch, row.mpjpe_mm) for row in make_rows(runs, checkpoints, "last")}
+    for run_id, each in errors.items():
+        lowest = min(each)
+        latest_of_equals = max(epoch for epoch, error in enumerate(each) if error == lowest)
+        assert best[run_id] == (latest_of_equals, lowest), f"seed {seed}"
+        assert last[run_id] == (len(each) - 1, each[-1]), f"seed {seed}"
+
+
+def test_the_best_is_chosen_on_the_validation_set_and_shown_on_the_test_set() -> None:
+    # Chosen by the test set, epoch 1 would win; but only a chosen checkpoint may be tested.
+    checkpoints = [checkpoint("a", 1, val=90.0, test=10.0), checkpoint("a", 2, val=80.0, test=120.0)]
+    (row,) = make_rows([run("a")], checkpoints, "best")
+    assert (row.epoch, row.mpjpe_mm, row.reconstruction_error_mm, row.pve_mm) == (2, 120.0, 60.0, 240.0)
+    assert row.evaluated_on == "test"
+
+
+def test_all_rows_show_errors_on_one_set() -> None:
+    tested = [checkpoint("a", 1, val=90.0), checkpoint("a", 2, val=80.0, test=120.0)]
+    rows = make_rows([run("a")], tested, "all")
+    assert [(row.epoch, row.mpjpe_mm, row.evaluated_on) for row in rows] == [(2, 80.0, "val"), (1, 90.0, "val")]
+    other = [checkpoint("b", 1, other=70.0)]
+    rows = make_rows([run("a"), run("b")], tested + other, "all")
+    assert [row.mpjpe_mm for row in rows if row.run_id == "b"] == [None]
+
+
+def test_the_newest_measurement_of_a_figure_counts() -> None:
+    old, new = Point("val/mpjpe_mm", 90.0, 1), Point("val/mpjpe_mm", 89.0, 2)
+    tags = {"epoch": "1", "saved": "260101-000000"}
+    for points in ([old, new], [new, old]):
+        (row,) = make_rows([run("a")], [StoredCheckpoint("a", tags, points)], "all")
+        assert row.mpjpe_mm == 89.0
+
+
+def test_a_row_is_traceable() -> None:
+    stored = StoredRun(
+        "run-id",
+        "name",
+        "FINISHED",
+        0,
+        {"seed": "3", "data.fingerprint": "f" * 64},
+        {
+            "hmr_light.row": "m",
+            "hmr_light.git_commit": "c" * 40,
+            "hmr_light.protocol": "3dpw-j14",
+            "hmr_light.device": "a processor",
+            "hmr_light.body": "embedded",
+        },
+        {"parameters": 5901189.0, "inference_time_s": 0.0123},
+    )
+    (row,) = make_rows([stored], [checkpoint("run-id", 5, saved="260102-030405", val=77.0)], "all")
+    assert row.pt == "(5)260102-030405"
+    assert row.parameters == 5901189
+    assert row.inference_time_s == 0.0123
+    assert (row.run_id, row.checkpoint, row.sha256) == ("run-id", "/runs/run-id/5.pt", f"{5:064x}")
+    assert (row.data_fingerprint, row.git_commit, row.protocol) == ("f" * 64, "c" * 40, "3dpw-j14")
+    assert (row.seed, row.device, row.body) == ("3", "a processor", "embedded")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1.7976931348623157e308])
+def test_a_figure_that_is_no_number_is_missing(value: float) -> None:
+    rows = make_rows([run("a", parameters=1)], [checkpoint("a", 1, val=value), checkpoint("a", 2, val=50.0)], "all")
+    assert [row.mpjpe_mm for row in rows] == [50.0, None]
+    (best,) = make_rows([run("a")], [checkpoint("a", 1, val=50.0), checkpoint("a", 2, val=value)], "best")
+    assert best.epoch == 1
+
+
+def test_runs_without_checkpoints_and_checkpoints_without_runs_give_no_row() -> None:
+    assert make_rows([run("a")], [checkpoint("deleted", 1, val=1.0)], "all") == []

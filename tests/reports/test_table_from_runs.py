@@ -1,0 +1,102 @@
+"""From journals to the printed table, through a real store and the real command."""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Command
+
+from hmr_light.errors import UserError
+from hmr_light.reports.rows import read_rows
+from hmr_light.reports.table import write_table
+from hmr_light.tracking import start_tracking
+from hmr_light.tracking.replay import replay
+from hmr_light.tracking.store import default_uri
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "rebuild_table.py"
+RUNS = {"mean_pose": (0, [160.0]), "mobilenet_v2": (5901189, [120.0, 90.0, 95.0]), "squeezenet1_0": (5255517, [110.0])}
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store with three runs."""
+    home = tmp_path_factory.mktemp("runs")
+    uri = default_uri(home)
+    for row, (parameters, errors) in RUNS.items():
+        run_dir = home / "outputs" / row
+        with start_tracking(run_dir, experiment="hmr_light", uri=None, run_name=f"{row} 260101-000000") as tracker:
+            tracker.params({"seed": 0, "data": {"fingerprint": "f" * 64}})
+            tracker.tags({"hmr_light.row": row, "hmr_light.git_commit": "c" * 40, "hmr_light.protocol": "3dpw-j14"})
+            tracker.metrics({"parameters": parameters, "inference_time_s": 0.012345}, step=0)
+            for epoch, error in enumerate(errors, start=1):
+                path = run_dir / f"epoch-{epoch:03d}.pt"
+                path.write_text(f"{row} {epoch}")
+                names = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm")
+                figures = {f"{where}{name}": error / (1 + k) for where in ("", "val/") for k, name in enumerate(names)}
+                tracker.metrics(figures, step=epoch)
+                tracker.checkpoint(path, epoch=epoch, saved=f"260101-00000{epoch}", metrics=figures)
+        replay(run_dir, uri)
+    return uri
+
+
+def test_the_command_prints_the_runs_and_the_same_bytes_every_time(hmr_light: Command, home: Path, uri: str) -> None:
+    first = hmr_light("table", f"tracking.uri={uri}")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.splitlines()[2:5] == [
+        "|mean_pose|(1)260101-000001|0|160.0|80.0|0.01235|",
+        "|>>>mobilenet_v2<<<|(2)260101-000002|5,901,189|**90.0**|**45.0**|**0.01235**|",
+        "|squeezenet1_0|(1)260101-000001|**5,255,517**|110.0|55.0|**0.01235**|",
+    ]
+    out = home / "table.csv"
+    assert hmr_light("table", f"tracking.uri={uri}", f"out={out}", "rows=all", "language=ko").returncode == 0
+    read = list(csv.DictReader(io.StringIO(out.read_text())))
+    assert [(each["모델"], each["epoch"]) for each in read] == [
+        ("mean_pose", "1"),
+        *[("mobilenet_v2", epoch) for epoch in "321"],
+        ("squeezenet1_0", "1"),
+    ]
+    assert {each["git_commit"] for each in read} == {"c" * 40}
+    script = subprocess.run([sys.executable, SCRIPT, "--uri", uri], capture_output=True, text=True, check=True)
+    assert script.stdout == first.stdout
+
+
+def test_the_table_needs_no_torch(uri: str) -> None:
+    code = f"""
+import sys
+from hmr_light.reports.rows import read_rows
+from hmr_light.reports.table import write_table
+write_table(read_rows({uri!r}, "hmr_light"), "html")
+assert "mlflow" in sys.modules
+assert "torch" not in sys.modules and "cv2" not in sys.modules, "imported"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_figure_is_the_one_that_was_told(uri: str) -> None:
+    rows = read_rows(uri, "hmr_light", "all")
+    assert len(rows) == 5
+    for row in rows:
+        parameters, errors = RUNS[row.model]
+        assert row.parameters == parameters
+        assert row.mpjpe_mm == errors[row.epoch - 1]
+        assert row.reconstruction_error_mm == errors[row.epoch - 1] / 2
+        assert row.pve_mm == errors[row.epoch - 1] / 3
+        assert row.inference_time_s == 0.012345
+        assert Path(row.checkpoint).read_text() == f"{row.model} {row.epoch}"
+        assert row.data_fingerprint == "f" * 64
+    assert write_table(rows, "markdown") == write_table(read_rows(uri, "hmr_light", "all"), "markdown")
+
+
+def test_an_unknown_or_empty_experiment_is_the_users_error(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(UserError, match="Did you mean 'hmr_light'"):
+        read_rows(uri, "hmr_ligth")
+    with start_tracking(tmp_path / "empty", experiment="empty", uri=None, run_name="r"):
+        pass
+    replay(tmp_path / "empty", uri)
+    with pytest.raises(UserError, match="has no checkpoint yet"):
+        read_rows(uri, "empty")
