@@ -42,6 +42,11 @@ def build_backbone(config: Mapping[str, Any]) -> nn.Module:
     library = options.pop("library", None)
     if not isinstance(rewrites, Sequence) or isinstance(rewrites, str):
         raise UserError(f"backbone.rewrites={rewrites!r} is not a list", f"Give backbone.rewrites=[{rewrites}].")
+    if rewrites and options.get("weights") is not None:
+        raise UserError(
+            "backbone.rewrites replace layers for which backbone.weights has no values",
+            "Leave one of them out: backbone.rewrites=[] or backbone.weights=null.",
+        )
     if library is None:
         backbone = backbones.build(options)
     elif library == "timm":
@@ -51,10 +56,5 @@ def build_backbone(config: Mapping[str, Any]) -> nn.Module:
     else:
         raise UserError(f"backbone.library={library} is not known", "Choose timm, or leave it out.")
     if rewrites:
-        if options.get("weights") is not None:
-            raise UserError(
-                "backbone.rewrites replace layers for which backbone.weights has no values",
-                "Leave one of them out: backbone.rewrites=[] or backbone.weights=null.",
-            )
         rewrite(getattr(backbone, "trunk", backbone), rewrites)
     return backbone

@@ -102,6 +102,9 @@ def channel_shuffle(maps: torch.Tensor, groups: int) -> torch.Tensor:
     """
     if groups == 1:
         return maps
+    if maps.is_contiguous(memory_format=torch.channels_last) and not maps.is_contiguous():
+        # Dealt out where the channels lie in memory; otherwise the result, and the next layers, would change layout.
+        return maps.permute(0, 2, 3, 1).unflatten(3, (groups, -1)).transpose(3, 4).flatten(3).permute(0, 3, 1, 2)
     return maps.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
 
 

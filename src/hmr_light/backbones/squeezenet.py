@@ -64,8 +64,8 @@ def squeezenet(
 def squeezenet_bottleneck(*, weights: str | None = None, adapter: Mapping[str, Any] | None = None) -> Backbone:
     """SqueezeNet 1.0 with bottleneck residual blocks for Fire modules; 512 channels. Our reading of the seeds' words.
 
-    The blocks are MobileNetV2's, in which the seeds find the name. Each keeps its Fire module's widths: it expands to as
-    many maps as that, convolves them depthwise, and hands on only as many as that squeezes to, so that the thin maps
+    The blocks are MobileNetV2's, in which the seeds find the name. Each keeps its Fire module's widths: it expands to
+    as many maps as that, convolves them depthwise, and hands on only as many as that squeezes to, so that the thin maps
     are those with the shortcuts. A last 1×1 convolution expands once more.
     """
     from torchvision.models.mobilenetv2 import InvertedResidual

@@ -47,10 +47,15 @@ def timm_model(name: str, *, weights: str | None = None, adapter: Mapping[str, A
             f"backbone.name={name} backbone.weights={weights}: timm could not make it: {reason}",
             "Check the network, or give weights by file (backbone.weights=/path/to/file.pth) or none (null).",
         ) from error
-    prefix = f"{model.default_cfg['classifier']}."
+    if keeps_classifier(adapter) and not (model.num_classes == 1000 and isinstance(model.get_classifier(), nn.Linear)):
+        raise UserError(
+            f"backbone.name={name} has no linear classifier of 1000 logits", "Choose backbone/adapter=pooled."
+        )
     if weights not in (None, "imagenet"):
-        load_weights(model, name, weights, prefix, keeps_classifier(adapter))
-    classifier = model.get_classifier()
+        names = model.default_cfg["classifier"]
+        prefixes = tuple(f"{part}." for part in ((names,) if isinstance(names, str) else names or ()))
+        load_weights(model, name, weights, prefixes, keeps_classifier(adapter))
+    classifier = model.get_classifier() if keeps_classifier(adapter) else nn.Identity()
     model.reset_classifier(0)
     channels = model.head_hidden_size
     return with_adapter(adapter, TimmTrunk(model), channels, nn.Sequential(nn.Flatten(), classifier))

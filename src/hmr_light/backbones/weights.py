@@ -19,7 +19,7 @@ def load_weights(
     model: nn.Module,
     name: str,
     weights: str,
-    classifier: str,
+    classifier: str | tuple[str, ...],
     keep_classifier: bool,
     rename: Callable[[str], str] = str,
 ) -> None:
