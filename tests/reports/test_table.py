@@ -11,10 +11,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from rich.console import Console
 
 from hmr_light.reports.layout import HEADERS, lay_out
 from hmr_light.reports.rows import Row
 from hmr_light.reports.table import write_table
+from hmr_light.reports.terminal import show_table
 
 FORMATS = ("markdown", "csv", "json", "latex", "html")
 NASTY = [
@@ -225,3 +227,14 @@ def test_notes_say_what_makes_rows_hard_to_compare() -> None:
     assert "differ in data" in notes
     assert "protocol:" not in notes
     assert "장치" in "\n".join(lay_out(mixed, "ko").notes)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_terminal_of_80_columns_shows_every_figure_whole(seed: int) -> None:
+    rows = [dataclasses.replace(each, model="squeezenet_100_2") for each in random_rows(seed)]
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    show_table(rows, "en", console)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    for cells in lay_out(rows).rows:
+        assert any(line.split() == [cell.text for cell in cells] for line in lines), f"seed {seed}"

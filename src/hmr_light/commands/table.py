@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+
+from rich.console import Console
 
 from hmr_light.config.schema import TableConfig
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write
-from hmr_light.reports.layout import lay_out
-from hmr_light.reports.rows import Row, read_rows
+from hmr_light.reports.rows import read_rows
 from hmr_light.reports.table import write_table
+from hmr_light.reports.terminal import show_table
 
 FORMAT_OF_SUFFIX = {".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html"}
 
@@ -22,7 +23,7 @@ def run(config: TableConfig) -> None:
         raise UserError("tracking.uri is null: there is no store to read", "Choose tracking=local or tracking=server.")
     rows = read_rows(config.tracking.uri, config.tracking.experiment, config.rows)
     if config.out is None and config.format == "terminal" and sys.stdout.isatty():
-        _show(rows, config.language)
+        show_table(rows, config.language, Console())
         return
     format = config.format
     if format == "terminal":
@@ -35,22 +36,3 @@ def run(config: TableConfig) -> None:
     with atomic_write(out) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     print(f"{out}: {len(rows)} rows", file=sys.stderr)
-
-
-def _show(rows: Sequence[Row], language: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    laid_out = lay_out(rows, language)
-    shown = Table(header_style="bold", title_justify="left")
-    for column, header in enumerate(laid_out.headers):
-        shown.add_column(Text(header), justify="right" if column >= 2 else "left", no_wrap=True)
-    for index, (row, cells) in enumerate(zip(rows, laid_out.rows, strict=True)):
-        texts = [Text(cell.text, style="bold green" if cell.is_best else "") for cell in cells]
-        ends_group = index + 1 < len(rows) and rows[index + 1].model != row.model
-        shown.add_row(*texts, style="reverse" if index == laid_out.winner else "", end_section=ends_group)
-    console = Console()
-    console.print(shown)
-    for note in laid_out.notes:
-        console.print(Text(note, style="dim"))

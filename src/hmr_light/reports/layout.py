@@ -81,7 +81,7 @@ def _notes(rows: Sequence[Row], language: str) -> list[str]:
     if language == "ko":
         on = f" – 평가 세트: {where}" if where else ""
         notes = [f"MPJPE, 재구성 오차: mm{on}. 추론 시간: s, 이미지 한 장의 중앙값. 굵은 글씨: 열에서 가장 좋은 값."]
-        differ = "행마다 {}이(가) 다릅니다: {}"
+        differ = "행마다 다른 {}: {}"
         names = {"protocol": "평가 방법", "device": "장치", "body": "신체 모델", "data_fingerprint": "데이터"}
     else:
         on = f" on {where}" if where else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -11,7 +12,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from hmr_light.errors import Interrupted, UserError
 from hmr_light.paths import home
@@ -34,7 +35,7 @@ class Tracker:
         self._journal = journal
         self._uri = uri
         self._ends_run = ends_run
-        self._pump = start_pump(run_dir, uri) if uri else None
+        self._pump = _start_pump(run_dir, uri) if uri else None
         self._last_metrics: dict[str, Any] = {}
         self._finished = False
 
@@ -82,10 +83,9 @@ class Tracker:
         if self._ends_run:
             self._journal.append("status", status=status, error=error)
         self._journal.close()
-        if self._pump is None or self._uri is None:
+        if self._uri is None or (self._pump and _finish_pump(self._pump)):
             return 0
-        sent_all = _finish_pump(self._pump)
-        left = 0 if sent_all else unsent(self.run_dir, self._uri)
+        left = unsent(self.run_dir, self._uri)
         if left:
             print(
                 f"tracking: MLflow lacks {left} entries of this run's journal. Send them with:\n"
@@ -160,48 +160,60 @@ def sync_command(run_dir: Path, uri: str) -> str:
     return f"hmr-light sync run_dir={run_dir}{where}"
 
 
-def start_pump(run_dir: Path, uri: str) -> subprocess.Popen[str]:
-    """Start the process that sends the journal to MLflow, and show what it has to say.
+class _Pump(NamedTuple):
+    process: subprocess.Popen[str]
+    voice: threading.Thread
+    """Shows what the process has to say."""
+
+
+def _start_pump(run_dir: Path, uri: str) -> _Pump | None:
+    """Start the process that sends the journal to MLflow; None if the machine has no room for one.
 
     A process, not a thread: importing and running MLflow would hold Python's lock against the training loop, and the
     loader's workers would be forked from the midst of it. It also outlives a killed run and notes its end.
     """
-    pump = subprocess.Popen(
-        [sys.executable, "-m", "hmr_light.tracking.pump", str(run_dir)],
-        # The URI may hold a password, which has no place on a command line.
-        env={**os.environ, "HMR_LIGHT_PUMP_URI": uri, "OMP_NUM_THREADS": "1"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        # Ctrl-C is for the training, which tells the pump when it has said its last.
-        start_new_session=True,
-    )
-    threading.Thread(target=_show, args=(pump,), daemon=True).start()
-    return pump
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hmr_light.tracking.pump", str(run_dir)],
+            # The URI may hold a password, which has no place on a command line.
+            env={**os.environ, "HMR_LIGHT_PUMP_URI": uri, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            # Ctrl-C is for the training, which tells the pump when it has said its last.
+            start_new_session=True,
+        )
+    except OSError as error:
+        print(f"tracking: MLflow is not told of this run yet: {error}", file=sys.stderr)
+        return None
+    voice = threading.Thread(target=_show, args=(process,), daemon=True)
+    voice.start()
+    return _Pump(process, voice)
 
 
-def _show(pump: subprocess.Popen[str]) -> None:
-    assert pump.stdout is not None
-    for line in pump.stdout:
+def _show(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
         print(f"tracking: {line.rstrip()}", file=sys.stderr)
 
 
-def _finish_pump(pump: subprocess.Popen[str]) -> bool:
-    assert pump.stdin is not None
+def _finish_pump(pump: _Pump) -> bool:
+    """Whether MLflow has everything."""
+    process = pump.process
+    assert process.stdin is not None
+    # It may have ended already.
+    with contextlib.suppress(OSError):
+        process.stdin.write("finish\n")
+        process.stdin.close()
     try:
-        pump.stdin.write("finish\n")
-        pump.stdin.close()
-    except OSError:
-        pass  # it has ended already
-    try:
-        return pump.wait(FINISH_SECONDS) == 0
+        return process.wait(FINISH_SECONDS) == 0
     except subprocess.TimeoutExpired:
         return False
     finally:
-        if pump.poll() is None:
-            pump.kill()  # what it has sent is noted, what it has not is in the journal
-            pump.wait()
+        process.kill()  # what it has sent is noted, what it has not is in the journal
+        process.wait()
+        pump.voice.join(1.0)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
