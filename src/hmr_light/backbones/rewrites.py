@@ -53,7 +53,7 @@ def rewrite(trunk: nn.Module, names: Iterable[str]) -> None:
         if chosen not in REWRITES:
             raise UserError(f"backbone.rewrites: there is no {chosen}", did_you_mean(str(chosen), REWRITES))
         replaced = [(parent, name, REWRITES[chosen](layer)) for parent, name, layer in convolutions]
-        if not any(new for _, _, new in replaced):
+        if all(new is None for _, _, new in replaced):
             raise UserError(f"backbone.rewrites: {chosen} finds no such convolution in this backbone", "Leave it out.")
         for parent, name, new in replaced:
             if new is not None:
