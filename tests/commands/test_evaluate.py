@@ -1,0 +1,106 @@
+"""Evaluation scores what training scored, writes it to the run, and refuses what it cannot score."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import compose
+
+from hmr_light.body import load_body
+from hmr_light.commands.evaluate import run as evaluate
+from hmr_light.commands.train import run as train
+from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
+from hmr_light.errors import UserError
+from hmr_light.geometry import axis_angle_to_matrix
+
+Figures = dict[str, float]
+
+
+@pytest.fixture
+def trained(quick: list[str]) -> Path:
+    return train(compose("train", *quick))
+
+
+def figures(folder: Path) -> list[tuple[int, Figures]]:
+    lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    return [(line["step"], line["values"]) for line in lines if line["kind"] == "metrics"]
+
+
+def options(rendered: Path) -> list[str]:
+    return ["tracking=journal", f"data.root={rendered}", "data.workers=0", "device=cpu", "threads=1"]
+
+
+def test_evaluation_repeats_the_figures_of_training(trained: Path, rendered: Path) -> None:
+    at_training = {step: values for step, values in figures(trained) if "mpjpe_mm" in values}
+    evaluate(compose("evaluate", f"run={trained}", "checkpoints=all", "data=synthetic", *options(rendered)))
+    again = figures(trained)[-2:]
+    assert [step for step, _ in again] == [1, 2]
+    for step, values in again:
+        for metric in ("mpjpe_mm", "reconstruction_error_mm", "pve_mm"):
+            assert values[f"synthetic/{metric}"] == pytest.approx(at_training[step][metric], rel=1e-5)
+
+
+def test_the_mean_pose_is_scored_as_plain_numpy_scores_it(trained: Path, rendered: Path) -> None:
+    evaluate(compose("evaluate", f"run={trained}", "data=synthetic_test", "checkpoints=last", *options(rendered)))
+    _, values = figures(trained)[-1]
+
+    body = load_body()
+    regressor = body.h36m_regressor.numpy().astype(np.float64)
+    labels, people = load_annotations(rendered / "test.npz"), load_annotations(rendered / "train.npz")
+    rotations = axis_angle_to_matrix(torch.from_numpy(people.pose).double().view(-1, 24, 3)).mean(0).numpy()
+    left, _, right = np.linalg.svd(rotations)
+    left[:, :, 2] *= np.linalg.det(left @ right)[:, None]
+    mean = torch.from_numpy(left @ right).float()[None], torch.from_numpy(people.shape.mean(0))[None]
+
+    def joints(vertices: torch.Tensor) -> np.ndarray:
+        all17 = regressor @ vertices[0].numpy().astype(np.float64)
+        return (all17 - all17[0])[[6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10]]
+
+    predicted = joints(body(*mean).vertices)
+    errors = []
+    for pose, shape in zip(labels.pose, labels.shape, strict=True):
+        turned = axis_angle_to_matrix(torch.from_numpy(pose).view(1, 24, 3))
+        truth = joints(body(turned, torch.from_numpy(shape)[None]).vertices)
+        errors.append(1000 * np.linalg.norm(predicted - truth, axis=1).mean())
+    assert values["synthetic_test/mean_pose_mpjpe_mm"] == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def test_people_without_smpl_labels_cannot_be_scored(trained: Path, rendered: Path, tmp_path: Path) -> None:
+    arrays = {key: load_annotations(rendered / "test.npz").to_arrays()[key] for key in ("imgname", "center", "scale")}
+    save_annotations(tmp_path / "test.npz", Annotations.from_arrays(arrays))
+    where = f"data.evaluation.synthetic_test.annotations={tmp_path / 'test.npz'}"
+    with pytest.raises(UserError, match="without SMPL pose and shape"):
+        evaluate(compose("evaluate", f"run={trained}", "data=synthetic_test", *options(rendered), where))
+
+
+def test_what_is_no_checkpoint_is_refused(trained: Path, rendered: Path, tmp_path: Path) -> None:
+    def message(path: Path) -> str:
+        with pytest.raises(UserError) as caught:
+            evaluate(compose("evaluate", f"checkpoint={path}", "data=synthetic_test", *options(rendered)))
+        return caught.value.message
+
+    assert "there is no checkpoint" in message(tmp_path / "absent.pt")
+    whole = (trained / "checkpoints" / "epoch-001.pt").read_bytes()
+    cut, flipped, foreign = tmp_path / "cut.pt", tmp_path / "flipped.pt", tmp_path / "foreign.pt"
+    cut.write_bytes(whole[: len(whole) // 2])
+    assert "cannot be read" in message(cut)
+    flipped.write_bytes(b"\x80" + whole[1:300])
+    assert "cannot be read" in message(flipped)
+    torch.save({"weights": torch.zeros(3)}, foreign)
+    assert "is not a checkpoint of hmr_light" in message(foreign)
+    # last.pt is a whole training state, not a row of the table.
+    assert "is not a checkpoint of hmr_light" in message(trained / "checkpoints" / "last.pt")
+
+
+def test_weights_of_another_backbone_are_refused(trained: Path, rendered: Path, tmp_path: Path) -> None:
+    content = torch.load(trained / "checkpoints" / "epoch-001.pt", weights_only=True)
+    content["config"]["backbone"] = {"name": "resnet18", "adapter": {"name": "pooled"}}
+    torch.save(content, tmp_path / "epoch-001.pt")
+    with pytest.raises(UserError, match=r"weights of another model: \d+ missing .*\d+ unexpected"):
+        evaluate(
+            compose("evaluate", f"checkpoint={tmp_path / 'epoch-001.pt'}", "data=synthetic_test", *options(rendered))
+        )
