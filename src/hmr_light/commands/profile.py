@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 from hmr_light.config.choices import choices, compose_choice
 from hmr_light.config.schema import ProfileConfig
 from hmr_light.cost.grid import Column, Columns, Row, deliver
-from hmr_light.cost.layers import trace_layers
+from hmr_light.cost.layers import Layer, trace_layers
 from hmr_light.cost.profile import profile, shares
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.hmr import HMR, build_model
@@ -21,6 +20,10 @@ def _mib(value: float) -> str:
 
 def _count(value: int) -> str:
     return f"{value:,}"
+
+
+def _shapes(layer: Layer) -> str:
+    return " ".join("x".join(map(str, shape)) for shape in layer.output_shapes)
 
 
 def _percent(value: float) -> str:
@@ -56,7 +59,7 @@ OF_LAYERS: Columns = MODEL | {
     "name": Column("Layer"),
     "type": Column("Module"),
     "kind": Column("Layer type"),
-    "output_shapes": Column("Output", lambda shapes: " ".join("x".join(map(str, shape)) for shape in shapes)),
+    "output": Column("Output"),
     "parameters": Column("# Parameters", _count),
     "macs": Column("MACs", _count),
 }
@@ -71,8 +74,10 @@ def run(config: ProfileConfig) -> None:
             rows.append({"model": name, **profile(model, config.image_size)._asdict()})
             continue
         layers = trace_layers(model.backbone, config.image_size)
-        found: list[Any] = shares(layers) if config.by == "layer_type" else layers
-        rows += [{"model": name, **each._asdict()} for each in found]
+        if config.by == "layer_type":
+            rows += [{"model": name, **share._asdict()} for share in shares(layers)]
+        else:
+            rows += [{"model": name, "output": _shapes(layer), **layer._asdict()} for layer in layers]
     facts = {"image size": config.image_size, "regressor": config.regressor["name"]}
     deliver(rows, COLUMNS[config.by], facts, config.format, config.out)
 

@@ -6,6 +6,7 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from hmr_light.backbones.blocks import channel_shuffle
 from hmr_light.errors import UserError
 
 
@@ -21,7 +22,9 @@ def fuse_conv_bn(network: nn.Module) -> nn.Module:
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network
     try:
-        traced = fx.symbolic_trace(network)
+        # The shuffle asks how its maps lie in memory, which is not known here: it stays one call.
+        tracer = fx.Tracer(autowrap_functions=(channel_shuffle,))
+        traced = fx.GraphModule(network, tracer.trace(network))
     except Exception as error:  # whatever the network does with a value that is none
         raise UserError(f"the network cannot be fused: {error}", "Leave the variant fused out.") from error
     modules = dict(traced.named_modules())

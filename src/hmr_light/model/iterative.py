@@ -74,7 +74,9 @@ class SpinRegressor(MeanRegressor):
             bias = bias + of_estimate @ (mean + bias) + c
             weight = weight + of_estimate @ weight + of_features
 
-        folded = LinearRegressor(num_features).to(self.init_pose).train(self.training)
+        with torch.device("meta"):  # drawing its first weights would move the random generator
+            folded = LinearRegressor(num_features)
+        folded = folded.to_empty(device=self.init_pose.device).to(self.init_pose.dtype).train(self.training)
         folded.correction.weight.copy_(weight)
         folded.correction.bias.copy_(bias)
         for name, value in self.named_buffers():
