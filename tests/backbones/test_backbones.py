@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import hydra
@@ -55,6 +56,7 @@ COUNTS = {
 }
 
 
+@cache
 def config_of(choice: str, *overrides: str) -> dict[str, Any]:
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = hydra.compose(overrides=[f"+backbone={choice}", *overrides])
