@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import Command
 
+from hmr_light.commands.table import run
+from hmr_light.config.schema import TableConfig, TrackingConfig
 from hmr_light.errors import UserError
 from hmr_light.reports.rows import read_rows
 from hmr_light.reports.table import write_table
@@ -44,37 +46,42 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return uri
 
 
-def test_the_command_prints_the_runs_and_the_same_bytes_every_time(hmr_light: Command, home: Path, uri: str) -> None:
-    first = hmr_light("table", f"tracking.uri={uri}")
-    assert first.returncode == 0, first.stderr
-    assert first.stdout.splitlines()[2:5] == [
+def test_the_command_prints_the_runs_without_importing_torch(
+    hmr_light: Command, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    result = hmr_light("table", f"tracking.uri={uri}")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[2:5] == [
         "|mean_pose|(1)260101-000001|0|160.0|80.0|0.01235|",
         "|>>>mobilenet_v2<<<|(2)260101-000002|5,901,189|**90.0**|**45.0**|**0.01235**|",
         "|squeezenet1_0|(1)260101-000001|**5,255,517**|110.0|55.0|**0.01235**|",
     ]
-    out = home / "table.csv"
-    assert hmr_light("table", f"tracking.uri={uri}", f"out={out}", "rows=all", "language=ko").returncode == 0
-    read = list(csv.DictReader(io.StringIO(out.read_text())))
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
+    assert "mlflow" in imported
+    assert not imported & {"torch", "torchvision", "cv2"}
+
+
+def test_the_script_gives_the_same_bytes_as_the_command(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = {"format": "csv", "language": "ko", "rows": "all"}
+    tracking = TrackingConfig(name="local", uri=uri, experiment="hmr_light")
+    for name in ("first.csv", "second.csv"):
+        run(TableConfig(out=tmp_path / name, tracking=tracking, **choices))
+    text = (tmp_path / "first.csv").read_text()
+    assert (tmp_path / "second.csv").read_text() == text
+    read = list(csv.DictReader(io.StringIO(text)))
     assert [(each["모델"], each["epoch"]) for each in read] == [
         ("mean_pose", "1"),
         *[("mobilenet_v2", epoch) for epoch in "321"],
         ("squeezenet1_0", "1"),
     ]
-    assert {each["git_commit"] for each in read} == {"c" * 40}
-    script = subprocess.run([sys.executable, SCRIPT, "--uri", uri], capture_output=True, text=True, check=True)
-    assert script.stdout == first.stdout
-
-
-def test_the_table_needs_no_torch(uri: str) -> None:
-    code = f"""
-import sys
-from hmr_light.reports.rows import read_rows
-from hmr_light.reports.table import write_table
-write_table(read_rows({uri!r}, "hmr_light"), "html")
-assert "mlflow" in sys.modules
-assert "torch" not in sys.modules and "cv2" not in sys.modules, "imported"
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
+    capsys.readouterr()
+    arguments = [f"--{name}={value}" for name, value in choices.items()]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--uri", uri, *arguments])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert capsys.readouterr().out == text
 
 
 def test_every_figure_is_the_one_that_was_told(uri: str) -> None:

@@ -154,7 +154,7 @@ def test_a_replay_that_breaks_at_any_request_is_completed_by_the_next(
 
 
 def test_replays_that_are_killed_store_everything_once(tmp_path: Path) -> None:
-    write_run(tmp_path / "run", seed=2, epochs=6, points=200)
+    write_run(tmp_path / "run", seed=2, epochs=6, points=100)
     uri, other = default_uri(tmp_path), default_uri(tmp_path / "undisturbed")
     connect(uri, create=True)
     draw = random.Random(2)

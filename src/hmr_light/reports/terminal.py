@@ -19,7 +19,7 @@ from hmr_light.reports.rows import Row
 def show_table(rows: Sequence[Row], language: str, console: Console) -> None:
     """Print the table with its marks in colour. Headers fold where the terminal is narrow, figures never."""
     laid_out = lay_out(rows, language)
-    shown = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    shown = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column, header in enumerate(laid_out.headers):
         justify = "right" if column >= 2 else "left"
         shown.add_column(Text(header, overflow="fold"), justify=justify)  # type: ignore[arg-type]
