@@ -162,7 +162,9 @@ def _measure(
     return rows, cpu_share
 
 
-def _log(subject: Subject, rows: list[Row], facts: dict[str, Any], config: BenchmarkConfig, device: torch.device) -> None:
+def _log(
+    subject: Subject, rows: list[Row], facts: dict[str, Any], config: BenchmarkConfig, device: torch.device
+) -> None:
     """Add the figures to the run that the checkpoint is of, if its folder is still there."""
     checkpoint = subject.checkpoint
     if checkpoint is None or not (checkpoint.run_dir / "journal.jsonl").is_file():

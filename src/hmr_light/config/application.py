@@ -72,7 +72,8 @@ def _explain(error: Exception, command: str, conf: Path) -> UserError:
         match := re.search(r"Could not (?:override|append|delete).*?'([^']+)'", text)
     ):
         key = match[1].split("@")[0]
-        return UserError(f"there is no option '{key}'", did_you_mean(key, _valid_keys(command, conf)))
+        others = [other for other in _valid_keys(command, conf) if other != key]
+        return UserError(f"there is no option '{key}'", did_you_mean(key, others))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     cause = str(error.__cause__).splitlines()[0] if error.__cause__ is not None else ""
     message = "; ".join(part for part in (" ".join(lines[:2]), cause) if part)

@@ -16,7 +16,7 @@ FLOAT32_BYTES = 4
 MIB = 2**20
 
 # These cannot write their result over their operand; what else gives as many numbers as it takes, can.
-_MIXES = ("conv", "pool", "mm", "cat", "mean", "sum", "upsample", "pad", "clone", "copy")
+_MIXES = ("conv", "pool", "mm", "cat", "mean", "sum", "upsample", "pad", "clone", "copy", "shuffle")
 
 
 def forward_backward_mib(layers: Sequence[Layer]) -> float:
@@ -53,9 +53,10 @@ def is_bottleneck(module: nn.Module) -> bool:
     if isinstance(module, nn.Sequential):
         return False
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    if not 2 <= len(layers) <= 3 or not all(isinstance(layer, nn.Conv2d) for layer in layers):
+    convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    if not 2 <= len(layers) <= 3 or len(convs) < len(layers):
         return False
-    *expand, depthwise, project = layers
+    *expand, depthwise, project = convs
     pointwise = all(layer.kernel_size == (1, 1) and layer.groups == 1 for layer in (*expand, project))
     return pointwise and depthwise.groups == depthwise.in_channels > 1
 
@@ -95,4 +96,3 @@ class _Operations(TorchDispatchMode):
         self._depth -= 1
         if not self._depth:
             self.peak = max(self.peak, sum(tensor.numel() for tensor in tensors_in([inputs, output])))
-

@@ -94,7 +94,7 @@ def cpu_name() -> str:
 
 
 def time_call(call: Callable[[], object], device: torch.device) -> float:
-    """The seconds that `call` takes on `device`, its work there included: by the GPU's own clock (events), if it is one."""
+    """The seconds that `call` takes, its work on `device` included: by a GPU's own clock (events)."""
     if device.type != "cuda":
         start = time.perf_counter()
         call()

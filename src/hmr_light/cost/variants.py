@@ -58,7 +58,7 @@ class Runner:
                 self.dtype = dtype
         self.layout = torch.channels_last if "channels_last" in steps else torch.contiguous_format
         self.device = device
-        network: nn.Module = model.to(device=device, dtype=self.dtype, memory_format=self.layout)
+        network: nn.Module = model.to(device=device, dtype=self.dtype).to(memory_format=self.layout)
         self._network = _compiled(network, device) if "compile" in steps else network
         self._body = body if "mesh" in steps else None
 

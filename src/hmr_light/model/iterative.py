@@ -53,7 +53,7 @@ class SpinRegressor(MeanRegressor):
 
     @torch.no_grad()
     def fold(self) -> LinearRegressor:
-        """The same function in evaluation as one affine map of the features: 157 F + 157 parameters, however many passes.
+        """The same function in evaluation as one affine map: 157 F + 157 parameters, however many passes.
 
         Without dropout a pass adds A [f; x] + c to its estimate x, f being the features; passes of affine maps are an
         affine map. Folded in float64, given in this regressor's own type.
