@@ -68,7 +68,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quick(home: Path, rendered: Path) -> list[str]:
-    """Overrides of a training run of seconds: SqueezeNet (no batch norm) on small images, the journal its only record."""
+    """Overrides of a training run of seconds: SqueezeNet (no batch norm), small images, the journal its only record."""
     return [
         "backbone=squeezenet1_1",
         "tracking=journal",

@@ -49,7 +49,7 @@ def known_keys(schema: type, prefix: str = "") -> list[str]:
     for field in dataclasses.fields(schema):
         keys.append(f"{prefix}{field.name}")
         if dataclasses.is_dataclass(types[field.name]):
-            keys += known_keys(types[field.name], f"{prefix}{field.name}.")  # type: ignore[arg-type]
+            keys += known_keys(types[field.name], f"{prefix}{field.name}.")
     return keys
 
 

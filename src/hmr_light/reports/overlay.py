@@ -43,7 +43,7 @@ def overlay_sheet(model: HMR, dataset: MeshDataset, body: SMPL, out: Path, count
 
 
 def draw_mesh(image: np.ndarray, vertices: np.ndarray, faces: np.ndarray, focal: float = 5000.0) -> np.ndarray:
-    """The square RGB `image` (S, S, 3) uint8 with a mesh over it: `vertices` (V, 3) metres in the camera frame, `faces`.
+    """The RGB `image` (S, S, 3) uint8 with a mesh over it: `vertices` (V, 3) metres in the camera frame, `faces`.
 
     The camera looks along z through the image's centre, with `focal` in pixels. Lit from the camera.
     """

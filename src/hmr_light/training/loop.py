@@ -118,7 +118,19 @@ def train(
             state.model.train()
             started, images = time.perf_counter(), 0
             for step in range(state.step, steps_per_epoch):
-                batch = {name: value.to(world.device, non_blocking=True) for name, value in next(batches).items()}
+                try:
+                    batch = {name: value.to(world.device, non_blocking=True) for name, value in next(batches).items()}
+                except RuntimeError as error:
+                    if "DataLoader worker" not in str(error):
+                        raise
+                    if not stop.requested:
+                        raise UserError(
+                            f"a loader process died: {error}", "Give it more memory, or lower data.workers."
+                        ) from error
+                    # The signal that asks to stop goes to a whole process group, so to the loaders too.
+                    if world.is_main:
+                        state.save(last_checkpoint, plain_config)
+                    raise Interrupted(f"{epoch} epochs and {step} steps are saved in {last_checkpoint}.") from error
 
                 # Dropout's draws too are a function of (seed, epoch, step), so that a resumed run repeats them.
                 torch.manual_seed(step_seed(config.seed, epoch, step, world.rank))
