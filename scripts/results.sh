@@ -14,14 +14,14 @@ $hmr prepare dataset=synthetic dataset.out="$data" dataset.size=96 "dataset.coun
     dataset.camera.truncation=0 dataset.scene.occlusion=0
 
 # Too few epochs for augmentation and dropout to be of use.
-recipe=(data.root="$data" data.image_size=64 data.workers=1 data/augmentation=none regressor.dropout=0 trainer.epochs=4
-    trainer.batch_size=32 trainer.threads=1 trainer.checkpoint_steps=null $track)
+recipe=(data.root="$data" data.image_size=64 data.workers=1 data/augmentation=none trainer.epochs=4 trainer.batch_size=32
+    trainer.threads=1 trainer.checkpoint_steps=null $track)
 
 # Two lanes of one thread: the large model beside the light ones.
-$hmr train experiment=hmr "${recipe[@]}" &
-$hmr train experiment=mean_pose "${recipe[@]/regressor.dropout=0/}"
+$hmr train experiment=hmr regressor.dropout=0 "${recipe[@]}" &
+$hmr train experiment=mean_pose "${recipe[@]}"
 for row in mobilenet_v2 squeezenet1_0 squeezenet_1; do
-    $hmr train experiment=$row "${recipe[@]}"
+    $hmr train experiment=$row regressor.dropout=0 "${recipe[@]}"
 done
 wait
 
