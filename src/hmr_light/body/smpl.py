@@ -54,16 +54,7 @@ class SMPL(nn.Module):
         self.register_buffer("extra_regressor", torch.from_numpy(arrays["J_regressor_extra"]), persistent=False)
         self.register_buffer("h36m_regressor", torch.from_numpy(arrays["J_regressor_h36m"]), persistent=False)
         self.register_buffer("spin_joints", torch.tensor(SPIN_JOINTS_49), persistent=False)
-        picked = self.layer.vertex_joint_selector.extra_joints_idxs
-        self._meshless = MeshlessJoints(
-            self.layer.v_template,
-            self.layer.shapedirs,
-            self.layer.posedirs,
-            self.layer.lbs_weights,
-            self.layer.J_regressor,
-            self.layer.parents,
-            torch.cat((torch.eye(self.num_vertices)[picked], self.extra_regressor)),
-        )
+        self._meshless: MeshlessJoints | None = None
 
     def forward(self, rotations: torch.Tensor, betas: torch.Tensor) -> BodyOutput:
         """Vertices (B, V, 3) and joints (B, 49, 3), metres, for `rotations` (B, 24, 3, 3) and `betas` (B, 10).
@@ -80,9 +71,25 @@ class SMPL(nn.Module):
 
     def joints(self, rotations: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
         """The joints (B, 49, 3) of `forward` alone, without making the mesh: much faster, equal but for rounding."""
+        if self._meshless is None:
+            self._meshless = self._fold()
         dtype = self.layer.v_template.dtype
         with torch.autocast(rotations.device.type, enabled=False):
             return self._meshless(rotations.to(dtype), betas.to(dtype))[:, self.spin_joints]
+
+    def _fold(self) -> MeshlessJoints:
+        layer = self.layer
+        picked = torch.zeros(len(layer.vertex_joint_selector.extra_joints_idxs), self.num_vertices)
+        picked[range(len(picked)), layer.vertex_joint_selector.extra_joints_idxs] = 1
+        return MeshlessJoints(
+            layer.v_template,
+            layer.shapedirs,
+            layer.posedirs,
+            layer.lbs_weights,
+            layer.J_regressor,
+            layer.parents,
+            torch.cat((picked.to(self.extra_regressor), self.extra_regressor)),
+        )
 
     def h36m_joints(self, vertices: torch.Tensor) -> torch.Tensor:
         """The 17 joints (B, 17, 3) of the Human3.6M regressor, metres, of `vertices` (B, V, 3)."""

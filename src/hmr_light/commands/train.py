@@ -5,29 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 
-from hmr_light.body import SMPL, load_body
+from hmr_light.body import load_body
 from hmr_light.config.schema import TrainConfig
 from hmr_light.config.strict import plain
-from hmr_light.cost.summary import cost_metrics
-from hmr_light.data.dataset import MeshDataset, worker_init
-from hmr_light.data.mixture import Mixture
 from hmr_light.errors import Interrupted
 from hmr_light.model.hmr import HMR, build_model
 from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.tracking import Tracker, start_tracking
 from hmr_light.training import checkpoint, run_folder
+from hmr_light.training.description import describe_run
 from hmr_light.training.distributed import Processes, processes
-from hmr_light.training.loop import TrainingState, initial_state, train
+from hmr_light.training.loop import initial_state, train
 from hmr_light.training.progress import TrainingProgress
-from hmr_light.training.provenance import device_name, environment, git_commit
 from hmr_light.training.sampler import EpochBatches
-from hmr_light.training.sets import data_fingerprint, mean_parameters, open_evaluation, open_training
-from hmr_light.training.validation import PROTOCOL, headline, score
+from hmr_light.training.sets import mean_parameters, open_evaluation, open_loader, open_training
+from hmr_light.training.validation import headline, score
 
 
 def run(config: TrainConfig) -> Path:
@@ -64,7 +59,7 @@ def _run(config: TrainConfig, world: Processes) -> Path:
     ):
         progress.say(f"{'continuing' if continued else 'run'} {folder}")
         if tracker and not continued:
-            _describe(tracker, folder, config, plain_config, training, evaluation, model, body, world)
+            describe_run(tracker, folder, config, plain_config, training, evaluation, model, body, world)
 
         def on_epoch(epoch: int, evaluated: HMR, figures: dict[str, float]) -> None:
             scores = {
@@ -84,7 +79,7 @@ def _run(config: TrainConfig, world: Processes) -> Path:
             if epochs == 0 or state.optimizer is None:  # nothing to train: the mean pose, in a sweep with others
                 on_epoch(0, state.evaluated_model, {})
             else:
-                batches = iter(_loader(training, state, config, world))
+                batches = iter(open_loader(training, state.epoch, state.step, config, world))
                 train(state, batches, steps, body, config, plain_config, last, world, progress.step, on_epoch)
         except Interrupted as stop:
             raise Interrupted(f"{stop}\n  Go on with the same command and resume={folder}") from stop
@@ -96,28 +91,6 @@ def _run(config: TrainConfig, world: Processes) -> Path:
     return folder
 
 
-def _loader(training: Mixture, state: TrainingState, config: TrainConfig, world: Processes) -> DataLoader[Any]:
-    batches = EpochBatches(
-        len(training),
-        config.trainer.batch_size,
-        config.seed,
-        config.trainer.epochs,
-        epoch=state.epoch,
-        step=state.step,
-        rank=world.rank,
-        world=world.world,
-    )
-    return DataLoader(
-        training,
-        batch_sampler=batches,
-        num_workers=config.data.workers,
-        worker_init_fn=worker_init,
-        pin_memory=world.device.type == "cuda",
-        # Else the loader would draw its workers' seeds from the generator that dropout draws from.
-        generator=torch.Generator(),
-    )
-
-
 @contextlib.contextmanager
 def _tracker(folder: Path, config: TrainConfig, world: Processes) -> Iterator[Tracker | None]:
     if not world.is_main:
@@ -127,38 +100,3 @@ def _tracker(folder: Path, config: TrainConfig, world: Processes) -> Iterator[Tr
     tracking = config.tracking
     with start_tracking(folder, experiment=tracking.experiment, uri=tracking.uri, run_name=name) as tracker:
         yield tracker
-
-
-def _describe(
-    tracker: Tracker,
-    folder: Path,
-    config: TrainConfig,
-    plain_config: dict[str, Any],
-    training: Mixture,
-    evaluation: dict[str, MeshDataset],
-    model: HMR,
-    body: SMPL,
-    world: Processes,
-) -> None:
-    """What is known of a run before its first step."""
-    fingerprint = data_fingerprint([*training.datasets, *evaluation.values()])
-    tracker.params(run_folder.flatten(plain_config) | {"data.fingerprint": fingerprint})
-    tracker.tags(
-        {
-            "hmr_light.row": run_folder.row_name(config),
-            "hmr_light.started": folder.name[:13],
-            "hmr_light.git_commit": git_commit(),
-            "hmr_light.protocol": PROTOCOL,
-            "hmr_light.device": device_name(world.device),
-            "hmr_light.body": f"{body.name} {body.fingerprint[:16]}",
-            "hmr_light.run_dir": str(folder),
-        }
-    )
-    costs, latency = cost_metrics(model, config.data.image_size, world.device)
-    tracker.metrics(costs, step=0)
-    # Without these, an inference time means nothing.
-    circumstances = {name: getattr(latency, name) for name in ("device", "cpu", "threads", "batch", "load_average")}
-    tracker.tags({f"hmr_light.inference_{name}": str(value) for name, value in circumstances.items()})
-    (folder / "environment.txt").write_text(environment())
-    tracker.artifact(folder / "config.yaml")
-    tracker.artifact(folder / "environment.txt")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import torch
+from torch.utils.data import DataLoader
 
 from hmr_light.config.schema import DataConfig, SetConfig, TrainConfig
 from hmr_light.data.annotations import fingerprint
-from hmr_light.data.dataset import MeshDataset
+from hmr_light.data.dataset import MeshDataset, worker_init
 from hmr_light.data.mixture import Mixture
 from hmr_light.errors import UserError
 from hmr_light.model.mean_parameters import Mean, compute_mean_parameters
+from hmr_light.training.distributed import Processes
+from hmr_light.training.sampler import EpochBatches
 
 
 def open_training(config: TrainConfig) -> Mixture:
@@ -37,6 +42,29 @@ def open_training(config: TrainConfig) -> Mixture:
 def open_evaluation(data: DataConfig) -> dict[str, MeshDataset]:
     """The evaluation sets by name, unaugmented. Raises `UserError` for a set without SMPL ground truth."""
     return {name: _open_evaluation_set(name, config, data.image_size) for name, config in data.evaluation.items()}
+
+
+def open_loader(training: Mixture, epoch: int, step: int, config: TrainConfig, world: Processes) -> DataLoader[Any]:
+    """All batches of this process from (`epoch`, `step`) to the end of the run; see `EpochBatches`."""
+    batches = EpochBatches(
+        len(training),
+        config.trainer.batch_size,
+        config.seed,
+        config.trainer.epochs,
+        epoch=epoch,
+        step=step,
+        rank=world.rank,
+        world=world.world,
+    )
+    return DataLoader(
+        training,
+        batch_sampler=batches,
+        num_workers=config.data.workers,
+        worker_init_fn=worker_init,
+        pin_memory=world.device.type == "cuda",
+        # Else the loader would draw its workers' seeds from the generator that dropout draws from.
+        generator=torch.Generator(),
+    )
 
 
 def mean_parameters(training: Mixture) -> Mean:

@@ -1,0 +1,54 @@
+"""What is known of a run before its first step: where its figures come from, and what its model costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hmr_light.body import SMPL
+from hmr_light.config.schema import TrainConfig
+from hmr_light.cost.summary import cost_metrics
+from hmr_light.data.dataset import MeshDataset
+from hmr_light.data.mixture import Mixture
+from hmr_light.model.hmr import HMR
+from hmr_light.tracking import Tracker
+from hmr_light.training import run_folder
+from hmr_light.training.distributed import Processes
+from hmr_light.training.provenance import device_name, environment, git_commit
+from hmr_light.training.sets import data_fingerprint
+from hmr_light.training.validation import PROTOCOL
+
+
+def describe_run(
+    tracker: Tracker,
+    folder: Path,
+    config: TrainConfig,
+    plain_config: dict[str, Any],
+    training: Mixture,
+    evaluation: dict[str, MeshDataset],
+    model: HMR,
+    body: SMPL,
+    world: Processes,
+) -> None:
+    """Write to the journal: parameters, tags, costs (measured on the device), configuration and environment."""
+    fingerprint = data_fingerprint([*training.datasets, *evaluation.values()])
+    tracker.params(run_folder.flatten(plain_config) | {"data.fingerprint": fingerprint})
+    tracker.tags(
+        {
+            "hmr_light.row": run_folder.row_name(config),
+            "hmr_light.started": folder.name[:13],
+            "hmr_light.git_commit": git_commit(),
+            "hmr_light.protocol": PROTOCOL,
+            "hmr_light.device": device_name(world.device),
+            "hmr_light.body": f"{body.name} {body.fingerprint[:16]}",
+            "hmr_light.run_dir": str(folder),
+        }
+    )
+    costs, latency = cost_metrics(model, config.data.image_size, world.device)
+    tracker.metrics(costs, step=0)
+    # Without these, an inference time means nothing.
+    circumstances = {name: getattr(latency, name) for name in ("device", "cpu", "threads", "batch", "load_average")}
+    tracker.tags({f"hmr_light.inference_{name}": str(value) for name, value in circumstances.items()})
+    (folder / "environment.txt").write_text(environment())
+    tracker.artifact(folder / "config.yaml")
+    tracker.artifact(folder / "environment.txt")
