@@ -56,7 +56,7 @@ def test_every_model_in_every_variant_and_setting(tmp_path: Path) -> None:
         assert row["ratio_low"] <= row["ratio"] <= row["ratio_high"]
         if (row["model"], row["variant"]) == ("squeezenet1_1", "eager"):
             assert row["ratio_low"] == row["ratio"] == row["ratio_high"] == 1
-    assert {"cpu", "device", "load average", "environment", "rounds", "measured", "cpu share"} <= found.keys()
+    assert {"cpu", "device", "load_average_before", "environment", "rounds", "measured", "cpu_share"} <= found.keys()
     assert {"python", "torch", "hmr-light"} <= found["environment"].keys()
     assert found["reference"].startswith("squeezenet1_1 eager")
 

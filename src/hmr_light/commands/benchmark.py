@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hmr_light.body import load_body
 from hmr_light.config.choices import choices, compose_choice, compose_network
 from hmr_light.config.schema import BenchmarkConfig
-from hmr_light.cost.grid import Column, Columns, Row, deliver
-from hmr_light.cost.interleave import compare, take_turns
+from hmr_light.cost.benchmark import COLUMNS, Entry, measure
+from hmr_light.cost.grid import Row, deliver
 from hmr_light.cost.latency import cpu_name, device_name, load_average
 from hmr_light.cost.variants import EAGER, Runner, parse_variant
 from hmr_light.errors import UserError, did_you_mean
@@ -30,35 +30,12 @@ IMAGE_SIZE = 224
 
 
 class Subject(NamedTuple):
-    """A model to be measured."""
+    """A model to be measured, and the checkpoint that it is of."""
 
     name: str
     model: HMR
     image_size: int
     checkpoint: Checkpoint | None
-
-
-def _ms(seconds: float) -> str:
-    return f"{1000 * seconds:.2f}"
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.3f}"
-
-
-COLUMNS: Columns = {
-    "model": Column("Model"),
-    "variant": Column("Variant"),
-    "image_size": Column("Image"),
-    "batch": Column("Batch"),
-    "threads": Column("Threads"),
-    "median_s": Column("Median(ms)", _ms),
-    "p95_s": Column("95 %(ms)", _ms),
-    "min_s": Column("Min(ms)", _ms),
-    "ratio": Column("Ratio", _ratio),
-    "ratio_low": Column("lower quartile", _ratio),
-    "ratio_high": Column("upper quartile", _ratio),
-}
 
 
 def run(config: BenchmarkConfig) -> None:
@@ -70,31 +47,32 @@ def run(config: BenchmarkConfig) -> None:
         raise UserError("log=true, but no model is a run's checkpoint", "Name a run's folder or its checkpoint.")
     with_mesh = any("mesh" in steps for steps in variants.values())
     body = load_body(**config.body.files()).to(device) if with_mesh else None
-    runners = [
-        (subject, variant, Runner(subject.model, steps, device, body))
+    entries = [
+        Entry(subject.name, variant, subject.image_size, Runner(subject.model, steps, device, body))
         for subject in subjects
         for variant, steps in variants.items()
     ]
-    load_before = load_average()
-    rows, cpu_share = _measure(runners, config, device)
-    facts = {
+    facts: dict[str, Any] = {
         "measured": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "reference": f"{rows[0]['model']} {rows[0]['variant']}, of the same batch size and threads",
-        "regressor of configs": config.regressor["name"],
+        "reference": f"{entries[0].model} {entries[0].variant}, of the same batch size and threads",
+        "regressor": f"{config.regressor['name']} (of configs)",
         "rounds": config.rounds,
         "warmup": config.warmup,
         "device": device_name(device),
         "cpu": cpu_name(),
-        "load average": f"{load_before:.2f} before, {load_average():.2f} after",
-        "cpu share": f"{cpu_share:.2f}",
-        "environment": dict(line.split(" ", 1) for line in environment().splitlines()),
+        "load_average_before": round(load_average(), 2),
     }
+    rows, cpu_share = _measure(entries, config, device)
+    facts |= {"load_average_after": round(load_average(), 2), "cpu_share": round(cpu_share, 2)}
+    facts["environment"] = dict(line.split(" ", 1) for line in environment().splitlines())
     if device.type == "cpu" and cpu_share < 0.9:
         print("other processes took part of the CPU: trust the ratios, not the times", file=sys.stderr)
     deliver(rows, COLUMNS, facts, config.format, config.out)
     if config.log:
-        for subject in subjects:
-            _log(subject, [row for row in rows if row["model"] == subject.name], facts, config, device)
+        for index, subject in enumerate(subjects):
+            first = index * len(variants)
+            own = [row for each in range(first, first + len(variants)) for row in rows[each :: len(entries)]]
+            _log(subject, own, facts, config, device)
 
 
 def _open(name: str, config: BenchmarkConfig) -> Subject:
@@ -123,13 +101,8 @@ def _open(name: str, config: BenchmarkConfig) -> Subject:
     return Subject(label, checkpoint.build(), image_size, checkpoint)
 
 
-def _measure(
-    runners: list[tuple[Subject, str, Runner]], config: BenchmarkConfig, device: torch.device
-) -> tuple[list[dict[str, Any]], float]:
-    """A row for each runner, batch size and thread count; and the least share of the CPU that this process got."""
+def _measure(entries: list[Entry], config: BenchmarkConfig, device: torch.device) -> tuple[list[dict[str, Any]], float]:
     settings = [(batch, threads) for batch in config.batch_sizes for threads in config.threads]
-    rows: list[dict[str, Any]] = []
-    cpu_share = 1.0
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -139,31 +112,17 @@ def _measure(
         transient=True,
     )
     with bar:
-        task = bar.add_task("", total=len(settings) * len(runners) * (config.warmup + config.rounds))
-        for batch, threads in settings:
-            bar.update(task, description=f"batch {batch}, {threads} threads")
-            calls = []
-            for subject, _, runner in runners:
-                images = runner.prepare(torch.rand(batch, 3, subject.image_size, subject.image_size))
-                calls.append(lambda runner=runner, images=images: runner(images))
-            turns = take_turns(
-                calls,
-                device=device,
-                rounds=config.rounds,
-                warmup=config.warmup,
-                threads=threads,
-                on_turn=lambda: bar.advance(task),
-            )
-            cpu_share = min(cpu_share, turns.cpu_share)
-            for (subject, variant, _), times in zip(runners, turns.times, strict=True):
-                setting = {"image_size": subject.image_size, "batch": batch, "threads": threads}
-                figures = dataclasses.asdict(compare(times, turns.times[0]))
-                rows.append({"model": subject.name, "variant": variant, **setting, **figures})
-    return rows, cpu_share
+        turns = len(settings) * len(entries) * (config.warmup + config.rounds)
+        task = bar.add_task("the first run of each", total=turns)
+
+        def on_turn(batch: int, threads: int) -> None:
+            bar.update(task, advance=1, description=f"batch {batch}, threads {threads}")
+
+        return measure(entries, settings, device=device, rounds=config.rounds, warmup=config.warmup, on_turn=on_turn)
 
 
 def _log(
-    subject: Subject, rows: list[Row], facts: dict[str, Any], config: BenchmarkConfig, device: torch.device
+    subject: Subject, rows: Sequence[Row], facts: dict[str, Any], config: BenchmarkConfig, device: torch.device
 ) -> None:
     """Add the figures to the run that the checkpoint is of, if its folder is still there."""
     checkpoint = subject.checkpoint
@@ -178,9 +137,10 @@ def _log(
         if row["variant"] == EAGER and row["batch"] == row["threads"] == 1:
             # What training measured by itself, and the table shows.
             figures |= {"inference_time_s": row["median_s"], "inference_time_p95_s": row["p95_s"]}
-            tags = {name: str(facts[name]) for name in ("device", "cpu")} | {"threads": "1", "batch": "1"}
-            tags["load_average"] = str(facts["load average"])
+            tags = {"device": facts["device"], "cpu": facts["cpu"], "threads": "1", "batch": "1"}
+            tags["load_average"] = str(facts["load_average_after"])
     with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
-        tracker.tags({f"hmr_light.inference_{name}": value for name, value in tags.items()})
+        if tags:
+            tracker.tags({f"hmr_light.inference_{name}": value for name, value in tags.items()})
         tracker.metrics(figures, step=checkpoint.epoch)
         tracker.checkpoint(checkpoint.path, epoch=checkpoint.epoch, saved=checkpoint.saved, metrics=figures)

@@ -78,7 +78,7 @@ def run(config: ProfileConfig) -> None:
             rows += [{"model": name, **share._asdict()} for share in shares(layers)]
         else:
             rows += [{"model": name, "output": _shapes(layer), **layer._asdict()} for layer in layers]
-    facts = {"image size": config.image_size, "regressor": config.regressor["name"]}
+    facts = {"image_size": config.image_size, "regressor": config.regressor["name"]}
     deliver(rows, COLUMNS[config.by], facts, config.format, config.out)
 
 
