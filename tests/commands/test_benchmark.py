@@ -115,6 +115,7 @@ def test_a_checkpoint_is_a_model(run_folder: Path, tmp_path: Path) -> None:
         (["variants=[foldet]"], "Did you mean 'folded'?"),
         (["batch_sizes=[0]"], "batch_sizes=0"),
         (["threads=[0]"], "threads=0"),
+        (["threads=2"], "threads=[…]"),
         (["rounds=1"], "rounds=1"),
         (["log=true", "models=[squeezenet1_1]"], "log=true, but no model"),
     ],

@@ -62,3 +62,14 @@ def test_a_pipe_gets_markdown(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_file_that_cannot_be_written_is_the_users_error() -> None:
     with pytest.raises(UserError, match="cannot write"):
         deliver(ROWS, COLUMNS, FACTS, "csv", Path("/proc/nowhere/out.csv"))
+
+
+def test_no_figure_is_cut_off_in_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    deliver([{"model": "a_network_with_a_long_name", "time_s": 12.3456}], COLUMNS, {}, "terminal", None)
+    shown = capsys.readouterr().out
+    assert "a_network_with_a_long_name" in shown
+    assert "12345.6" in shown

@@ -34,6 +34,9 @@ def typed(schema: type[T], config: DictConfig | dict[str, Any]) -> T:
         key = str(error.full_key or error.key)
         raise UserError(f"there is no option '{key}'", did_you_mean(key, known_keys(schema))) from error
     except ValidationError as error:
+        if "is not a ListConfig" in str(error):
+            key = str(error.full_key)
+            raise UserError(f"{key} is not a list", f"Put it into brackets: {key}=[…]") from error
         reason = str(error).splitlines()[0]
         raise UserError(f"{error.full_key or 'the configuration'}: {reason}", "Give a value of that type.") from error
     except MissingMandatoryValue as error:

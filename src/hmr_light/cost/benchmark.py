@@ -37,7 +37,7 @@ COLUMNS: Columns = {
     "batch": Column("Batch"),
     "threads": Column("Threads"),
     "median_s": Column("Median(ms)", _ms),
-    "p95_s": Column("95 %(ms)", _ms),
+    "p95_s": Column("p95(ms)", _ms),
     "min_s": Column("Min(ms)", _ms),
     "ratio": Column("Ratio", _ratio),
     "ratio_low": Column("Lower quartile", _ratio),

@@ -80,10 +80,12 @@ def _print(rows: Sequence[Row], columns: Columns, facts: Mapping[str, Any]) -> N
 
     table = Table(header_style="bold")
     for index, column in enumerate(columns.values()):
-        table.add_column(Text(column.header), justify="right" if index else "left", overflow="fold")
+        table.add_column(Text(column.header.replace(" ", "\n")), justify="right" if index else "left", no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, _shown(row, columns)))
     console = Console()
+    # Wider than the terminal, rather than with figures cut off.
+    console.width = max(console.width, console.measure(table, options=console.options.update(width=10_000)).maximum)
     console.print(table)
     for name, value in facts.items():
         console.print(Text(f"{name}: {_fact(value)}", style="dim"))

@@ -19,7 +19,7 @@ class Turns:
     times: list[list[float]]
     """[call][round]"""
     cpu_share: float
-    """CPU seconds that this process got for each second of a CPU measurement, per thread. Well under 1: contended."""
+    """CPU seconds that this process got for each second of a CPU measurement, 1 at most. Well under 1: contended."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def take_turns(
                 on_turn()
     finally:
         torch.set_num_threads(before)
-    return Turns(times, cpu / (wall * threads))
+    return Turns(times, min(1.0, cpu / wall))
 
 
 def compare(times: Sequence[float], reference: Sequence[float]) -> Comparison:
