@@ -74,6 +74,7 @@ def _score(
     model = checkpoint.build().to(world.device)
     mean = MeanRegressor().to(world.device)
     mean.load_state_dict({key: value for key, value in model.regressor.state_dict().items() if key.startswith("init_")})
+    model.regressor = model.regressor.fold()  # the same map in one step, and so faster
     predictors: dict[str, Predictor] = {"model": model, MEAN_POSE: mean}
     bar = Progress(
         TextColumn(f"({checkpoint.epoch}){checkpoint.saved} on {name}"),
