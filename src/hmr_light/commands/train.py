@@ -87,7 +87,9 @@ def _run(config: TrainConfig, world: Processes) -> Path:
             primary = next(iter(evaluation.values()))
             overlay_sheet(state.evaluated_model, primary, body, folder / "predictions.png")
             tracker.artifact(folder / "predictions.png")
-        progress.say(f"done: {folder}\n  next: hmr-light table, or hmr-light evaluate run={folder} data=synthetic_test")
+        progress.say(f"done: {folder}\n  next: hmr-light table")
+        if evaluation:
+            progress.say(f"  or: hmr-light evaluate run={folder} data=synthetic_test data.root={config.data.root}")
     return folder
 
 
