@@ -7,6 +7,7 @@ from typing import Any
 
 from hmr_light.body import SMPL
 from hmr_light.config.schema import TrainConfig
+from hmr_light.cost.latency import cpu_name, device_name
 from hmr_light.cost.summary import cost_metrics
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.mixture import Mixture
@@ -14,7 +15,7 @@ from hmr_light.model.hmr import HMR
 from hmr_light.tracking import Tracker
 from hmr_light.training import run_folder
 from hmr_light.training.distributed import Processes
-from hmr_light.training.provenance import device_name, environment, git_commit
+from hmr_light.training.provenance import environment, git_commit
 from hmr_light.training.sets import data_fingerprint
 from hmr_light.training.validation import PROTOCOL
 
@@ -39,7 +40,7 @@ def describe_run(
             "hmr_light.started": folder.name[:13],
             "hmr_light.git_commit": git_commit(),
             "hmr_light.protocol": PROTOCOL,
-            "hmr_light.device": device_name(world.device),
+            "hmr_light.device": device_name(world.device) if world.device.type == "cuda" else cpu_name(),
             "hmr_light.body": f"{body.name} {body.fingerprint[:16]}",
             "hmr_light.run_dir": str(folder),
         }
