@@ -190,7 +190,7 @@ def test_unknown_chumpy_node_is_refused_by_its_name(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps([1, 2]), pickle.dumps({"f": 1})[:-3]])
 def test_damaged_pickle_gets_a_message(tmp_path, content):
     (tmp_path / "a.pkl").write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.pkl is not a readable SMPL pickle"):
+    with pytest.raises(UserError, match=r"a\.pkl is not a readable pickle"):
         read_body(tmp_path / "a.pkl")
 
 

@@ -1,122 +1,274 @@
-"""Reading official SMPL pickles without running anything that they contain.
+"""Reading pickles of numbers (SMPL's, 3DPW's, …) without running anything that they contain.
 
-They are Python 2 pickles of numpy arrays, scipy CSC matrices and chumpy nodes. A pickle may name any function to call;
-this reader knows the few names that such files need, each replaced by a harmless stand-in, and refuses every other.
+A pickle may name any function to call. This reader knows the few names that files of numpy arrays, scipy CSC matrices
+and chumpy nodes need, each replaced by a stand-in that only remembers what it was given, and refuses every other. The
+arrays are made afterwards, from what the stand-ins remember, and are never larger than the file's own content.
 """
 
 from __future__ import annotations
 
+import io
+import math
 import pickle
-from collections import OrderedDict
+import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from hmr_light.errors import UserError
 
+Plain = Callable[[Any], Any]
+
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """The dict of an SMPL pickle, with arrays in place of its chumpy nodes and sparse matrices.
-
-    Raises `UserError`, naming the class or function, when the file asks for one that is not on the list.
-    """
+    """The dict of a pickle, with arrays in place of its chumpy nodes and sparse matrices; see `load_pickle`."""
     try:
-        with path.open("rb") as file:
-            content = _Reader(file, encoding="latin1").load()
-        if not isinstance(content, dict):
-            raise ValueError(f"it holds a {type(content).__name__}, not a dict")
-        return {str(key): _value(item) for key, item in content.items()}
-    except _Refused as refusal:
-        raise UserError(
-            f"{path} asks for {refusal}, which no SMPL file needs; it was not read, and nothing in it was run",
-            "Download the file anew from https://smpl.is.tue.mpg.de, or convert it to npz yourself if you trust it.",
-        ) from None
+        data = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}", "Check the path and its permissions.") from error
-    except Exception as error:  # a damaged pickle fails in any way
+    content = load_pickle(data, path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is not a readable pickle: it holds a {type(content).__name__}, not a dict", _REMEDY)
+    return {str(key): value for key, value in content.items()}
+
+
+def load_pickle(data: bytes, source: Path | str) -> Any:
+    """What the pickle `data` of any protocol holds: plain Python values, numpy arrays and numpy scalars.
+
+    Python 2's strings are read as latin1. `source` is named in errors. Raises `UserError`, naming the class or
+    function, when the pickle asks for one that is not on the list, and for damaged ones.
+    """
+    try:
+        return _plain(_Reader(io.BytesIO(data), encoding="latin1").load(), {})
+    except _Refused as refusal:
         raise UserError(
-            f"{path} is not a readable SMPL pickle: {error}", "Download the file anew from https://smpl.is.tue.mpg.de."
-        ) from error
+            f"{source} asks for {refusal}, which no file of numbers needs; it was not read, and nothing in it was run",
+            f"{_REMEDY} If you trust it, convert it to npz yourself.",
+        ) from None
+    except Exception as error:  # a damaged pickle fails in any way
+        raise UserError(f"{source} is not a readable pickle: {error or type(error).__name__}", _REMEDY) from error
+
+
+_REMEDY = "Fetch the file anew from where it is published (SMPL: https://smpl.is.tue.mpg.de)."
 
 
 class _Refused(Exception):
     """Not an UnpicklingError, so that the reason is not mistaken for damage."""
 
 
-class _Reader(pickle.Unpickler):
-    """An unpickler for which only the names below exist. They are made anew for each file, so none can alter them."""
+class _Reader(pickle._Unpickler):
+    """An unpickler for which only the names of `_KNOWN` exist.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._known = _stand_ins()
+    It is Python's own in Python, not the one in C: there a few bytes that announce a length, or a place in the memo,
+    of many gigabytes make it take the memory at once.
+    """
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+    read: Callable[[int], bytes]
+    append: Callable[[Any], None]
 
     def find_class(self, module: str, name: str) -> Any:
         full_name = f"{module}.{name}"
-        if full_name not in self._known:
+        if full_name not in _KNOWN:
             raise _Refused(full_name)
-        return self._known[full_name]
+        return _KNOWN[full_name]
+
+    def load_bytearray8(self) -> None:
+        # The one of pickle takes the memory before it looks whether there is so much to read.
+        (length,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(length)))
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
 class _Node:
-    """What a pickled object becomes: its state, never its methods."""
+    """What a pickled object becomes: what it was made of and its state. It has none of the object's methods."""
 
-    kind = ""
+    arguments: tuple[Any, ...]
+    state: Any
+
+    def __new__(cls, *arguments: Any) -> _Node:
+        node = super().__new__(cls)
+        node.arguments, node.state = arguments, None
+        return node
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def value(self, plain: Plain) -> Any:
+        """The array or value that the object stood for; `plain` gives that of a part."""
+        raise _Refused(f"a bare {type(self).__name__.strip('_')}")
 
 
-def _stand_ins() -> dict[str, Any]:
-    chumpy = type("Ch", (_Node,), {"kind": "chumpy"})
-    select = type("Select", (_Node,), {"kind": "select"})
-    csc = type("csc_matrix", (_Node,), {"kind": "csc"})
+class _Type(_Node):
+    """A class that is only named, as the type of something else."""
 
-    def reconstruct_array(subtype: Any, shape: Any, typecode: Any) -> np.ndarray:
-        if subtype is not np.ndarray:
-            raise _Refused(f"an array of type {subtype!r}")
-        return np.ndarray((0,), dtype="b")  # its state, which follows, brings shape, type and content
 
-    def reconstruct_object(cls: Any, base: Any, state: Any) -> Any:
-        if not (isinstance(cls, type) and issubclass(cls, _Node) and base is object):
+class _Object(_Node):
+    """`copy_reg._reconstructor(cls, object, None)`: how Python 2 makes an object of `cls`."""
+
+    def value(self, plain: Plain) -> Any:
+        cls, base, _ = self.arguments
+        if not (isinstance(cls, type) and issubclass(cls, _Node) and base is _Type):
             raise _Refused(f"an object of type {cls!r}")
-        return cls()
+        node = cls()
+        node.state = self.state
+        return node.value(plain)
 
-    def scalar(dtype: np.dtype, content: Any) -> Any:
-        return np.frombuffer(encode(content), dtype=dtype, count=1)[0]
 
-    def encode(text: Any, encoding: str = "latin1") -> bytes:
+class _Bytes(_Node):
+    """`_codecs.encode(text, "latin1")`: how Python 3 writes bytes for Python 2."""
+
+    def value(self, plain: Plain) -> bytes:
+        text, encoding = (*self.arguments, "latin1")[:2]
         if encoding not in ("latin1", "latin-1"):
             raise _Refused(f"the text encoding {encoding!r}")
-        return text if isinstance(text, bytes) else text.encode("latin1")
-
-    known: dict[str, type | Callable[..., Any]] = {
-        "_codecs.encode": encode,
-        "numpy.ndarray": np.ndarray,
-        "numpy.dtype": np.dtype,
-        "copy_reg._reconstructor": reconstruct_object,
-        "copyreg._reconstructor": reconstruct_object,
-        "collections.OrderedDict": OrderedDict,
-        "chumpy.ch.Ch": chumpy,
-        "chumpy.reordering.Select": select,
-    }
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        known |= {f"{module}._reconstruct": reconstruct_array, f"{module}.scalar": scalar}
-    for module in ("__builtin__", "builtins"):
-        known |= {f"{module}.object": object, f"{module}.set": set}
-    for module in ("scipy.sparse.csc", "scipy.sparse._csc"):
-        known[f"{module}.csc_matrix"] = csc
-    return known
+        return text.encode("latin1")
 
 
-def _value(item: Any) -> Any:
-    """The array behind a chumpy node or a sparse matrix; anything else as it is."""
-    if not isinstance(item, _Node):
-        return item
-    state = vars(item)
-    if item.kind == "chumpy":
-        return _value(state["x"])
-    if item.kind == "select":
-        return np.asarray(_value(state["a"])).ravel()[np.asarray(state["idxs"])].reshape(state["preferred_shape"])
-    dense = np.zeros(state["_shape"] if "_shape" in state else state["shape"])
-    columns = np.repeat(np.arange(dense.shape[1]), np.diff(state["indptr"]))
-    np.add.at(dense, (state["indices"], columns), state["data"])
-    return dense
+class _Dtype(_Node):
+    """`numpy.dtype(code, align, copy)`, whose state brings the byte order."""
+
+    def value(self, plain: Plain) -> np.dtype[Any]:
+        code = _text(self.arguments[0])
+        if not re.fullmatch(r"[|<>=]?([?biufcSU]\d*|O8?)", code):
+            raise _Refused(f"numbers of type {code!r}")
+        dtype = np.dtype(code.replace("O8", "O"))
+        return dtype.newbyteorder(">") if self.state and _text(self.state[1]) == ">" else dtype
+
+
+class _Array(_Node):
+    """`_reconstruct(ndarray, (0,), "b")`, whose state is (version, shape, dtype, is_fortran, content)."""
+
+    def value(self, plain: Plain) -> np.ndarray:
+        if self.arguments[0] is not _Type:
+            raise _Refused(f"an array of type {self.arguments[0]!r}")
+        *_, shape, dtype, is_fortran, content = self.state
+        return _array(plain(content), plain(dtype), plain(shape), "F" if is_fortran else "C")
+
+
+class _Buffer(_Node):
+    """`numpy.core.numeric._frombuffer(content, dtype, shape, order)`: an array in protocol 5."""
+
+    def value(self, plain: Plain) -> np.ndarray:
+        content, dtype, shape, order = map(plain, self.arguments)
+        return _array(content, dtype, shape, order)
+
+
+class _Scalar(_Node):
+    """`numpy.core.multiarray.scalar(dtype, content)`."""
+
+    def value(self, plain: Plain) -> Any:
+        dtype, content = map(plain, self.arguments)
+        return _array(content, dtype, (1,), "C")[0]
+
+
+class _Csc(_Node):
+    """A scipy CSC matrix: its dense array."""
+
+    def value(self, plain: Plain) -> np.ndarray:
+        rows, columns = plain(self.state["_shape"] if "_shape" in self.state else self.state["shape"])
+        data, indices, indptr = (np.asarray(plain(self.state[key])) for key in ("data", "indices", "indptr"))
+        if len(indptr) != columns + 1 or not 0 <= rows * columns <= _LARGEST_DENSE:
+            raise ValueError(f"a sparse matrix of {rows} x {columns} with {len(indptr)} column pointers")
+        dense = np.zeros((rows, columns))
+        np.add.at(dense, (indices, np.repeat(np.arange(columns), np.diff(indptr))), data)
+        return dense
+
+
+class _Chumpy(_Node):
+    """A chumpy node that holds its array itself, in `x`."""
+
+    def value(self, plain: Plain) -> Any:
+        return plain(self.state["x"])
+
+
+class _Select(_Node):
+    """A chumpy node of some elements of another: a.ravel()[idxs] in a new shape."""
+
+    def value(self, plain: Plain) -> np.ndarray:
+        array, indices = (np.asarray(plain(self.state[key])) for key in ("a", "idxs"))
+        return array.ravel()[indices].reshape(plain(self.state["preferred_shape"]))
+
+
+class _Transpose(_Node):
+    """A chumpy node of another with its axes in another order."""
+
+    def value(self, plain: Plain) -> np.ndarray:
+        return np.transpose(plain(self.state["a"]), plain(self.state.get("axes")))
+
+
+_LARGEST_DENSE = 2**26
+"""Elements. SMPL's joint regressor has 24 x 6,890."""
+
+_KNOWN: dict[str, type] = {
+    "_codecs.encode": _Bytes,
+    "numpy.ndarray": _Type,
+    "numpy.dtype": _Dtype,
+    "copy_reg._reconstructor": _Object,
+    "copyreg._reconstructor": _Object,
+    "collections.OrderedDict": dict,
+    "chumpy.ch.Ch": _Chumpy,
+    "chumpy.reordering.Select": _Select,
+    "chumpy.reordering.transpose": _Transpose,
+}
+for _package in ("numpy.core", "numpy._core"):
+    _KNOWN[f"{_package}.multiarray._reconstruct"] = _Array
+    _KNOWN[f"{_package}.multiarray.scalar"] = _Scalar
+    _KNOWN[f"{_package}.numeric._frombuffer"] = _Buffer
+for _package in ("__builtin__", "builtins"):
+    _KNOWN |= {f"{_package}.object": _Type, f"{_package}.set": set}
+for _package in ("scipy.sparse.csc", "scipy.sparse._csc"):
+    _KNOWN |= {f"{_package}.csc_matrix": _Csc, f"{_package}.csc_array": _Csc}
+
+
+def _plain(item: Any, done: dict[int, tuple[Any, Any]]) -> Any:
+    """`item` with values in place of all nodes in it. `done` holds what was met before, with what it became."""
+    if id(item) in done:
+        return done[id(item)][1]
+
+    def plain(part: Any) -> Any:
+        return _plain(part, done)
+
+    value: Any = item
+    if isinstance(item, list):
+        value = []
+        done[id(item)] = item, value  # a list may hold itself
+        value += map(plain, item)
+    elif isinstance(item, dict):
+        value = {}
+        done[id(item)] = item, value
+        value |= {plain(key): plain(part) for key, part in item.items()}
+    elif isinstance(item, tuple | set):
+        value = type(item)(map(plain, item))
+    elif isinstance(item, _Node):
+        value = item.value(plain)
+    elif isinstance(item, type):
+        raise _Refused(f"a bare {item.__name__.strip('_')}")
+    done[id(item)] = item, value
+    return value
+
+
+def _array(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+    """The array (`shape`) of `content`: raw bytes, Python 2's bytes as text, or a list of objects. Always a copy."""
+    if not isinstance(dtype, np.dtype):
+        raise ValueError(f"an array of type {dtype!r}")
+    count = math.prod(shape)
+    if dtype.hasobject:
+        if len(content) != count:
+            raise ValueError(f"an array {shape} of {len(content)} objects")
+        array = np.empty(count, object)
+        for index, part in enumerate(content):  # all at once, numpy would look into the parts
+            array[index] = part
+        return array.reshape(shape, order=order)  # type: ignore[call-overload]
+    raw = content.encode("latin1") if isinstance(content, str) else content
+    if not dtype.itemsize or len(raw) != count * dtype.itemsize:
+        raise ValueError(f"an array {shape} of {len(raw)} bytes")
+    return np.frombuffer(raw, dtype).reshape(shape, order=order).copy(order="K")  # type: ignore[call-overload]
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin1") if isinstance(value, bytes) else str(value)
