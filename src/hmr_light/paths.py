@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,20 @@ def home() -> Path:
     if value := os.environ.get("HMR_LIGHT_HOME"):
         return Path(value).expanduser().resolve()
     return _CHECKOUT if (_CHECKOUT / "conf" / "train.yaml").is_file() else Path.cwd()
+
+
+def without_secret(address: str) -> str:
+    """An address as it may be shown and written: without user and password, and without a query.
+
+    Wherever a careless one (a password that holds `/`, `?` or `@`) could be read in two ways, less is shown.
+    """
+    scheme, mark, rest = address.partition("://")
+    if not mark:  # perhaps the scheme was forgotten
+        return address.rpartition("@")[2]
+    if scheme.startswith("sqlite") and rest.startswith("/"):
+        return address  # a path alone
+    place, _, query = re.sub(r"[?#]", "?", rest).partition("?")
+    return f"{scheme}://***" if "@" in query else f"{scheme}://{place.rpartition('@')[2]}"
 
 
 @contextmanager

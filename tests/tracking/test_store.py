@@ -10,7 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from hmr_light.errors import UserError
-from hmr_light.tracking.store import connect, normal_uri, safe_text, sqlite_path, without_secret
+from hmr_light.paths import without_secret
+from hmr_light.tracking.store import connect, normal_uri, safe_text, sqlite_path
 
 
 def test_a_sqlite_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,18 +11,22 @@ import torch
 from hmr_light.body import load_body
 from hmr_light.config.schema import TrainConfig
 from hmr_light.config.strict import plain
-from hmr_light.errors import Interrupted
-from hmr_light.model.hmr import HMR, build_model
+from hmr_light.errors import Interrupted, UserError
+from hmr_light.model.hmr import build_model
 from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.tracking import Tracker, start_tracking
 from hmr_light.training import checkpoint, run_folder
 from hmr_light.training.description import describe_run
 from hmr_light.training.distributed import Processes, processes
-from hmr_light.training.loop import initial_state, train
+from hmr_light.training.loaders import told_plainly
+from hmr_light.training.loop import train
 from hmr_light.training.progress import TrainingProgress
+from hmr_light.training.recorded import recorded
+from hmr_light.training.report import RunReport
 from hmr_light.training.sampler import EpochBatches
 from hmr_light.training.sets import mean_parameters, open_evaluation, open_loader, open_training
-from hmr_light.training.validation import headline, score
+from hmr_light.training.signals import stop_request
+from hmr_light.training.state import TrainingState, initial_state
 
 
 def run(config: TrainConfig) -> Path:
@@ -47,50 +51,73 @@ def _run(config: TrainConfig, world: Processes) -> Path:
 
     plain_config = plain(config)
     folder, continued = world.share(run_folder.open_folder(config, plain_config) if world.is_main else None)
-    last = folder / "checkpoints" / "last.pt"
-    if continued:
-        state.load(last)
-
-    with (
-        _tracker(folder, config, world) as tracker,
-        TrainingProgress(
-            folder / "train.log", epochs * steps, state.epoch * steps + state.step, epochs, shown=world.is_main
-        ) as progress,
-    ):
-        progress.say(f"{'continuing' if continued else 'run'} {folder}")
-        if tracker and not continued:
-            describe_run(tracker, folder, config, plain_config, training, evaluation, model, body, world)
-
-        def on_epoch(epoch: int, evaluated: HMR, figures: dict[str, float]) -> None:
-            scores = {
-                name: score({name: evaluated.eval()}, dataset, body, world, batch_size=64, workers=config.data.workers)
-                for name, dataset in evaluation.items()
-            }
-            figures = figures | headline({name: sums[name] for name, sums in scores.items()})
-            progress.epoch(epoch, figures)
+    checkpoints = folder / "checkpoints"
+    with run_folder.claimed(folder) if world.is_main else contextlib.nullcontext():
+        if world.is_main:
+            checkpoint.remove_unfinished(checkpoints)
+        begun = continued and (checkpoints / checkpoint.LAST).is_file()
+        warning = state.load(checkpoints) if begun else ""
+        with (
+            _tracker(folder, config, world) as tracker,
+            TrainingProgress(
+                folder / "train.log",
+                epochs * steps,
+                state.epoch * steps + state.step,
+                epochs,
+                shown=world.is_main,
+                best=recorded(folder).best_mm,
+            ) as progress,
+            stop_request() as stop,
+        ):
+            done = f": {state.epoch} of {epochs} epochs and {state.step} of {steps} steps are done" if continued else ""
+            progress.say(f"{'continuing' if continued else 'run'} {folder}{done}")
+            if warning:
+                progress.say(f"warning: {warning}")
             if tracker:
-                tracker.metrics(figures, step=epoch)
-                if epoch % config.trainer.save_every == 0 or epoch == epochs:
-                    path = folder / "checkpoints" / f"epoch-{epoch:03d}.pt"
-                    kept = checkpoint.save_model(path, evaluated, plain_config, epoch, figures)
-                    tracker.checkpoint(path, epoch=epoch, saved=kept.saved, metrics=figures)
-
-        try:
-            if epochs == 0 or state.optimizer is None:  # nothing to train: the mean pose, in a sweep with others
-                on_epoch(0, state.evaluated_model, {})
-            else:
-                batches = iter(open_loader(training, state.epoch, state.step, config, world))
-                train(state, batches, steps, body, config, plain_config, last, world, progress.step, on_epoch)
-        except Interrupted as stop:
-            raise Interrupted(f"{stop}\n  Go on with the same command and resume={folder}") from stop
-        if tracker and evaluation:
-            primary = next(iter(evaluation.values()))
-            overlay_sheet(state.evaluated_model, primary, body, folder / "predictions.png")
-            tracker.artifact(folder / "predictions.png")
-        progress.say(f"done: {folder}\n  next: hmr-light table")
-        if evaluation:
-            progress.say(f"  or: hmr-light evaluate run={folder} data=synthetic_test data.root={config.data.root}")
+                describe_run(tracker, folder, config, plain_config, training, evaluation, model, body, world)
+            report = RunReport(
+                folder, config, plain_config, state, training, evaluation, body, world, tracker, progress, stop
+            )
+            try:
+                with told_plainly(stop):
+                    _train(state, report, steps, checkpoints)
+                    if tracker and evaluation:
+                        primary = next(iter(evaluation.values()))
+                        overlay_sheet(state.evaluated_model, primary, body, folder / "predictions.png")
+                        tracker.artifact(folder / "predictions.png")
+            except Interrupted as stopped:
+                raise Interrupted(f"{stopped}\n  Go on with the same command and resume={folder}") from stopped
+            except UserError as error:
+                go_on = f"Then go on with the same command and resume={folder}"
+                raise UserError(error.message, f"{error.remedy}\n  {go_on}") from error
+            progress.say(f"done: {folder}\n  next: hmr-light table")
+            if evaluation:
+                progress.say(f"  or: hmr-light evaluate run={folder} data=synthetic_test data.root={config.data.root}")
     return folder
+
+
+def _train(state: TrainingState, report: RunReport, steps: int, checkpoints: Path) -> None:
+    config = report.config
+    if config.trainer.epochs == 0 or state.optimizer is None:  # nothing to train: the mean pose, in a sweep with others
+        report.epoch(0, state.evaluated_model, {})
+        return
+    if state.epoch and not state.step:  # the last epoch's end was perhaps killed before it was evaluated
+        report.epoch(state.epoch, state.evaluated_model, state.figures)
+    if state.epoch < config.trainer.epochs:
+        train(
+            state,
+            iter(open_loader(report.training, state.epoch, state.step, config, report.world)),
+            steps,
+            report.body,
+            config,
+            report.plain_config,
+            checkpoints,
+            report.world,
+            report.stop,
+            report.progress.step,
+            report.bad_training,
+            report.epoch,
+        )
 
 
 @contextlib.contextmanager
@@ -100,5 +127,11 @@ def _tracker(folder: Path, config: TrainConfig, world: Processes) -> Iterator[Tr
         return
     name = f"{run_folder.row_name(config)} {folder.name[:13]}"
     tracking = config.tracking
-    with start_tracking(folder, experiment=tracking.experiment, uri=tracking.uri, run_name=name) as tracker:
+    with start_tracking(
+        folder,
+        experiment=tracking.experiment,
+        uri=tracking.uri,
+        run_name=name,
+        upload_checkpoints=tracking.upload_checkpoints,
+    ) as tracker:
         yield tracker

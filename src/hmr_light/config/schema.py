@@ -29,6 +29,9 @@ def _fraction(key: str, value: float) -> None:
         raise UserError(f"{key}={value} is not a fraction", "Give a number between 0 and 1.")
 
 
+ON_BAD = ("error", "skip")
+
+
 @dataclass
 class BodyConfig:
     """A body model file and the regressors of its extra joints."""
@@ -145,6 +148,13 @@ class TrainerConfig:
     """Epochs between kept checkpoints (rows of the table); the last epoch is always kept."""
     checkpoint_steps: int | None = None
     """Steps between writes of the full training state within an epoch; null writes it at the end of epochs only."""
+    keep: int | None = None
+    """Kept checkpoints that stay on disk: the newest so many, and the best and the evaluated ones; null for all."""
+    on_bad_sample: str = MISSING
+    """skip (another takes its place) or error, for a training sample that cannot be read."""
+    on_bad_validation_sample: str = MISSING
+    max_bad_fraction: float = MISSING
+    """More bad samples than this share of a set stop the run."""
 
     def __post_init__(self) -> None:
         _at_least("trainer.epochs", self.epochs, 0)
@@ -152,6 +162,10 @@ class TrainerConfig:
         _at_least("trainer.threads", self.threads, 1)
         _at_least("trainer.save_every", self.save_every, 1)
         _at_least("trainer.checkpoint_steps", self.checkpoint_steps, 1)
+        _at_least("trainer.keep", self.keep, 1)
+        _one_of("trainer.on_bad_sample", self.on_bad_sample, ON_BAD)
+        _one_of("trainer.on_bad_validation_sample", self.on_bad_validation_sample, ON_BAD)
+        _fraction("trainer.max_bad_fraction", self.max_bad_fraction)
         _one_of("trainer.device", self.device, ("auto", "cpu", "cuda"))
         _one_of("trainer.precision", self.precision, ("float32", "bfloat16"))
         if self.ema_decay is not None:
@@ -166,6 +180,8 @@ class TrackingConfig:
     uri: str | None = None
     """MLflow tracking URI; null for the journal alone."""
     experiment: str = MISSING
+    upload_checkpoints: bool = False
+    """Whether each row's checkpoint file is kept among the run's artifacts too."""
 
 
 @dataclass

@@ -17,6 +17,7 @@ from omegaconf.errors import (
 )
 
 from hmr_light.errors import UserError, did_you_mean
+from hmr_light.paths import without_secret
 
 T = TypeVar("T")
 
@@ -42,6 +43,12 @@ def typed(schema: type[T], config: DictConfig | dict[str, Any]) -> T:
     except MissingMandatoryValue as error:
         raise UserError(f"the option '{error.full_key}' needs a value", f"Add {error.full_key}=…") from error
     except (InterpolationResolutionError, OmegaConfBaseException) as error:
+        if variable := re.search(r"Environment variable '(\w+)' not found", str(error)):
+            key = str(error.full_key or "an option")
+            raise UserError(
+                f"{key} is taken from the environment variable {variable[1]}, which is not set",
+                f"Set it (export {variable[1]}=…), or give {key}=…",
+            ) from error
         raise UserError(str(error).splitlines()[0], "Look at the composed configuration with --cfg job.") from error
 
 
@@ -78,5 +85,5 @@ def plain(config: Any) -> dict[str, Any]:
 
     values = convert(dataclasses.asdict(config))
     if uri := (values.get("tracking") or {}).get("uri"):
-        values["tracking"]["uri"] = re.sub(r"//[^/@]*@", "//", uri)
+        values["tracking"]["uri"] = without_secret(uri)
     return values

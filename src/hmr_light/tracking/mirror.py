@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hmr_light.errors import UserError
+from hmr_light.paths import home
 from hmr_light.tracking import batch
 from hmr_light.tracking.journal import Entry, read_journal
 from hmr_light.tracking.state import Sent, load_sent, save_sent
@@ -17,12 +18,13 @@ from hmr_light.tracking.store import connect, refusal, safe_text, sqlite_path
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
+    from mlflow.exceptions import MlflowException
 
 RUN_KEY = "hmr_light.run_key"
 RUN_DIR = "hmr_light.run_dir"
 # Else MLflow's pages take the experiment for one of language models.
 EXPERIMENT_KIND = "custom_model_development"
-# What MLflow will never accept, however often it is sent.
+# What MLflow will never accept, however often it is sent; if it is MLflow that says so, not something on the way to it.
 REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")
 
 
@@ -71,7 +73,7 @@ class Mirror:
 
         try:
             return self._send()
-        except MlflowException as error:
+        except (MlflowException, OSError) as error:  # an OSError is that of the artifacts' store
             raise refusal(error, self._uri) from error
 
     def _send(self) -> int:
@@ -141,11 +143,11 @@ class Mirror:
 
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            # MLflow's own default is relative to the current folder.
             location = None
-            if self._uri.startswith("sqlite:"):
-                folder = re.sub(r"[^\w.-]", "_", name)
-                location = (sqlite_path(self._uri).parent / "mlartifacts" / folder).as_uri()
+            if not self._uri.startswith(("http:", "https:")):
+                # MLflow's own default is relative to the current folder.
+                base = sqlite_path(self._uri).parent if self._uri.startswith("sqlite:") else home()
+                location = (base / "mlartifacts" / re.sub(r"[^\w.-]|^\.", "_", name)[:80]).as_uri()
             try:
                 return self._client.create_experiment(name, location, {"mlflow.experimentKind": EXPERIMENT_KIND})
             except MlflowException as error:
@@ -191,7 +193,7 @@ class Mirror:
                 tags=[item for item in items if isinstance(item, RunTag)],
             )
         except MlflowException as error:
-            if error.error_code not in REFUSED:
+            if not self._is_final(error):
                 raise
             if len(items) == 1:
                 self._say(f"MLflow refuses '{items[0].key}': {safe_text(error, self._uri)}")
@@ -199,7 +201,23 @@ class Mirror:
             for item in items:
                 self._request([item])
 
+    def _is_final(self, error: MlflowException) -> bool:
+        from mlflow.exceptions import RestException
+
+        is_answer = isinstance(error, RestException) or not self._uri.startswith(("http:", "https:"))
+        return is_answer and error.error_code in REFUSED
+
     def _one(self, entry: Entry) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._store(entry)
+        except MlflowException as error:
+            if not self._is_final(error):
+                raise
+            self._say(f"MLflow refuses the {entry['kind']} of {self.run_dir}: {safe_text(error, self._uri)}")
+
+    def _store(self, entry: Entry) -> None:
         run_id = self._sent.run_id
         match entry["kind"]:
             case "resume":

@@ -13,10 +13,11 @@ import sys
 from pathlib import Path
 
 from hmr_light.errors import UserError
+from hmr_light.paths import without_secret
 from hmr_light.tracking.journal import FILE_NAME, Journal, is_written_to, read_journal
 from hmr_light.tracking.mirror import Mirror
 from hmr_light.tracking.state import sender_lock
-from hmr_light.tracking.store import safe_text, without_secret
+from hmr_light.tracking.store import safe_text
 
 INTERVAL_SECONDS = 2.0
 LONGEST_INTERVAL_SECONDS = 60.0

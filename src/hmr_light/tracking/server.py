@@ -18,7 +18,8 @@ from typing import IO, NamedTuple
 from urllib.parse import quote
 
 from hmr_light.errors import UserError
-from hmr_light.tracking.store import SETTINGS, normal_uri, sqlite_path, without_secret
+from hmr_light.paths import without_secret
+from hmr_light.tracking.store import SETTINGS, normal_uri, sqlite_path
 
 HOST = "127.0.0.1"
 START_SECONDS = 180.0

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hmr_light.paths import atomic_write
+from hmr_light.paths import atomic_write, without_secret
 from hmr_light.tracking.journal import read_journal
-from hmr_light.tracking.store import without_secret
 
 FILE_NAME = "mlflow.json"
 

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from hmr_light.errors import UserError
+from hmr_light.paths import home, without_secret
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,7 +42,16 @@ def default_uri(home: Path) -> str:
 
 def normal_uri(uri: str) -> str:
     """`uri` with the path of a SQLite file made absolute. Raises `UserError` if MLflow could not keep runs there."""
-    scheme = urlsplit(uri).scheme.partition("+")[0]
+    try:
+        parts = urlsplit(uri)
+        scheme, port = parts.scheme.partition("+")[0], parts.port
+        if scheme in ("http", "https") and (not parts.hostname or port == 0 or "@" in parts.path + parts.query):
+            raise ValueError
+    except ValueError:  # its text may quote a part of the password
+        raise UserError(
+            f"tracking.uri={without_secret(uri)} is no address",
+            "Give http://host:port. In a user's name or password write @ / ? # : as %40 %2F %3F %23 %3A.",
+        ) from None
     if scheme not in SCHEMES:
         raise UserError(
             f"tracking.uri={without_secret(uri)} is not a tracking store",
@@ -59,21 +69,21 @@ def sqlite_path(uri: str) -> Path:
     return Path(uri.partition(":///")[2]).expanduser().absolute()
 
 
-def without_secret(uri: str) -> str:
-    """`uri` as it may be shown and written: without user and password, and without a query."""
-    parts = urlsplit(uri)
-    if not parts.netloc:
-        return uri
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+def redacted(text: str, uri: str) -> str:
+    """A message of others, which may quote the URI or a part of it, without the URI's secrets."""
+    text = text.replace(uri, without_secret(uri))
+    place, _, query = uri.partition("?")
+    secrets = [place.partition("://")[2].rpartition("@")[0].partition(":")[2], query]
+    secrets += [pair.partition("=")[2] for pair in query.split("&")]
+    for secret in sorted({form for one in secrets for form in (one, unquote(one), quote(one)) if form}, key=len)[::-1]:
+        text = text.replace(secret, "***")
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def safe_text(text: object, uri: str) -> str:
-    """One line of a message of others, which may quote the URI, without its secrets."""
+    """The first line of a message of others, without the secrets of `uri`."""
     line = next((line.strip() for line in str(text).splitlines() if line.strip()), type(text).__name__)
-    parts = urlsplit(uri)
-    for secret in filter(None, (parts.password, unquote(parts.password or ""), parts.query)):
-        line = line.replace(secret, "***")
-    return re.sub(r"//[^/@\s]*@", "//", line)[:300]
+    return redacted(line, uri)[:300]
 
 
 def connect(uri: str, *, create: bool) -> MlflowClient:
@@ -140,11 +150,11 @@ def _hand_over_secret(uri: str) -> str:
 
 @contextlib.contextmanager
 def _first_use(uri: str) -> Iterator[None]:
-    # MLflow makes the tables on first use; two processes that do so together break the file.
-    if not uri.startswith("sqlite:"):
+    # MLflow makes the tables on first use; two processes that do so together break the store.
+    if uri.startswith(("http:", "https:")):
         yield
         return
-    path = sqlite_path(uri)
+    path = sqlite_path(uri) if uri.startswith("sqlite:") else home() / "mlflow"
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)

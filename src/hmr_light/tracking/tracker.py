@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from hmr_light.errors import Interrupted, UserError
-from hmr_light.paths import home
+from hmr_light.paths import home, without_secret
 from hmr_light.tracking.journal import FILE_NAME, Journal, numbers, read_journal
 from hmr_light.tracking.state import unsent
-from hmr_light.tracking.store import default_uri, normal_uri, without_secret
+from hmr_light.tracking.store import default_uri, normal_uri, redacted
 
 FINISH_SECONDS = 60.0
 """How long the end of a run waits for MLflow to have everything."""
@@ -30,11 +30,14 @@ class Tracker:
     No call waits for MLflow or fails because of it. Every call raises `UserError` if the journal cannot be written.
     """
 
-    def __init__(self, run_dir: Path, journal: Journal, uri: str | None, *, ends_run: bool) -> None:
+    def __init__(
+        self, run_dir: Path, journal: Journal, uri: str | None, *, ends_run: bool, upload_checkpoints: bool = False
+    ) -> None:
         self.run_dir = run_dir
         self._journal = journal
         self._uri = uri
         self._ends_run = ends_run
+        self._upload_checkpoints = upload_checkpoints
         self._pump = _start_pump(run_dir, uri) if uri else None
         self._last_metrics: dict[str, Any] = {}
         self._finished = False
@@ -70,6 +73,8 @@ class Tracker:
         at = {"measured": last["time"]} if same else {}
         name = self._relative(path)
         self._journal.append("checkpoint", path=name, sha256=sha256, step=epoch, saved=saved, values=values, **at)
+        if self._upload_checkpoints:
+            self.artifact(path, "checkpoints")
         return sha256
 
     def finish(self, status: str = "FINISHED", error: str = "") -> int:
@@ -81,7 +86,7 @@ class Tracker:
             return 0
         self._finished = True
         if self._ends_run:
-            self._journal.append("status", status=status, error=error)
+            self._journal.append("status", status=status, error=redacted(error, self._uri) if self._uri else error)
         self._journal.close()
         if self._uri is None or (self._pump and _finish_pump(self._pump)):
             return 0
@@ -116,10 +121,13 @@ class Tracker:
         return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
 
 
-def start_tracking(run_dir: Path, *, experiment: str, uri: str | None, run_name: str) -> Tracker:
+def start_tracking(
+    run_dir: Path, *, experiment: str, uri: str | None, run_name: str, upload_checkpoints: bool = False
+) -> Tracker:
     """Start the tracking of a run, or go on with it if `run_dir` has a journal (the same MLflow run).
 
     `uri` is the MLflow tracking URI; None keeps the journal alone. An MLflow that cannot be reached is no error.
+    `upload_checkpoints` keeps each checkpoint's file among the run's artifacts too.
     Raises `UserError` for a URI that is none, or a folder that cannot be written.
     """
     address = normal_uri(uri) if uri else None
@@ -128,7 +136,7 @@ def start_tracking(run_dir: Path, *, experiment: str, uri: str | None, run_name:
         journal.append("resume")
     else:
         journal.append("run", key=uuid.uuid4().hex, experiment=experiment, name=run_name)
-    return Tracker(run_dir, journal, address, ends_run=True)
+    return Tracker(run_dir, journal, address, ends_run=True, upload_checkpoints=upload_checkpoints)
 
 
 def continue_tracking(run_dir: Path, *, uri: str | None) -> Tracker:
