@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 
 from hmr_light.paths import conf_dir, home
 
@@ -70,7 +72,13 @@ def _run(command: str, overrides: list[str]) -> int:
 
     # Threads that wait by spinning cost a shared machine dearly; torch reads this when it is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # What is wrong with an image, our own message says; OpenCV would print lines between.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("HMR_LIGHT_HOME", str(home()))
+    if threading.current_thread() is threading.main_thread():
+        # A request to stop is one, whoever makes it: a user, the system, or Slurm before it requeues a job.
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.default_int_handler)
     try:
         run_application(command, conf_dir(), overrides)
     except UserError as error:

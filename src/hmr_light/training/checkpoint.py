@@ -1,12 +1,17 @@
 """Checkpoints: written atomically, read without trusting them.
 
 Two kinds of file, both dictionaries of tensors and plain values: `epoch-NNN.pt` is a model (one row of the table),
-`last.pt` is the whole state of a training run.
+`last.pt` is the whole state of a training run, and `previous.pt` the one before it.
+
+A file is a zip, as `torch.save` makes it: its directory at the end tells a file that was cut, and the CRC-32 of every
+record tells one that was changed. `torch.load` looks at neither; `read` does.
 """
 
 from __future__ import annotations
 
+import os
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +23,7 @@ from hmr_light.model.hmr import HMR, build_model
 from hmr_light.paths import atomic_write
 
 FORMAT = 1
+LAST, PREVIOUS = "last.pt", "previous.pt"
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,42 @@ def read_model(path: Path) -> Checkpoint:
 def save(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain values, atomically."""
     with atomic_write(path) as temporary:
-        try:
-            torch.save(content, temporary)
-        except RuntimeError as error:  # torch's zip writer reports a full disk so
-            raise UserError(
-                f"cannot write {path}: {error}", "Free some space; the last checkpoint is intact."
-            ) from error
+        _write(temporary, path, content)
+
+
+def save_last(folder: Path, content: dict[str, Any]) -> None:
+    """Write a run's state as `folder/last.pt`; the one that was there becomes `previous.pt`.
+
+    At every moment one of the two is whole under its name, wherever the process is killed.
+    """
+    last, previous = folder / LAST, folder / PREVIOUS
+    with atomic_write(last) as temporary:
+        _write(temporary, last, content)
+        if last.is_file():
+            previous.unlink(missing_ok=True)
+            try:
+                os.link(last, previous)
+            except OSError:  # not every file system has links
+                last.replace(previous)
+
+
+def read_last(folder: Path) -> tuple[dict[str, Any], str]:
+    """A run's newest state that is whole, and a warning where that is not the newest one written.
+
+    Raises `UserError` if neither file can be read.
+    """
+    try:
+        return read(folder / LAST), ""
+    except UserError as error:
+        if not (folder / PREVIOUS).is_file():
+            raise
+        return read(folder / PREVIOUS), f"{error.message}; going on from {PREVIOUS}, which was written before it"
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed while writing has left. No other may be writing there."""
+    for path in folder.glob(".*.pt.*"):
+        path.unlink(missing_ok=True)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -82,8 +118,12 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}", "Name a file in a run's checkpoints/ folder.")
     try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+        if damaged:
+            raise ValueError(f"the checksum of {damaged} is wrong")
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # a damaged file makes the restricted unpickler raise almost anything
+    except Exception as error:  # a damaged file makes the zip reader and the restricted unpickler raise almost anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path} cannot be read as a checkpoint: {reason}", _REMEDY) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -108,6 +148,15 @@ def load_state(model: torch.nn.Module, state: dict[str, torch.Tensor], path: Pat
             "Choose the backbone and the regressor that the checkpoint was trained with.",
         )
     model.load_state_dict(state)
+
+
+def _write(temporary: Path, path: Path, content: dict[str, Any]) -> None:
+    try:
+        torch.save(content, temporary)
+    except RuntimeError as error:  # torch's zip writer reports a full disk so
+        raise UserError(
+            f"cannot write {path}: {str(error).splitlines()[0]}", "Free some space; the last checkpoint is intact."
+        ) from error
 
 
 _REMEDY = "Name an epoch-NNN.pt that hmr-light train has written; a damaged file must be trained again."

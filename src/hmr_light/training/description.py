@@ -11,11 +11,14 @@ from hmr_light.cost.latency import cpu_name, device_name
 from hmr_light.cost.summary import cost_metrics
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.mixture import Mixture
+from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
+from hmr_light.paths import atomic_write
 from hmr_light.tracking import Tracker
 from hmr_light.training import run_folder
 from hmr_light.training.distributed import Processes
 from hmr_light.training.provenance import environment, git_commit
+from hmr_light.training.recorded import recorded
 from hmr_light.training.sets import data_fingerprint
 from hmr_light.training.validation import PROTOCOL
 
@@ -31,8 +34,20 @@ def describe_run(
     body: SMPL,
     world: Processes,
 ) -> None:
-    """Write to the journal: parameters, tags, costs (measured on the device), configuration and environment."""
+    """Write to the journal: parameters, tags, costs (measured on the device), configuration and environment.
+
+    What a run that was killed here has written already is not written twice. Raises `UserError` if the annotations are
+    not the ones that the run began with.
+    """
+    said = recorded(folder)
     fingerprint = data_fingerprint([*training.datasets, *evaluation.values()])
+    if said.fingerprint not in ("", fingerprint):
+        raise UserError(
+            f"the annotations have changed since {folder.name} began",
+            "Bring the former ones back, or start a new run without resume=.",
+        )
+    if said.described:
+        return
     tracker.params(run_folder.flatten(plain_config) | {"data.fingerprint": fingerprint})
     tracker.tags(
         {
@@ -45,11 +60,13 @@ def describe_run(
             "hmr_light.run_dir": str(folder),
         }
     )
-    costs, latency = cost_metrics(model, config.data.image_size, world.device)
-    tracker.metrics(costs, step=0)
-    # Without these, an inference time means nothing.
-    circumstances = {name: getattr(latency, name) for name in ("device", "cpu", "threads", "batch", "load_average")}
-    tracker.tags({f"hmr_light.inference_{name}": str(value) for name, value in circumstances.items()})
-    (folder / "environment.txt").write_text(environment())
+    if not said.costs:
+        costs, latency = cost_metrics(model, config.data.image_size, world.device)
+        # Without these, an inference time means nothing.
+        circumstances = {name: getattr(latency, name) for name in ("device", "cpu", "threads", "batch", "load_average")}
+        tracker.tags({f"hmr_light.inference_{name}": str(value) for name, value in circumstances.items()})
+        tracker.metrics(costs, step=0)
+    with atomic_write(folder / "environment.txt") as temporary:
+        temporary.write_text(environment())
     tracker.artifact(folder / "config.yaml")
     tracker.artifact(folder / "environment.txt")

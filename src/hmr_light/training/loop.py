@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,71 +17,15 @@ from hmr_light.config.schema import TrainConfig
 from hmr_light.errors import Interrupted, UserError
 from hmr_light.model.hmr import HMR, normalize
 from hmr_light.model.losses import LossConfig, build_loss_config, compute_losses
-from hmr_light.training import checkpoint
 from hmr_light.training.distributed import Processes
-from hmr_light.training.ema import MovingAverage
-from hmr_light.training.schedule import build_optimizer, learning_rate
-from hmr_light.training.signals import stop_request
+from hmr_light.training.schedule import learning_rate
+from hmr_light.training.signals import StopRequest
+from hmr_light.training.state import TrainingState
 
 Batch = dict[str, torch.Tensor]
 
 # On a GPU, reading a loss waits for it; so losses are read in groups of this many steps.
 STEPS_BETWEEN_READS = 20
-
-
-@dataclass
-class TrainingState:
-    """Everything that the next step depends on; what `last.pt` holds."""
-
-    model: HMR
-    optimizer: torch.optim.Optimizer | None
-    average: MovingAverage | None
-    epoch: int = 0
-    """Epochs completed."""
-    step: int = 0
-    """Steps completed within the epoch at hand."""
-    sums: dict[str, torch.Tensor] = field(default_factory=dict)
-    """Sums of each loss over the steps of the epoch at hand."""
-
-    @property
-    def evaluated_model(self) -> HMR:
-        """The model that counts: the moving average where there is one."""
-        return self.average.model if self.average else self.model  # type: ignore[return-value]
-
-    def save(self, path: Path, config: dict[str, Any]) -> None:
-        checkpoint.save(
-            path,
-            {
-                "format": checkpoint.FORMAT,
-                "config": config,
-                "epoch": self.epoch,
-                "step": self.step,
-                "sums": dict(self.sums),
-                "model": self.model.state_dict(),
-                "average": self.average.model.state_dict() if self.average else None,
-                "optimizer": self.optimizer.state_dict() if self.optimizer else None,
-            },
-        )
-
-    def load(self, path: Path) -> None:
-        """Continue from what `save` wrote."""
-        content = checkpoint.read(path)
-        checkpoint.load_state(self.model, content["model"], path)
-        if self.average:
-            checkpoint.load_state(self.average.model, content["average"] or content["model"], path)
-        if self.optimizer and content["optimizer"]:
-            self.optimizer.load_state_dict(content["optimizer"])
-        self.epoch, self.step = content["epoch"], content["step"]
-        device = next(self.model.buffers()).device
-        self.sums = {name: value.to(device) for name, value in content["sums"].items()}
-
-
-def initial_state(model: HMR, config: TrainConfig) -> TrainingState:
-    """The state before the first step. `model` is on its device already."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = build_optimizer(config.optimizer, parameters) if parameters else None
-    decay = config.trainer.ema_decay
-    return TrainingState(model, optimizer, MovingAverage(model, decay) if decay is not None else None)
 
 
 def train(
@@ -92,16 +35,20 @@ def train(
     body: SMPL,
     config: TrainConfig,
     plain_config: dict[str, Any],
-    last_checkpoint: Path,
+    checkpoints: Path,
     world: Processes,
+    stop: StopRequest,
     on_step: Callable[[int, int, int, float], None],
+    on_bad: Callable[[torch.Tensor, torch.Tensor], None],
     on_epoch: Callable[[int, HMR, dict[str, float]], None],
 ) -> None:
-    """Train `state` to the end of `config.trainer.epochs`, in place.
+    """Train `state` to the end of `config.trainer.epochs`, in place; its checkpoints go to the folder `checkpoints`.
 
-    `on_step` is told (epoch from 0, steps done, images since the epoch began or was resumed, loss); `on_epoch` (epochs
-    done, the model to evaluate, the epoch's figures), on every process.
-    Raises `Interrupted` after Ctrl-C or SIGTERM, the state saved, and `UserError` for a loss that is not finite.
+    `on_step` is told (epoch from 0, steps done, images since the epoch began or was resumed, loss); `on_bad` of samples
+    that could not be read: (dataset_index (B,), skipped (B,A)) of this process, on every process if any has one;
+    `on_epoch` (epochs done, the model to evaluate, the epoch's figures), on every process. The state is saved before
+    `on_epoch`, so that evaluating can be interrupted and repeated.
+    Raises `Interrupted` after a request to stop, the state saved, and `UserError` for a loss that is not finite.
     """
     trainer = config.trainer
     assert state.optimizer is not None
@@ -112,67 +59,66 @@ def train(
     total_steps = trainer.epochs * steps_per_epoch
     read_every = STEPS_BETWEEN_READS if world.device.type == "cuda" else 1
     unread: list[tuple[torch.Tensor, torch.Tensor]] = []
+    skipped: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    with stop_request() as stop:
-        for epoch in range(state.epoch, trainer.epochs):
-            state.model.train()
-            started, images = time.perf_counter(), 0
-            for step in range(state.step, steps_per_epoch):
-                try:
-                    batch = {name: value.to(world.device, non_blocking=True) for name, value in next(batches).items()}
-                except RuntimeError as error:
-                    if "DataLoader worker" not in str(error):
-                        raise
-                    if not stop.requested:
-                        raise UserError(
-                            f"a loader process died: {error}", "Give it more memory, or lower data.workers."
-                        ) from error
-                    # The signal that asks to stop goes to a whole process group, so to the loaders too.
-                    if world.is_main:
-                        state.save(last_checkpoint, plain_config)
-                    raise Interrupted(f"{epoch} epochs and {step} steps are saved in {last_checkpoint}.") from error
+    def save() -> None:
+        if world.is_main:
+            state.save(checkpoints, plain_config)
 
-                # Dropout's draws too are a function of (seed, epoch, step), so that a resumed run repeats them.
-                torch.manual_seed(step_seed(config.seed, epoch, step, world.rank))
-                rate = learning_rate(config.optimizer, epoch * steps_per_epoch + step, total_steps)
-                for group in state.optimizer.param_groups:
-                    group["lr"] = rate
+    for epoch in range(state.epoch, trainer.epochs):
+        state.model.train()
+        started, images = time.perf_counter(), 0
+        for step in range(state.step, steps_per_epoch):
+            loaded = next(batches)
+            if (bad := loaded.pop("skipped", None)) is not None and (bad >= 0).any():
+                skipped.append((loaded["dataset_index"], bad))
+            batch = {name: value.to(world.device, non_blocking=True) for name, value in loaded.items()}
 
-                loss, terms, asked_to_stop = forward(network, body, batch, loss_config, config, world, stop.requested)
-                state.optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                if trainer.clip_gradient_norm is not None:
-                    nn.utils.clip_grad_norm_(state.model.parameters(), trainer.clip_gradient_norm)
-                state.optimizer.step()
-                if state.average:
-                    state.average.update(state.model)
+            # Dropout's draws too are a function of (seed, epoch, step), so that a resumed run repeats them.
+            torch.manual_seed(step_seed(config.seed, epoch, step, world.rank))
+            rate = learning_rate(config.optimizer, epoch * steps_per_epoch + step, total_steps)
+            for group in state.optimizer.param_groups:
+                group["lr"] = rate
 
-                for name, value in terms.items():
-                    state.sums[name] = state.sums.get(name, torch.zeros_like(value)) + value
-                state.step = step + 1
-                images += trainer.batch_size
-                unread.append((terms["total"], torch.stack((batch["dataset_index"], batch["index"]), dim=1)))
+            notes = (stop.requested, bool(skipped))
+            loss, terms, (asked_to_stop, has_bad) = forward(network, body, batch, loss_config, config, world, notes)
+            state.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if trainer.clip_gradient_norm is not None:
+                nn.utils.clip_grad_norm_(state.model.parameters(), trainer.clip_gradient_norm)
+            state.optimizer.step()
+            if state.average:
+                state.average.update(state.model)
 
-                last = step + 1 == steps_per_epoch
-                save = trainer.checkpoint_steps is not None and (step + 1) % trainer.checkpoint_steps == 0 and not last
-                if len(unread) >= read_every or last or save:
-                    newest = read_losses(unread, epoch, step)
-                    on_step(epoch, step + 1, images, newest)
-                    interrupted = asked_to_stop.item() > 0 and not last
-                    if (save or interrupted) and world.is_main:
-                        state.save(last_checkpoint, plain_config)
-                    if interrupted:
-                        raise Interrupted(f"{epoch} epochs and {step + 1} steps are saved in {last_checkpoint}.")
+            for name, value in terms.items():
+                state.sums[name] = state.sums.get(name, torch.zeros_like(value)) + value
+            state.step = step + 1
+            images += trainer.batch_size
+            unread.append((terms["total"], torch.stack((batch["dataset_index"], batch["index"]), dim=1)))
 
-            elapsed = time.perf_counter() - started
-            figures = {f"loss/{name}": (value / steps_per_epoch).item() for name, value in state.sums.items()}
-            figures |= {"learning_rate": rate, "images_per_second": images / elapsed if elapsed > 0 else 0.0}
-            state.epoch, state.step, state.sums = epoch + 1, 0, {}
-            on_epoch(epoch + 1, state.evaluated_model, figures)
-            if world.is_main:
-                state.save(last_checkpoint, plain_config)
-            if world.any(stop.requested) and epoch + 1 < trainer.epochs:
-                raise Interrupted(f"{epoch + 1} epochs are saved in {last_checkpoint}.")
+            last = step + 1 == steps_per_epoch
+            due = trainer.checkpoint_steps is not None and (step + 1) % trainer.checkpoint_steps == 0 and not last
+            if len(unread) >= read_every or last or due:
+                on_step(epoch, step + 1, images, read_losses(unread, epoch, step))
+                if has_bad.item() > 0:
+                    on_bad(*_joined(skipped))
+                    skipped.clear()
+                interrupted = asked_to_stop.item() > 0 and not last
+                if due or interrupted:
+                    save()
+                if interrupted:
+                    raise Interrupted(f"{epoch} epochs and {step + 1} steps are saved in {checkpoints}.")
+
+        elapsed = time.perf_counter() - started
+        figures = {f"loss/{name}": (value / steps_per_epoch).item() for name, value in state.sums.items()}
+        figures |= {"learning_rate": rate, "images_per_second": images / elapsed if elapsed > 0 else 0.0}
+        state.epoch, state.step, state.sums, state.figures = epoch + 1, 0, {}, figures
+        # Each process has its own batch norm statistics; the main one's are saved, and so are evaluated by all.
+        world.align(state.evaluated_model.buffers())
+        save()
+        if world.any(stop.requested):
+            raise Interrupted(f"{epoch + 1} epochs are saved in {checkpoints}; the last is not evaluated yet.")
+        on_epoch(epoch + 1, state.evaluated_model, figures)
 
 
 def forward(
@@ -182,9 +128,9 @@ def forward(
     loss_config: LossConfig,
     config: TrainConfig,
     world: Processes,
-    stop: bool,
+    notes: Sequence[bool] = (),
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-    """One forward pass: the loss to differentiate, every term's mean over all processes, and who asked to stop.
+    """One forward pass: the loss to differentiate, every term's mean over all processes, and how many have each note.
 
     A term's mean is over the samples of *all* processes that have its label: many processes give what one would.
     """
@@ -204,8 +150,8 @@ def forward(
     terms = compute_losses(prediction, joints, vertices, batch, loss_config, config.data.image_size)
 
     names = list(terms)
-    counts = torch.stack([terms[name].count.float() for name in names] + [images.new_tensor(float(stop))])
-    counts = world.sum(counts)
+    noted = images.new_tensor(notes, dtype=torch.float32)
+    counts = world.sum(torch.cat((torch.stack([terms[name].count.float() for name in names]), noted)))
     weights = loss_config.term_weights()
     means = {name: terms[name].sum / counts[i].clamp(min=1e-12) for i, name in enumerate(names)}
     total = torch.stack([weights[name] * mean for name, mean in means.items()]).sum()
@@ -213,7 +159,7 @@ def forward(
     loss = total * world.world
     report = torch.stack([total, *means.values()]).detach()
     report = world.sum(report)
-    return loss, dict(zip(["total", *names], report, strict=True)), counts[-1]
+    return loss, dict(zip(["total", *names], report, strict=True)), counts[len(names) :]
 
 
 def read_losses(unread: list[tuple[torch.Tensor, torch.Tensor]], epoch: int, step: int) -> float:
@@ -234,6 +180,13 @@ def read_losses(unread: list[tuple[torch.Tensor, torch.Tensor]], epoch: int, ste
 def step_seed(seed: int, epoch: int, step: int, rank: int) -> int:
     """A 64-bit seed, a function of where in the run a process is."""
     return int(np.random.SeedSequence((seed, epoch, step, rank)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _joined(skipped: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The samples (dataset_index, skipped) of several steps as one; none, where another process has them."""
+    if not skipped:
+        return torch.empty(0, dtype=torch.int64), torch.empty(0, 1, dtype=torch.int64)
+    return torch.cat([chosen for chosen, _ in skipped]), torch.cat([bad for _, bad in skipped])
 
 
 def _network(model: HMR, config: TrainConfig, world: Processes) -> nn.Module:

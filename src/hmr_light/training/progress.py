@@ -8,17 +8,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from hmr_light.errors import UserError
+
 
 class TrainingProgress:
     """A bar with loss, images/s, time left and the best so far; without a terminal, one line an epoch."""
 
-    def __init__(self, log: Path, total_steps: int, done_steps: int, epochs: int, shown: bool) -> None:
+    def __init__(
+        self, log: Path, total_steps: int, done_steps: int, epochs: int, shown: bool, best: float = float("inf")
+    ) -> None:
         self.console = Console(stderr=True, quiet=not shown)
         self._log = log if shown else None
         self.epochs = epochs
         self._steps_per_epoch = total_steps // epochs if epochs else 0
         self._epoch_started = time.perf_counter()
-        self.best = float("inf")
+        self.best = best
+        self._evaluated = 0
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -51,6 +56,11 @@ class TrainingProgress:
             figures=f"loss {loss:.4f}  {rate:.0f} images/s{best}",
         )
 
+    def evaluated(self, name: str, images: int, people: int) -> None:
+        """`images` more of the `people` in the evaluation set `name` are evaluated."""
+        self._evaluated = self._evaluated + images if self._evaluated + images < people else 0
+        self._bar.update(self._task, figures=f"evaluating {name}: {self._evaluated or people} of {people}")
+
     def epoch(self, epoch: int, figures: dict[str, float]) -> None:
         """`epoch` epochs are done; `figures` by their MLflow names."""
         self._epoch_started = time.perf_counter()
@@ -69,5 +79,8 @@ class TrainingProgress:
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
         if self._log:
-            with self._log.open("a", encoding="utf-8") as file:
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+            try:
+                with self._log.open("a", encoding="utf-8") as file:
+                    file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+            except OSError as error:
+                raise UserError(f"cannot write {self._log}: {error.strerror or error}", "Free some space.") from error

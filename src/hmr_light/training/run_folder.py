@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ from omegaconf import OmegaConf
 from hmr_light.config.schema import TrainConfig
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write
-from hmr_light.training import checkpoint
+from hmr_light.training.recorded import recorded
 
 # What may differ between a run and its continuation: where it runs and how long, not what it computes.
 FREE_TO_CHANGE = {
@@ -26,7 +30,13 @@ FREE_TO_CHANGE = {
     "trainer.compile",
     "trainer.save_every",
     "trainer.checkpoint_steps",
+    "trainer.keep",
+    "trainer.on_bad_sample",
+    "trainer.on_bad_validation_sample",
+    "trainer.max_bad_fraction",
 }
+CLAIM_SECONDS = 10.0
+"""How long the loader processes of a run that was killed may live on."""
 
 
 def row_name(config: TrainConfig) -> str:
@@ -69,19 +79,40 @@ def find(config: TrainConfig, plain_config: dict[str, Any]) -> Path | None:
     """
     if config.resume != "auto":
         folder = Path(str(config.resume)).expanduser()
-        if not (folder / "checkpoints" / "last.pt").is_file():
+        if not (folder / "config.yaml").is_file():
             raise UserError(
-                f"resume={folder}: there is no checkpoints/last.pt to continue from",
+                f"resume={folder}: there is no run to continue, for there is no config.yaml",
                 "Name a run's folder, or resume=auto for the newest unfinished run of this row.",
             )
-        _check_same(folder, plain_config)
+        if differing := _differences(folder, plain_config):
+            raise UserError(
+                f"resume={folder}: that run was made with another configuration: {'; '.join(differing[:5])}",
+                "Give the same options as then, or start a new run without resume=.",
+            )
         return folder
     parent = Path(config.outputs) / file_name(config.tracking.experiment)
-    folders = sorted(parent.glob(f"*-{file_name(row_name(config))}"), reverse=True)
-    for folder in folders:
-        if _is_unfinished(folder, config.trainer.epochs) and not _differences(folder, plain_config):
+    for folder in sorted(parent.glob(f"*-{file_name(row_name(config))}"), reverse=True):
+        if not _differences(folder, plain_config) and _is_unfinished(folder, config.trainer.epochs):
             return folder
     return None
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold a run's folder against other training processes. Raises `UserError` if one has it and keeps it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        deadline = time.monotonic() + CLAIM_SECONDS
+        while not _lock(handle):
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"{folder} is being trained by another process",
+                    "Wait for it or stop it; without resume= a new run begins.",
+                )
+            time.sleep(0.1)
+        yield
+    finally:
+        os.close(handle)
 
 
 def file_name(text: str) -> str:
@@ -90,16 +121,19 @@ def file_name(text: str) -> str:
 
 
 def _is_unfinished(folder: Path, epochs: int) -> bool:
-    last = folder / "checkpoints" / "last.pt"
-    return last.is_file() and checkpoint.read(last)["epoch"] < epochs
+    said = recorded(folder)
+    return not said.finished or max(said.epochs, default=0) < epochs
 
 
-def _check_same(folder: Path, plain_config: dict[str, Any]) -> None:
-    if differing := _differences(folder, plain_config):
-        raise UserError(
-            f"resume={folder}: that run was made with another configuration: {'; '.join(differing[:5])}",
-            "Give the same options as then, or start a new run without resume=.",
-        )
+def _lock(handle: int) -> bool:
+    """Whether nobody else has the lock, or there are no locks here: some network disks have none."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _differences(folder: Path, plain_config: dict[str, Any]) -> list[str]:

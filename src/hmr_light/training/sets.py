@@ -12,11 +12,13 @@ from torch.utils.data import DataLoader
 
 from hmr_light.config.schema import DataConfig, SetConfig, TrainConfig
 from hmr_light.data.annotations import fingerprint
-from hmr_light.data.dataset import MeshDataset, worker_init
+from hmr_light.data.bad_samples import TrainingSamples
+from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.mixture import Mixture
 from hmr_light.errors import UserError
 from hmr_light.model.mean_parameters import Mean, compute_mean_parameters
 from hmr_light.training.distributed import Processes
+from hmr_light.training.loaders import start_loader
 from hmr_light.training.sampler import EpochBatches
 
 
@@ -57,10 +59,10 @@ def open_loader(training: Mixture, epoch: int, step: int, config: TrainConfig, w
         world=world.world,
     )
     return DataLoader(
-        training,
+        TrainingSamples(training) if config.trainer.on_bad_sample == "skip" else training,
         batch_sampler=batches,
         num_workers=config.data.workers,
-        worker_init_fn=worker_init,
+        worker_init_fn=start_loader,
         pin_memory=world.device.type == "cuda",
         # Else the loader would draw its workers' seeds from the generator that dropout draws from.
         generator=torch.Generator(),

@@ -1,4 +1,7 @@
-"""A request to stop (Ctrl-C, SIGTERM) becomes a flag that the loop reads between two steps."""
+"""A request to stop (Ctrl-C, SIGTERM, Slurm's SIGUSR1) becomes a flag that the loop reads between two steps.
+
+Outside the loop the same signals raise `KeyboardInterrupt`; the command line sees to that.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopRequest:
@@ -18,7 +23,7 @@ class StopRequest:
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Catch SIGINT and SIGTERM for the length of the block; a second Ctrl-C interrupts at once."""
+    """Catch the signals for the length of the block; a second Ctrl-C interrupts at once."""
     stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # signals reach the main thread only
@@ -29,7 +34,7 @@ def stop_request() -> Iterator[StopRequest]:
             raise KeyboardInterrupt
         stop.requested = True
 
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}
     try:
         yield stop
     finally:

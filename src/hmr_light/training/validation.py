@@ -8,11 +8,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from hmr_light.body import SMPL
-from hmr_light.data.dataset import MeshDataset, worker_init
+from hmr_light.data.bad_samples import EvaluationSamples
+from hmr_light.data.dataset import MeshDataset
 from hmr_light.metrics import MetricSums, pose_errors
 from hmr_light.model.hmr import normalize
 from hmr_light.model.regressor import SmplParameters
 from hmr_light.training.distributed import Processes
+from hmr_light.training.loaders import start_loader
 
 PROTOCOL = "3dpw-j14"
 """14 LSP joints regressed from the mesh, root-aligned; vertices aligned by each mesh's own pelvis."""
@@ -30,33 +32,45 @@ def score(
     batch_size: int,
     workers: int,
     on_batch: Callable[[int], None] = lambda images: None,
+    on_bad: Callable[[torch.Tensor], None] | None = None,
 ) -> dict[str, MetricSums]:
     """The errors of each predictor on every sample of `dataset`, pooled over all processes.
 
     A predictor maps normalised images (B,3,S,S) to `SmplParameters`. Every process takes every `world`-th sample, none
-    twice, so that the figures do not depend on the number of processes. `on_batch` is told of the images done.
+    twice, so that the figures do not depend on the number of processes. `on_batch` is told of the images done. Samples
+    that cannot be read raise `UserError`, or, if there is an `on_bad`, are left out, counted as dropped, and told to it
+    by index, (K,) int64, those of all processes.
     """
     indices = range(world.rank, len(dataset), world.world)
     loader = DataLoader(
-        torch.utils.data.Subset(dataset, indices),
+        torch.utils.data.Subset(EvaluationSamples(dataset) if on_bad else dataset, indices),
         batch_size=batch_size,
         num_workers=workers if len(indices) > batch_size else 0,
-        worker_init_fn=worker_init,
+        worker_init_fn=start_loader,
         pin_memory=world.device.type == "cuda",
         generator=torch.Generator(),
     )
     sums = {name: MetricSums(world.device) for name in predictors}
+    skipped: list[int] = []
     for batch in loader:
+        left_out = batch["skipped"][:, 0] >= 0 if on_bad else None
+        if left_out is not None and left_out.any():
+            skipped += batch["skipped"][left_out, 0].tolist()
         batch = {name: value.to(world.device, non_blocking=True) for name, value in batch.items()}
         images = normalize(batch["image"])
         truth = body(batch["pose"], batch["betas"]).vertices
         for name, predict in predictors.items():
             parameters = predict(images)
             vertices = body(parameters.rotations.float(), parameters.betas.float()).vertices
-            sums[name].add(pose_errors(vertices, truth, body))
+            errors = pose_errors(vertices, truth, body)
+            if left_out is not None:
+                errors = {key: value.masked_fill(left_out.to(value.device), torch.nan) for key, value in errors.items()}
+            sums[name].add(errors)
         on_batch(len(images) * world.world)
     for value in sums.values():
         value.pool(world.sum)
+    if on_bad and (everyones := [index for own in world.gather(skipped) for index in own]):
+        on_bad(torch.tensor(everyones))
     return sums
 
 

@@ -1,0 +1,59 @@
+"""Loader processes, and training processes beside this one: how they start, and what is said when one of them dies."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hmr_light.data.dataset import worker_init
+from hmr_light.errors import Interrupted, UserError
+from hmr_light.training.signals import STOP_SIGNALS, StopRequest
+
+_PR_SET_PDEATHSIG = 1
+_SHARED_MEMORY = re.compile(r"shared memory|Bus error|</torch_\w+>")
+_GONE = re.compile(r"Connection (closed|reset) by peer|Broken pipe|Socket closed|NCCL")
+
+
+def start_loader(worker: int) -> None:
+    """For `DataLoader(worker_init_fn=...)`: what asks to stop is for the training process, whose loaders live on until
+    it has finished its step; if it is killed, they end with it.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    worker_init(worker)
+
+
+@contextmanager
+def told_plainly(stop: StopRequest) -> Iterator[None]:
+    """Say as one message what torch raises when a loader process or another training process dies.
+
+    The training state may be half a step ahead then; what is saved is sound.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if _SHARED_MEMORY.search(text):
+            raise UserError(
+                "there is too little shared memory for the loader processes",
+                "Give the machine more (/dev/shm; docker run --shm-size=8g), or load without them: data.workers=0.",
+            ) from error
+        if "DataLoader worker" in text and "Caught " not in text:
+            if stop.requested:
+                raise Interrupted("The last checkpoint is sound.") from error
+            reason = re.search(r"killed by signal: ([\w ]+)", text)
+            raise UserError(
+                f"a loader process died{f' (signal {reason[1]})' if reason else ''}",
+                "The system kills processes for which it has no memory: give it more, or lower data.workers.",
+            ) from error
+        if _GONE.search(text):
+            if stop.requested:
+                raise Interrupted("The last checkpoint is sound.") from error
+            raise UserError("another training process has ended", "Its own message says why.") from error
+        raise

@@ -1,0 +1,79 @@
+"""The whole state of a training run: what the next step depends on, and so what `last.pt` holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hmr_light.config.schema import TrainConfig
+from hmr_light.data.bad_samples import BadSamples
+from hmr_light.model.hmr import HMR
+from hmr_light.training import checkpoint
+from hmr_light.training.ema import MovingAverage
+from hmr_light.training.schedule import build_optimizer
+
+
+@dataclass
+class TrainingState:
+    """Everything that the next step depends on."""
+
+    model: HMR
+    optimizer: torch.optim.Optimizer | None
+    average: MovingAverage | None
+    epoch: int = 0
+    """Epochs completed; the last of them is perhaps not evaluated yet."""
+    step: int = 0
+    """Steps completed within the epoch at hand."""
+    sums: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Sums of each loss over the steps of the epoch at hand."""
+    figures: dict[str, float] = field(default_factory=dict)
+    """The training figures of the epoch that was completed last."""
+    bad_samples: BadSamples = field(default_factory=dict)
+
+    @property
+    def evaluated_model(self) -> HMR:
+        """The model that counts: the moving average where there is one."""
+        return self.average.model if self.average else self.model  # type: ignore[return-value]
+
+    def save(self, folder: Path, config: dict[str, Any]) -> None:
+        """Write it as `folder/last.pt`."""
+        checkpoint.save_last(
+            folder,
+            {
+                "format": checkpoint.FORMAT,
+                "config": config,
+                "epoch": self.epoch,
+                "step": self.step,
+                "sums": dict(self.sums),
+                "figures": dict(self.figures),
+                "bad_samples": dict(self.bad_samples),
+                "model": self.model.state_dict(),
+                "average": self.average.model.state_dict() if self.average else None,
+                "optimizer": self.optimizer.state_dict() if self.optimizer else None,
+            },
+        )
+
+    def load(self, folder: Path) -> str:
+        """Continue from the newest state in `folder` that is whole; a warning where that is not the last one."""
+        content, warning = checkpoint.read_last(folder)
+        checkpoint.load_state(self.model, content["model"], folder)
+        if self.average:
+            checkpoint.load_state(self.average.model, content["average"] or content["model"], folder)
+        if self.optimizer and content["optimizer"]:
+            self.optimizer.load_state_dict(content["optimizer"])
+        self.epoch, self.step = content["epoch"], content["step"]
+        self.figures, self.bad_samples = content.get("figures", {}), content.get("bad_samples", {})
+        device = next(self.model.buffers()).device
+        self.sums = {name: value.to(device) for name, value in content["sums"].items()}
+        return warning
+
+
+def initial_state(model: HMR, config: TrainConfig) -> TrainingState:
+    """The state before the first step. `model` is on its device already."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = build_optimizer(config.optimizer, parameters) if parameters else None
+    decay = config.trainer.ema_decay
+    return TrainingState(model, optimizer, MovingAverage(model, decay) if decay is not None else None)
