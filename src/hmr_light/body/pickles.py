@@ -49,7 +49,7 @@ def load_pickle(data: bytes, source: Path | str) -> Any:
             f"{_REMEDY} If you trust it, convert it to npz yourself.",
         ) from None
     except Exception as error:  # a damaged pickle fails in any way
-        raise UserError(f"{source} is not a readable pickle: {error or type(error).__name__}", _REMEDY) from error
+        raise UserError(f"{source} is not a readable pickle: {str(error) or 'it ends too early'}", _REMEDY) from error
 
 
 _REMEDY = "Fetch the file anew from where it is published (SMPL: https://smpl.is.tue.mpg.de)."
@@ -100,7 +100,7 @@ class _Node:
 
     def value(self, plain: Plain) -> Any:
         """The array or value that the object stood for; `plain` gives that of a part."""
-        raise _Refused(f"a bare {type(self).__name__.strip('_')}")
+        raise _Refused("a type where a value should be")
 
 
 class _Type(_Node):
@@ -247,7 +247,7 @@ def _plain(item: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     elif isinstance(item, _Node):
         value = item.value(plain)
     elif isinstance(item, type):
-        raise _Refused(f"a bare {item.__name__.strip('_')}")
+        raise _Refused("a type where a value should be")
     done[id(item)] = item, value
     return value
 

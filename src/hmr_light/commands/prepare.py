@@ -10,6 +10,7 @@ from hmr_light.body import load_body
 from hmr_light.config import typed
 from hmr_light.config.schema import PrepareConfig
 from hmr_light.errors import UserError, did_you_mean
+from hmr_light.registry import check_options
 
 
 def run(config: PrepareConfig) -> None:
@@ -19,10 +20,14 @@ def run(config: PrepareConfig) -> None:
     if name == "synthetic":
         _render(options, config)
         return
+    if name == "body":
+        check_options("dataset", "body", _prepare_body, options)
+        _prepare_body(config, **options)
+        return
     from hmr_light.data.converters import CONVERTERS
 
     if name not in CONVERTERS:
-        raise UserError(f"there is no dataset '{name}'", did_you_mean(name, ["synthetic", *CONVERTERS]))
+        raise UserError(f"there is no dataset '{name}'", did_you_mean(name, ["synthetic", "body", *CONVERTERS]))
     _convert(name, options)
 
 
@@ -35,6 +40,13 @@ def _render(options: dict[str, Any], config: PrepareConfig) -> None:
     print(f"{out}: " + ", ".join(f"{name} {split['images']}" for name, split in summary["splits"].items()))
     print(f"  fingerprint {summary['fingerprint'][:16]}  look at {out / 'contact_sheet.png'}", file=sys.stderr)
     print(f"  next: hmr-light train experiment=mobilenet_v2 data.root={out}", file=sys.stderr)
+
+
+def _prepare_body(config: PrepareConfig, *, out: str, gender: str | None) -> None:
+    from hmr_light.body.prepare import prepare_bodies
+
+    files = config.body.files()
+    prepare_bodies(files.pop("path"), Path(out).expanduser(), gender=gender, **files)
 
 
 def _convert(name: str, options: dict[str, Any]) -> None:

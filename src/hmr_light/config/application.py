@@ -17,8 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hmr_light.config import schema
+from hmr_light.config.body_path import expand_body_path
 from hmr_light.config.strict import dotted_keys, typed
 from hmr_light.errors import Interrupted, UserError, did_you_mean
+from hmr_light.paths import without_secret
 
 SCHEMAS: dict[str, type] = {
     "prepare": schema.PrepareConfig,
@@ -51,13 +53,23 @@ def run_application(command: str, conf: Path, overrides: list[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     application = hydra.main(config_path=str(conf), config_name=command, version_base="1.3")(task)
     # Shells complete through sys.argv, and a sweep's launcher reads it: Hydra must see its own arguments only.
-    sys.argv = [f"hmr-light {command}", *overrides]
+    sys.argv = [f"hmr-light {command}", *map(_without_address, expand_body_path(command, overrides))]
     try:
         application()
         if stopped:
             raise stopped[0]
     except (HydraException, OmegaConfBaseException) as error:
         raise _explain(error, command, conf) from error
+
+
+def _without_address(override: str) -> str:
+    """A tracking address with a password goes by way of the environment: a sweep writes its overrides to a file."""
+    key, _, value = override.partition("=")
+    value = value.strip("'\"")
+    if key.lstrip("+") != "tracking.uri" or without_secret(value) == value or "${" in value:
+        return override
+    os.environ["HMR_LIGHT_TRACKING_URI"] = value
+    return f"{key}=${{oc.env:HMR_LIGHT_TRACKING_URI}}"
 
 
 def _explain(error: Exception, command: str, conf: Path) -> UserError:
