@@ -249,10 +249,18 @@ class TableConfig:
     """The file to write; null prints."""
     language: str = MISSING
     rows: str = MISSING
+    group: str | None = None
+    """row: runs that differ in their seeds are one row."""
+    columns: list[str] = field(default_factory=list)
+    """Shown besides the table's own; see `hmr_light.reports.rows.Row`."""
+    verify: bool = False
+    """Whether each row's checkpoint is evaluated again."""
     tracking: TrackingConfig = MISSING
 
     def __post_init__(self) -> None:
         _one_of("format", self.format, ("terminal", "markdown", "csv", "json", "latex", "html"))
+        if self.group is not None:
+            _one_of("group", self.group, ("row",))
         _one_of("language", self.language, ("en", "ko"))
         _one_of("rows", self.rows, ("best", "last", "all"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from hmr_light.reports.layout import FIGURES, TRACE, Table
+from hmr_light.reports.layout import TRACE, Table
 from hmr_light.reports.rows import Row
 
 TITLES = {"en": ("Comparison of models", "Where the figures come from"), "ko": ("모델 비교", "값의 출처")}
@@ -57,10 +57,10 @@ def html_page(table: Table, rows: Sequence[Row], language: str) -> str:
     """The whole page: the table, its notes, and where each row's figures come from."""
     title, origin = TITLES[language]
     head = "".join(
-        f'<th scope="col"{_number(index)} aria-sort="none"><button type="button">{escape(text)}</button></th>'
+        f'<th scope="col"{_number(table, index)} aria-sort="none"><button type="button">{escape(text)}</button></th>'
         for index, text in enumerate(table.headers)
     )
-    body = "\n".join(_row(table, rows, index) for index in range(len(rows)))
+    body = "\n".join(_row(table, index) for index in range(len(rows)))
     notes = "\n".join(f"<p>{escape(note)}</p>" for note in table.notes)
     trace_head = "".join(f"<th>{escape(name)}</th>" for name in ("model", "pt", *TRACE))
     trace_body = "\n".join(
@@ -98,19 +98,17 @@ def html_page(table: Table, rows: Sequence[Row], language: str) -> str:
 """
 
 
-def _row(table: Table, rows: Sequence[Row], index: int) -> str:
-    row = rows[index]
-    values = [row.model, row.pt, *(getattr(row, name) for name in FIGURES)]
+def _row(table: Table, index: int) -> str:
     cells = []
-    for column, (cell, value) in enumerate(zip(table.rows[index], values, strict=True)):
+    for column, cell in enumerate(table.rows[index]):
         text = f"<strong>{escape(cell.text)}</strong>" if cell.is_best else escape(cell.text)
-        cells.append(f'<td{_number(column)} data-value="{_plain(value)}">{text}</td>')
+        cells.append(f'<td{_number(table, column)} data-value="{_plain(cell.value)}">{text}</td>')
     opening = '<tr class="winner">' if index == table.winner else "<tr>"
     return opening + "".join(cells) + "</tr>"
 
 
-def _number(column: int) -> str:
-    return ' class="number"' if column >= 2 else ""
+def _number(table: Table, column: int) -> str:
+    return ' class="number"' if table.is_number[column] else ""
 
 
 def _plain(value: object) -> str:

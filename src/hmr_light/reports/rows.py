@@ -35,10 +35,20 @@ class Row:
     sha256: str
     data_fingerprint: str
     git_commit: str
+    """Ends in `-dirty` if files differed from it."""
     protocol: str
     seed: str
     device: str
     body: str
+    versions: str = ""
+    """Of the packages that the figures depend on."""
+    runs: int = 1
+    """Over how many runs the figures are means; see `hmr_light.reports.groups`."""
+    mpjpe_std_mm: float | None = None
+    """Standard deviation over those runs; None for one run."""
+    reconstruction_error_std_mm: float | None = None
+    pve_std_mm: float | None = None
+    inference_time_std_s: float | None = None
 
     @property
     def is_trained(self) -> bool:
@@ -164,4 +174,5 @@ def _row(candidate: _Candidate, evaluated_on: str) -> Row:
         seed=run.params.get("seed", ""),
         device=run.tags.get("hmr_light.device", ""),
         body=run.tags.get("hmr_light.body", ""),
+        versions=run.tags.get("hmr_light.versions", ""),
     )

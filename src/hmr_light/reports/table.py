@@ -14,27 +14,32 @@ from hmr_light.reports.layout import FIGURES, TRACE, Table, lay_out
 from hmr_light.reports.rows import Row
 
 
-def write_table(rows: Sequence[Row], format: str, language: str = "en") -> str:
-    """The table as `markdown`, `csv`, `json`, `latex` or `html`, ending in a newline."""
-    table = lay_out(rows, language)
+def write_table(rows: Sequence[Row], format: str, language: str = "en", columns: Sequence[str] = ()) -> str:
+    """The table as `markdown`, `csv`, `json`, `latex` or `html`, ending in a newline.
+
+    `columns` are shown besides the table's own; csv and json have all of them in any case. Names are the users': what a
+    reader of the format would take for a mark, a tag, a command or a formula is written so that it is none.
+    """
     match format:
         case "markdown":
-            return _markdown(table)
+            text = _markdown(lay_out(rows, language, columns))
         case "csv":
-            return _csv(rows, table)
+            text = _csv(rows, lay_out(rows, language))
         case "json":
-            return _json(rows, table)
+            text = _json(rows, lay_out(rows, language))
         case "latex":
-            return _latex(table, language)
+            text = _latex(lay_out(rows, language, columns), language)
         case "html":
-            return html_page(table, rows, language)
-    raise ValueError(f"there is no format {format!r}")
+            text = html_page(lay_out(rows, language, columns), rows, language)
+        case _:
+            raise ValueError(f"there is no format {format!r}")
+    return text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
 
 
 def _markdown(table: Table) -> str:
     def escape(text: str) -> str:
         # A mark inside a word (mean_pose) is none, and >>> <<< open nothing.
-        text = re.sub(r"([\\|*`\[\]~])", r"\\\1", _one_line(text))
+        text = re.sub(r"([\\|*`\[\]~]|[<&](?=[A-Za-z#/!?]))", r"\\\1", _one_line(text))
         return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
 
     lines = ["|" + "|".join(table.headers) + "|", "|" + ":---:|" * len(table.headers)]
@@ -50,8 +55,13 @@ def _csv(rows: Sequence[Row], table: Table) -> str:
     for index, row in enumerate(rows):
         figures = [getattr(row, name) for name in FIGURES]
         trace = [getattr(row, name) for name in TRACE]
-        writer.writerow([row.model, row.pt, *figures, index == table.winner, *trace])
+        writer.writerow([_no_formula(value) for value in (row.model, row.pt, *figures, index == table.winner, *trace)])
     return text.getvalue()
+
+
+def _no_formula(value: object) -> object:
+    # A spreadsheet would run what begins so; https://owasp.org/www-community/attacks/CSV_Injection
+    return f"'{value}" if isinstance(value, str) and value.startswith(tuple("=+-@\t\r\n＝＋－＠")) else value
 
 
 def _json(rows: Sequence[Row], table: Table) -> str:
@@ -69,6 +79,7 @@ def _latex(table: Table, language: str) -> str:
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
         "–": "--",
+        "±": r"$\pm$",
         **{mark: f"\\{mark}" for mark in "&%$#_{}"},
     }
 
@@ -82,7 +93,7 @@ def _latex(table: Table, language: str) -> str:
     return "\n".join(
         [
             *(["% needs \\usepackage{kotex}"] if language == "ko" else []),
-            r"\begin{tabular}{llrrrr}",
+            rf"\begin{{tabular}}{{{''.join('r' if is_number else 'l' for is_number in table.is_number)}}}",
             r"\hline",
             line([escape(header) for header in table.headers]),
             r"\hline",

@@ -16,12 +16,12 @@ from hmr_light.reports.layout import lay_out
 from hmr_light.reports.rows import Row
 
 
-def show_table(rows: Sequence[Row], language: str, console: Console) -> None:
+def show_table(rows: Sequence[Row], language: str, console: Console, columns: Sequence[str] = ()) -> None:
     """Print the table with its marks in colour. Headers fold where the terminal is narrow, figures never."""
-    laid_out = lay_out(rows, language)
+    laid_out = lay_out(rows, language, columns)
     shown = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column, header in enumerate(laid_out.headers):
-        justify = "right" if column >= 2 else "left"
+        justify = "right" if laid_out.is_number[column] else "left"
         shown.add_column(Text(header, overflow="fold"), justify=justify)  # type: ignore[arg-type]
     for index, (row, cells) in enumerate(zip(rows, laid_out.rows, strict=True)):
         texts = [Text(cell.text, style="bold green" if cell.is_best else "") for cell in cells]
