@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -9,6 +11,7 @@ from rich.table import Table
 
 from hmr_light.body import SMPL, load_body
 from hmr_light.config.schema import EvaluateConfig
+from hmr_light.config.strict import plain
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.errors import UserError
 from hmr_light.metrics import METRICS, MetricSums
@@ -51,6 +54,12 @@ def run(config: EvaluateConfig) -> None:
     if world.is_main:
         Console().print(table)
         Console(stderr=True).print("next: hmr-light table", highlight=False)
+
+
+def how_evaluated(config: EvaluateConfig) -> dict[str, str]:
+    """By tag, for each set: the configuration that `hmr-light table verify=true` evaluates it by again, as JSON."""
+    values = {key: value for key, value in plain(config).items() if key not in ("checkpoint", "run", "tracking")}
+    return {f"hmr_light.evaluation.{name}": json.dumps(values) for name in config.data.evaluation}
 
 
 def _choose(config: EvaluateConfig) -> list[Checkpoint]:
@@ -108,5 +117,6 @@ def _write(checkpoint: Checkpoint, figures: dict[str, float], config: EvaluateCo
     if not (checkpoint.run_dir / "journal.jsonl").is_file():
         return
     with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
+        tracker.tags(how_evaluated(config))
         tracker.metrics(figures, step=checkpoint.epoch)
         tracker.checkpoint(checkpoint.path, epoch=checkpoint.epoch, saved=checkpoint.saved, metrics=figures)

@@ -28,9 +28,9 @@ def run(config: TableConfig) -> None:
     rows = combine_seeds(each, same_epoch=config.rows == "all") if config.group else each
     _write(rows, config)
     if config.verify:
-        from hmr_light.reports.verification import verify_rows  # torch: the table alone does without
+        from hmr_light.commands.verification import verify_rows  # torch: the table alone does without
 
-        verify_rows(each, config.tracking.uri)
+        verify_rows(each)
 
 
 def _check(columns: list[str]) -> None:

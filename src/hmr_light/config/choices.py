@@ -28,11 +28,16 @@ def compose_network(experiment: str) -> dict[str, dict[str, Any]]:
     return {node: _plain(config[node]) for node in ("backbone", "regressor")}
 
 
-def _compose(command: str | None, override: str) -> DictConfig:
+def compose_defaults(command: str) -> DictConfig:
+    """The configuration of `hmr-light COMMAND` without any option, not yet checked."""
+    return _compose(command)
+
+
+def _compose(command: str | None, *overrides: str) -> DictConfig:
     # Inside a command Hydra is there already, and looks in the same folder.
     is_there = GlobalHydra.instance().is_initialized()
     with contextlib.nullcontext() if is_there else hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return hydra.compose(command, [override])
+        return hydra.compose(command, list(overrides))
 
 
 def _plain(node: DictConfig) -> dict[str, Any]:

@@ -23,13 +23,22 @@ def git_commit() -> str:
 
 def environment() -> str:
     """Python, system and package versions, a line each."""
-    lines = [f"python {platform.python_version()}", f"system {platform.platform()}"]
+    return "\n".join([f"system {platform.platform()}", *_versions()]) + "\n"
+
+
+def versions() -> str:
+    """Python and package versions in one line, for a row of the table."""
+    return ", ".join(_versions())
+
+
+def _versions() -> list[str]:
+    found = [f"python {platform.python_version()}"]
     for package in PACKAGES:
         try:
-            lines.append(f"{package} {version(package)}")
+            found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
-            lines.append(f"{package} absent")
-    return "\n".join(lines) + "\n"
+            found.append(f"{package} absent")
+    return found
 
 
 def _git(root: Path, *arguments: str) -> str:

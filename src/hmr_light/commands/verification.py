@@ -1,0 +1,106 @@
+"""`hmr-light table verify=true`: are the figures of a row those of its checkpoint?"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from hmr_light.commands import evaluate
+from hmr_light.config import typed
+from hmr_light.config.choices import compose_defaults
+from hmr_light.config.schema import EvaluateConfig
+from hmr_light.errors import UserError
+from hmr_light.reports.rows import METRICS, Row
+from hmr_light.tracking.journal import FILE_NAME, Entry, Journal, read_journal
+from hmr_light.training.checkpoint import read_model
+
+TOLERANCE_MM = 0.05
+"""Half of the last digit shown: more than another processor's rounding, less than a reader would see."""
+
+
+def verify_rows(rows: Sequence[Row]) -> None:
+    """Evaluate each row's checkpoint again, and print a line for each. Raises `UserError` if a figure does not hold."""
+    wrong = 0
+    for row in rows:
+        name = f"{row.model} {row.pt}"
+        try:
+            measured = _measure(row)
+        except UserError as error:
+            wrong += 1
+            print(f"{name}: cannot be verified: {error.message}")
+            continue
+        told = {metric: value for metric in METRICS if (value := getattr(row, metric)) is not None}
+        differing = [
+            f"{metric} is {measured[metric]:.3f}, the table says {value:.3f}"
+            for metric, value in told.items()
+            if not abs(measured[metric] - value) <= TOLERANCE_MM
+        ]
+        wrong += bool(differing)
+        largest = max((abs(measured[metric] - value) for metric, value in told.items()), default=0.0)
+        print(
+            f"{name}: {'does NOT hold: ' + '; '.join(differing) if differing else f'holds (within {largest:.2g} mm)'}"
+        )
+    if wrong:
+        raise UserError(
+            f"{wrong} of {len(rows)} rows could not be confirmed",
+            "Evaluate them again (hmr-light evaluate run=…), or leave them out of what you publish.",
+        )
+
+
+def _measure(row: Row) -> dict[str, float]:
+    """The errors of the row's checkpoint on the row's set, now. Nothing is written to the run."""
+    path = Path(row.checkpoint)
+    if not path.is_file():
+        raise UserError(f"its checkpoint is not here: {path}")
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != row.sha256:
+            raise UserError(f"{path} is not the file that was measured: its hash differs")
+    if row.mpjpe_mm is None:
+        raise UserError("it has no figures")
+    with tempfile.TemporaryDirectory() as folder:
+        # A run of its own, which takes the figures: what `evaluate` measures, it writes to the run it finds.
+        copy = Path(folder) / "checkpoints" / path.name
+        copy.parent.mkdir()
+        shutil.copyfile(path, copy)
+        Journal(Path(folder)).close()
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluate.run(_configuration(row, path, copy))
+        entries = [entry for entry, _ in read_journal(Path(folder))]
+    figures: dict[str, Any] = {}
+    for entry in entries:
+        figures |= entry["values"] if entry["kind"] == "metrics" else {}
+    return {metric: float(figures[f"{row.evaluated_on}/{metric}"]) for metric in METRICS}
+
+
+def _configuration(row: Row, path: Path, copy: Path) -> EvaluateConfig:
+    """How the row's set was evaluated: by `hmr-light evaluate`, else by the training itself."""
+    config = compose_defaults("evaluate")
+    known: dict[str, Any] = dict(_recorded(path.parent.parent, row.evaluated_on))
+    if not known:
+        trained = read_model(path).config
+        known = {"data": trained["data"], "body": trained["body"]}
+    if row.evaluated_on not in known["data"].get("evaluation", {}):
+        raise UserError(f"the run does not say how it was evaluated on {row.evaluated_on}")
+    for name, value in known.items():
+        config[name] = OmegaConf.create(value) if isinstance(value, dict) else value
+    config.data.evaluation = {row.evaluated_on: config.data.evaluation[row.evaluated_on]}
+    config.checkpoint, config.run, config.tracking.uri = str(copy), None, None
+    return typed(EvaluateConfig, config)
+
+
+def _recorded(run_dir: Path, evaluated_on: str) -> dict[str, Any]:
+    last: Entry | None = None
+    key = f"hmr_light.evaluation.{evaluated_on}"
+    if (run_dir / FILE_NAME).is_file():
+        for entry, _ in read_journal(run_dir):
+            last = entry if entry["kind"] == "tags" and key in entry["values"] else last
+    return json.loads(last["values"][key]) if last else {}
