@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hmr_light.data.crop import crop_image, crop_matrix, read_image, shrink_factor, transform_points
+from hmr_light.data.crop import Window, crop_image, crop_matrix, read_image, shrink_factor, transform_points
 from hmr_light.errors import UserError
 
 SIZE = 224
@@ -41,7 +41,7 @@ def centroid(image: np.ndarray) -> np.ndarray:
 
 def crop_file(path: Path, matrix: np.ndarray) -> np.ndarray:
     shrink = shrink_factor(matrix)
-    return crop_image(read_image(path, shrink), matrix, SIZE, shrink)
+    return crop_image(read_image(path, shrink), matrix, SIZE, Window((shrink - 1) / 2, (shrink - 1) / 2, shrink))
 
 
 @pytest.mark.parametrize(("side", "rotation", "flip"), CROPS)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
 
+from hmr_light.data.npz import NpzFile, write_npz
+from hmr_light.data.stamps import add_to_stamp, read_stamp
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write
 
@@ -32,6 +35,10 @@ NUMBERS: dict[str, tuple[int, ...]] = {
 REQUIRED = ("imgname", "center", "scale")
 KEYS = ("imgname", "gender", *NUMBERS)
 GENDERS = ("f", "m", "n")
+# The people that are looked at together, so that checking a large file takes little memory.
+_CHUNK = 1 << 14
+# What a stamp says of a file that these rules, and none newer, have passed.
+_RULES = "1"
 
 
 @dataclass(frozen=True)
@@ -63,16 +70,21 @@ class Annotations:
     """(N,) str: 'm', 'f', or 'n' where not known."""
     extras: dict[str, np.ndarray] = field(default_factory=dict)
     """What else a file says of each person, (N, ...), by key. Only numbers and strings."""
+    file: NpzFile | None = None
+    """The file that they were read from. The arrays may be parts of it that are mapped into memory, read-only."""
 
     def __len__(self) -> int:
         return len(self.imgname)
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray], source: Path | str = "annotations") -> Annotations:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], source: Path | str = "annotations", *, passed: bool = False
+    ) -> Annotations:
         """The annotations that `arrays` hold by the names of the file's keys; `source` is named in errors.
 
         Raises `UserError` for a missing key, a wrong shape or length, a number that is not finite, a scale that is not
-        positive, an unknown gender, and a path that is absolute or leads out of the folder of images.
+        positive, an unknown gender, and a path that is absolute or leads out of the folder of images. Where `passed`,
+        the entries have been looked at before and only the arrays' types and shapes are.
         """
         for key in REQUIRED:
             if key not in arrays:
@@ -84,15 +96,17 @@ class Annotations:
         count = len(imgname)
         if count == 0:
             raise UserError(f"{source} holds no people", "Convert or render the dataset again.")
-        _check_paths(imgname, source)
-
-        columns = {
+        columns: dict[str, Any] = {
             key: _numbers(arrays[key], key, (count, *shape), source)
             if key in arrays
             else np.zeros((count, *shape), np.float32)
             for key, shape in NUMBERS.items()
         }
-        _refuse_first(columns["scale"] <= 0, "scale", columns["scale"], "is not positive", source)
+        if not passed:
+            _check_paths(imgname, source)
+            for key in NUMBERS.keys() & arrays.keys():
+                _refuse_first(lambda part: ~np.isfinite(part), key, columns[key], "is not finite", source)
+            _refuse_first(lambda part: part <= 0, "scale", columns["scale"], "is not positive", source)
         labelled = "pose" in arrays and "shape" in arrays
         if "has_smpl" not in arrays:
             columns["has_smpl"] = np.full(count, labelled)
@@ -100,70 +114,98 @@ class Annotations:
             raise UserError(
                 f"{source} has 'has_smpl' but not both 'pose' and 'shape'", "Add them, or set has_smpl to 0."
             )
-        columns["has_smpl"] = columns["has_smpl"].astype(bool)
+        columns["has_smpl"] = columns["has_smpl"].astype(bool, copy=False)
 
         gender = _strings(arrays["gender"], "gender", source) if "gender" in arrays else np.full(count, "n")
         _check_length(gender, "gender", count, source)
-        _refuse_first(~np.isin(gender, GENDERS), "gender", gender, f"is none of {', '.join(GENDERS)}", source)
+        if not passed:
+            unknown = f"is none of {', '.join(GENDERS)}"
+            _refuse_first(lambda part: ~np.isin(part, GENDERS), "gender", gender, unknown, source)
         extras = {key: np.asarray(value) for key, value in arrays.items() if key not in KEYS}
         for key, value in extras.items():
             _check_length(value, key, count, source)
             if value.dtype.hasobject:
                 raise UserError(f"'{key}' in {source} holds Python objects", "Save numbers or strings.")
-        return cls(imgname=imgname, gender=gender.astype("<U1"), extras=extras, **columns)
+        return cls(imgname=imgname, gender=gender.astype("<U1", copy=False), extras=extras, **columns)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The arrays by the names of the file's keys, extras included."""
-        named = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "extras"}
+        named = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("extras", "file")}
         return named | self.extras
 
 
 def load_annotations(path: Path) -> Annotations:
-    """Read and check a file of annotations. Raises `UserError` that names what is wrong and where."""
+    """Open a file of annotations. Raises `UserError` that names what is wrong and where.
+
+    A file that `save_annotations` wrote is mapped into memory. The first time, all of it is checked; of a large one
+    that is noted beside it, and from then on opening takes no longer than for a small one.
+    """
     if not path.is_file():
         raise UserError(
             f"there are no annotations at {path}",
             "Make them with `hmr-light prepare`, or correct the path; see data/README.md.",
         )
-    arrays = _read_arrays(path)
-    # Other programs add keys that are not one entry a person; those are not ours to judge.
-    people = len(np.atleast_1d(arrays.get("imgname", ())))
-    return Annotations.from_arrays(
-        {key: value for key, value in arrays.items() if key in KEYS or value.shape[:1] == (people,)}, path
-    )
+    passed = read_stamp(path).get("rules") == _RULES
+    try:
+        with NpzFile(path) as file:
+            arrays = _read_arrays(file, path)
+            if not passed:
+                file.verify()
+            # Other programs add keys that are not one entry a person; those are not ours to judge.
+            people = len(np.atleast_1d(arrays.get("imgname", ())))
+            ours = {key: value for key, value in arrays.items() if key in KEYS or value.shape[:1] == (people,)}
+            annotations = replace(Annotations.from_arrays(ours, path, passed=passed), file=file)
+            file.release()
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is not an npz file, or a damaged one: {error}", "Make or fetch it again.") from None
+    if not passed:
+        add_to_stamp(path, rules=_RULES)
+    return annotations
 
 
 def save_annotations(path: Path, annotations: Annotations) -> None:
-    """Write annotations atomically; the same annotations give the same bytes."""
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **annotations.to_arrays())  # type: ignore[arg-type]
+    """Write annotations atomically and uncompressed; the same annotations give the same bytes."""
+    with atomic_write(path) as temporary:
+        write_npz(temporary, annotations.to_arrays())
 
 
 def fingerprint(annotations: Annotations) -> str:
     """SHA-256, hex, of everything the annotations say, whatever the order and the compression of the file's keys."""
+    if annotations.file and (known := read_stamp(annotations.file.path).get("fingerprint")):
+        return known
     digest = hashlib.sha256()
     for key, value in sorted(annotations.to_arrays().items()):
         text = value.dtype.kind in "US"
-        content = "\0".join(value.ravel().astype(str)).encode() if text else np.ascontiguousarray(value).tobytes()
         kind = "str" if text else value.dtype.newbyteorder("=").name
-        digest.update(f"{key} {kind} {value.shape} {len(content)}\n".encode())
-        digest.update(content)
+        length = sum(map(len, _pieces(value))) if text else value.nbytes
+        digest.update(f"{key} {kind} {value.shape} {length}\n".encode())
+        for piece in _pieces(value):
+            digest.update(piece)
+    if annotations.file:
+        annotations.file.release()
+        add_to_stamp(annotations.file.path, fingerprint=digest.hexdigest())
     return digest.hexdigest()
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def _pieces(value: np.ndarray) -> Iterator[bytes]:
+    """The content of an array in pieces: numbers as they are, strings in UTF-8 with NUL between them."""
+    for start in range(0, len(value), _CHUNK):
+        part = value[start : start + _CHUNK]
+        if value.dtype.kind in "US":
+            yield ("\0" if start else "").encode() + "\0".join(part.ravel().astype(str)).encode()
+        else:
+            yield np.ascontiguousarray(part).tobytes()
+
+
+def _read_arrays(file: NpzFile, path: Path) -> dict[str, np.ndarray]:
     arrays = {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            for key in file.files:
-                try:
-                    arrays[key] = file[key]
-                except ValueError as error:
-                    # Pickled Python objects could run code when read. Where the key is somebody else's, we do without.
-                    if key in KEYS:
-                        raise UserError(f"'{key}' in {path}: {error}", "Save it as an array without objects.") from None
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is not an npz file, or a damaged one: {error}", "Make or fetch it again.") from None
+    for key in file.names:
+        try:
+            arrays[key] = file.read(key)
+        except ValueError as error:
+            # Pickled Python objects could run code when read. Where the key is somebody else's, we do without.
+            if key in KEYS:
+                raise UserError(f"'{key}' in {path}: {error}", "Save it as an array without objects.") from None
     return arrays
 
 
@@ -187,9 +229,8 @@ def _numbers(value: np.ndarray, key: str, shape: tuple[int, ...], source: Path |
         raise UserError(f"'{key}' in {source} has the shape {value.shape}, not ({expected})", "See data/README.md.")
     _check_length(value, key, shape[0], source)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused next
-        value = np.ascontiguousarray(value, np.float32)
-    _refuse_first(~np.isfinite(value), key, value, "is not finite", source)
-    return value
+        # Flags that are stored as such stay so, for the file to be mapped as it is.
+        return np.ascontiguousarray(value, bool if value.dtype == bool else np.float32)
 
 
 def _check_length(value: np.ndarray, key: str, count: int, source: Path | str) -> None:
@@ -202,11 +243,12 @@ def _check_length(value: np.ndarray, key: str, count: int, source: Path | str) -
 
 def _check_paths(names: np.ndarray, source: Path | str) -> None:
     """Refuse image paths that could leave the folder of images: annotations come from strangers."""
-    for index, name in enumerate(names.tolist()):
+    for index in _suspicious(names):
+        name = str(names[index])
         windows = PureWindowsPath(name) if "\\" in name or ":" in name else None
         if not name or name[0] == "/" or (windows and windows.anchor):
             problem = "is not a relative path"
-        elif ".." in name and ".." in (*PurePosixPath(name).parts, *PureWindowsPath(name).parts):
+        elif ".." in (*PurePosixPath(name).parts, *PureWindowsPath(name).parts):
             problem = "leads out of the folder of images"
         else:
             continue
@@ -216,14 +258,32 @@ def _check_paths(names: np.ndarray, source: Path | str) -> None:
         )
 
 
-def _refuse_first(bad: np.ndarray, key: str, value: np.ndarray, problem: str, source: Path | str) -> None:
-    """`bad` and `value` have the same shape; the first axis is that of people."""
-    if bad.any():
-        first = tuple(map(int, np.argwhere(bad)[0]))
-        people = int(bad.reshape(len(bad), -1).any(1).sum())
+def _suspicious(names: np.ndarray) -> Iterator[int]:
+    """The indices of paths with anything that a harmless relative path has not; of most files, none."""
+    for start in range(0, len(names), _CHUNK):
+        part = np.ascontiguousarray(names[start : start + _CHUNK], names.dtype.newbyteorder("="))
+        letters = part.view(np.uint32).reshape(len(part), -1)
+        dots = letters == ord(".")
+        odd = (letters[:, 0] == 0) | (letters[:, 0] == ord("/")) | (dots[:, :-1] & dots[:, 1:]).any(1)
+        odd |= ((letters == ord("\\")) | (letters == ord(":"))).any(1)
+        yield from (start + np.flatnonzero(odd)).tolist()
+
+
+def _refuse_first(
+    bad: Callable[[np.ndarray], np.ndarray], key: str, value: np.ndarray, problem: str, source: Path | str
+) -> None:
+    """Raise for the first entry of `value` (N,...) that `bad` finds; it maps a part of the people to flags."""
+    people, first = 0, None
+    for start in range(0, len(value), _CHUNK):
+        flags = bad(value[start : start + _CHUNK])
+        if flags.any():
+            at = np.argwhere(flags)[0]
+            first = first or (start + int(at[0]), *map(int, at[1:]))
+            people += int(flags.reshape(len(flags), -1).any(1).sum())
+    if first:
         place = f"{key}[{', '.join(map(str, first))}] = {value[first]}"
         raise UserError(
-            f"{place} in {source} {problem} ({people} of {len(bad)} people)",
+            f"{place} in {source} {problem} ({people} of {len(value)} people)",
             "Correct the entry or leave the person out.",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -47,6 +48,12 @@ def draw_augmentation(config: AugmentationConfig, rng: np.random.Generator) -> A
         scale=float(1 + np.clip(scaled, -1, 1) * config.scale_std),
         gain=(float(gain[0]), float(gain[1]), float(gain[2])),
     )
+
+
+def reach(config: AugmentationConfig) -> float:
+    """Side of the square about the box, in sides of the box, that no augmented crop shows anything beyond."""
+    turned = min(2 * config.rotation_std_degrees, 45.0) if config.rotation_probability else 0.0
+    return (1 + config.scale_std) * (math.cos(math.radians(turned)) + math.sin(math.radians(turned)))
 
 
 def augment_colour(image: np.ndarray, gain: tuple[float, float, float]) -> np.ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,6 +24,10 @@ _COLOR = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 _JPEG_SIGNATURE = b"\xff\xd8"
+
+CONTEXT = 1.8
+"""How much of an image is kept for a person: a square of this many sides of the box, which is enough for any turn of a
+box that has grown by a quarter, as in SPIN's augmentation (1.25 times the square root of two)."""
 
 
 def turn(rotation_degrees: float, flip: bool) -> np.ndarray:
@@ -59,34 +64,77 @@ def shrink_factor(matrix: np.ndarray) -> int:
 
 
 def read_image(path: Path, shrink: int = 1) -> np.ndarray:
-    """Read an image, BGR uint8 (ceil(H / shrink), ceil(W / shrink), 3): pixels are means of `shrink` x `shrink` blocks.
+    """Read an image; see `decode_image`. Raises `UserError` if the file is missing, unreadable or not an image."""
+    return decode_image(read_content(path), path, shrink)
 
-    JPEG is decoded at the lower resolution (up to 8), which saves most of the time. `shrink` is a power of two. Raises
-    `UserError` if the file is missing, unreadable or not an image.
-    """
+
+def read_content(path: Path) -> np.ndarray:
+    """The bytes of an image file, (N,) uint8. Raises `UserError` if it is missing or unreadable."""
     try:
-        content = np.fromfile(path, np.uint8)
+        return np.fromfile(path, np.uint8)
     except FileNotFoundError:
         raise UserError(f"there is no image {path}", "Correct the folder of images, or fetch the image.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the image {path}: {error}", "Look at the file and its permissions.") from None
+
+
+def decode_image(content: np.ndarray, name: Path | str, shrink: int = 1) -> np.ndarray:
+    """BGR uint8 (ceil(H / shrink), ceil(W / shrink), 3) of a file's `content`: means of `shrink` x `shrink` blocks.
+
+    JPEG is decoded at the lower resolution (up to 8), which saves most of the time. `shrink` is a power of two. Raises
+    `UserError`, by `name`, if it is not an image.
+    """
     reduced = min(shrink, 8) if content[:2].tobytes() == _JPEG_SIGNATURE else 1
     try:
         image = cv2.imdecode(content, _COLOR[reduced] | _AS_STORED)
     except cv2.error:
         image = None
     if image is None:
-        raise UserError(f"{path} is not an image, or a damaged one", "Fetch it again, or leave it out.")
+        raise UserError(f"{name} is not an image, or a damaged one", "Fetch it again, or leave it out.")
     return _mean_of_blocks(image, shrink // reduced)
 
 
-def crop_image(image: np.ndarray, matrix: np.ndarray, size: int, shrink: int = 1) -> np.ndarray:
-    """The crop (size, size, 3) of `image`, which was read with `shrink`; black where the box leaves the image.
+class Window(NamedTuple):
+    """A part of an image, perhaps at a lower resolution: where its pixels are in the whole image."""
+
+    x: float
+    """Of the centre of the top left pixel, in pixels of the whole image."""
+    y: float
+    pixel: float
+    """Side of a pixel, in pixels of the whole image."""
+
+
+WHOLE = Window(0, 0, 1)
+
+
+def cut_window(
+    image: np.ndarray, shrink: int, center: np.ndarray, scale: float, context: float = CONTEXT
+) -> tuple[np.ndarray, Window]:
+    """The part of `image`, which was read with `shrink`, that a crop of that box can show, and where it is.
+
+    The part is a view of `image`: a square around the box, `context` times its side, as far as the image reaches.
+    """
+    first = (shrink - 1) / 2
+    x, y = (np.asarray(center, np.float64) - first) / shrink
+    reach = context * 100 * float(scale) / shrink
+    left, right = _span(x, reach, image.shape[1])
+    top, bottom = _span(y, reach, image.shape[0])
+    return image[top:bottom, left:right], Window(first + left * shrink, first + top * shrink, shrink)
+
+
+def _span(at: float, reach: float, length: int) -> tuple[int, int]:
+    """First pixel and the one after the last, at least one: a pixel more to each side than is asked for."""
+    first = min(max(0, math.floor(at - reach) - 1), length - 1)
+    return first, max(first + 1, min(length, math.ceil(at + reach) + 2))
+
+
+def crop_image(image: np.ndarray, matrix: np.ndarray, size: int, window: Window = WHOLE) -> np.ndarray:
+    """The crop (size, size, 3) of `image`, which is a `window` of the whole one; black where the box leaves it.
 
     `matrix` is for the whole image, from `crop_matrix`. Where the crop is coarser than `image`, it is drawn at twice
     its size and averaged, so that fine texture does not alias.
     """
-    matrix = matrix @ np.array([[shrink, 0, (shrink - 1) / 2], [0, shrink, (shrink - 1) / 2], [0, 0, 1]])
+    matrix = matrix @ np.array([[window.pixel, 0, window.x], [0, window.pixel, window.y], [0, 0, 1]])
     if _pixels_per_crop_pixel(matrix) <= 1 + 1e-9:
         return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR)
     matrix = 2 * matrix + np.array([[0, 0, 0.5], [0, 0, 0.5]])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,12 +20,17 @@ from hmr_light.data.augment import (
     augment_keypoints,
     augment_pose,
     draw_augmentation,
+    reach,
 )
-from hmr_light.data.crop import crop_image, crop_matrix, read_image, shrink_factor
+from hmr_light.data.crop import CONTEXT, crop_image, crop_matrix, shrink_factor
+from hmr_light.data.images import open_images
 from hmr_light.errors import UserError
 from hmr_light.geometry import axis_angle_to_matrix
 
 Sample = dict[str, torch.Tensor]
+
+# Samples after which a process lets go of the pages of mapped annotations, lest all of them seem to be its own.
+_READS_BETWEEN_RELEASES = 256
 
 
 class MeshDataset(Dataset[Sample]):
@@ -38,6 +45,9 @@ class MeshDataset(Dataset[Sample]):
     - `pose` (24,3,3) rotation matrices, the root's in the camera frame; `betas` (10,); `has_smpl` ().
     - `center` (2,), `scale` (): the box that was cropped, in pixels of the image, side / 200.
     - `index` () int64: which of the annotations.
+
+    The pixels are read at a resolution that depends on the box and the size of the crop alone, never on the
+    augmentation, so that a pack of crops (`hmr_light.data.packed`) can hold the very same ones.
 
     Raises `UserError` at once if the annotations are faulty or the first image is missing, and on access if another
     image is missing or is not an image.
@@ -58,12 +68,14 @@ class MeshDataset(Dataset[Sample]):
         self.image_size = image_size
         self.augmentation = augmentation
         self.seed = seed
-        first = self.image_root / str(self.annotations.imgname[0])
-        if not first.is_file():
-            raise UserError(
-                f"{self.path} names images that are not in {self.image_root}: there is no {first}",
-                "Give the folder that the images' paths are relative to.",
-            )
+        context = max(CONTEXT, reach(augmentation) if augmentation else 1.0)
+        self.images = open_images(self.annotations, self.path, self.image_root, context)
+        self._reads = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Loader processes that are not forked open the files again: mapped annotations are not to be copied."""
+        options = {"image_size": self.image_size, "augmentation": self.augmentation, "seed": self.seed}
+        return partial(MeshDataset, **options), (self.path, self.image_root)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self.annotations)
@@ -79,11 +91,14 @@ class MeshDataset(Dataset[Sample]):
         scale = labels.scale[index] * change.scale
         matrix = crop_matrix(labels.center[index], scale, size, change.rotation_degrees, change.flip)
 
-        image = augment_colour(self._read_crop(index, matrix), change.gain)
+        image = augment_colour(self._crop(index, matrix), change.gain)
         keypoints = np.concatenate([labels.openpose[index], labels.part[index]])
         keypoints = augment_keypoints(keypoints, _normalised(matrix, size), change.flip)
-        rotations = axis_angle_to_matrix(torch.from_numpy(labels.pose[index]).view(24, 3)).numpy()
+        rotations = axis_angle_to_matrix(_float(labels.pose[index]).view(24, 3)).numpy()
         joints = augment_joints(labels.S[index], change)
+        self._reads += 1
+        if labels.file and self._reads % _READS_BETWEEN_RELEASES == 0:
+            labels.file.release()
         return {
             "image": torch.from_numpy(np.stack(cv2.split(image))),
             "keypoints_2d": _float(keypoints),
@@ -97,13 +112,14 @@ class MeshDataset(Dataset[Sample]):
             "index": torch.tensor(index),
         }
 
-    def _read_crop(self, index: int, matrix: np.ndarray) -> np.ndarray:
-        shrink = shrink_factor(matrix)
+    def _crop(self, index: int, matrix: np.ndarray) -> np.ndarray:
+        labels = self.annotations
+        shrink = shrink_factor(crop_matrix(labels.center[index], labels.scale[index], self.image_size))
         try:
-            image = read_image(self.image_root / str(self.annotations.imgname[index]), shrink)
+            image, window = self.images.read(index, shrink)
         except UserError as error:
             raise UserError(f"{error.message} (imgname[{index}] of {self.path})", error.remedy) from None
-        return cv2.cvtColor(crop_image(image, matrix, self.image_size, shrink), cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(crop_image(image, matrix, self.image_size, window), cv2.COLOR_BGR2RGB)
 
 
 def worker_init(worker: int) -> None:

@@ -1,0 +1,108 @@
+"""Where the pixels of annotated people come from: image files in a folder, or a pack of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from hmr_light.data.annotations import Annotations
+from hmr_light.data.crop import CONTEXT, Window, cut_window, decode_image, read_content
+from hmr_light.errors import UserError
+
+PACKED = ("packed_shard", "packed_offset", "packed_bytes", "packed_pixels", "packed_window")
+"""What the annotations of a pack say beyond others': in which shard a person's image is and at which byte (N,), how
+long it is (N,), height and width (N,2) of unencoded pixels, or zeros, and where they are in the image (N,3: `Window`).
+"""
+
+
+class Images(Protocol):
+    """The images of annotations, by the person's index."""
+
+    def read(self, index: int, shrink: int) -> tuple[np.ndarray, Window]:
+        """The part of the image around the person that any crop of him shows, BGR uint8 (H,W,3), and where it is.
+
+        `shrink` is the power of two by which the image may be shrunk. Raises `UserError` for what cannot be read.
+        """
+
+
+def open_images(annotations: Annotations, path: Path, folder: Path, context: float = CONTEXT) -> Images:
+    """The images of `annotations`, which were read from `path`, to be cut at `context` sides of the box.
+
+    Raises `UserError` if the first image is missing, or if a pack holds less of the images than `context`.
+    """
+    if all(key in annotations.extras for key in PACKED):
+        return PackedImages(annotations, path, folder, context)
+    return ImageFiles(annotations, path, folder, context)
+
+
+class ImageFiles:
+    """Images as files in a folder."""
+
+    def __init__(self, annotations: Annotations, path: Path, folder: Path, context: float) -> None:
+        self.annotations, self.folder, self.context = annotations, folder, context
+        if not (first := self._path(0)).is_file():
+            raise UserError(
+                f"{path} names images that are not in {folder}: there is no {first}",
+                "Give the folder that the images' paths are relative to.",
+            )
+
+    def read(self, index: int, shrink: int) -> tuple[np.ndarray, Window]:
+        path, labels = self._path(index), self.annotations
+        image = decode_image(read_content(path), path, shrink)
+        return cut_window(image, shrink, labels.center[index], labels.scale[index], self.context)
+
+    def _path(self, index: int) -> Path:
+        return self.folder / str(self.annotations.imgname[index])
+
+
+class PackedImages:
+    """Images in the shards of a pack; see `hmr_light.data.packed`. An image is one read at a known place.
+
+    The bytes are read rather than mapped: one request an image, whatever the file system, and no page stays behind.
+    """
+
+    def __init__(self, annotations: Annotations, path: Path, folder: Path, context: float) -> None:
+        self.annotations, self.path, self.folder, self.context = annotations, path, folder, context
+        self._open: dict[int, int] = {}
+        self._shards, self._offsets, self._lengths, self._pixels, self._windows = (
+            annotations.extras[key] for key in PACKED
+        )
+        self._file(int(self._shards[0]))
+        if self._pixels[0].any() and context > CONTEXT:
+            raise UserError(
+                f"data.augmentation shows {context:.2f} sides of the box, and {path} holds {CONTEXT} of the images",
+                "Lower data.augmentation.scale_std, or pack whole images: dataset.crops=false.",
+            )
+
+    def read(self, index: int, shrink: int) -> tuple[np.ndarray, Window]:
+        length = int(self._lengths[index])
+        content = os.pread(self._file(int(self._shards[index])), length, int(self._offsets[index]))
+        height, width = map(int, self._pixels[index])
+        labels = self.annotations
+        if len(content) != length or (height and length != height * width * 3):
+            raise UserError(f"{self.path} does not fit its shards in {self.folder}", "Make the pack again.")
+        if height:
+            pixels = np.frombuffer(content, np.uint8).reshape(height, width, 3)
+            return pixels, Window(*map(float, self._windows[index]))
+        image = decode_image(np.frombuffer(content, np.uint8), str(labels.imgname[index]), shrink)
+        return cut_window(image, shrink, labels.center[index], labels.scale[index], self.context)
+
+    def _file(self, shard: int) -> int:
+        if shard not in self._open:
+            path = self.folder / shard_name(self.path, shard)
+            try:
+                self._open[shard] = os.open(path, os.O_RDONLY)
+            except OSError as error:
+                raise UserError(
+                    f"cannot read {path}, a shard of {self.path}: {error.strerror}",
+                    "Give the folder of the shards as that of the images, or make the pack again.",
+                ) from None
+        return self._open[shard]
+
+
+def shard_name(annotations: Path, shard: int) -> str:
+    """The file of a shard, beside the annotations that it belongs to."""
+    return f"{annotations.stem}-{shard:06d}.tar"
