@@ -1,0 +1,58 @@
+"""`hmr-light table verify=true`: a figure that holds, one that does not, a checkpoint that is another file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import compose
+
+from hmr_light.commands import evaluate, table, train
+from hmr_light.errors import UserError
+from hmr_light.reports.rows import read_rows
+from hmr_light.tracking import continue_tracking
+from hmr_light.tracking.replay import replay
+from hmr_light.tracking.store import default_uri
+
+
+@pytest.fixture
+def run_dir(quick: list[str]) -> Path:
+    return train.run(compose("train", *quick, "trainer.epochs=1"))
+
+
+def test_a_row_is_measured_again_and_a_false_figure_is_told(
+    home: Path, rendered: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = default_uri(home)
+    replay(run_dir, uri)
+    verify = compose("table", "format=csv", "verify=true", f"tracking.uri={uri}")
+    table.run(verify)
+    assert ": holds (within " in capsys.readouterr().out, "what the training itself measured"
+
+    options = ("data=synthetic_test", f"data.root={rendered}", "data.workers=0", "tracking=journal", "device=cpu")
+    evaluate.run(compose("evaluate", f"run={run_dir}", *options))
+    replay(run_dir, uri)
+    journal = (run_dir / "journal.jsonl").read_bytes()
+    capsys.readouterr()
+    table.run(verify)
+    printed = capsys.readouterr().out
+    (row,) = read_rows(uri, "hmr_light")
+    assert (row.seed, row.git_commit != "", "torch 2." in row.versions) == ("0", True, True)
+    assert ": holds (within " in printed
+    assert "synthetic_test" in row.evaluated_on
+    assert (run_dir / "journal.jsonl").read_bytes() == journal, "to verify is not to measure anew"
+
+    (path,) = (run_dir / "checkpoints").glob("epoch-*.pt")
+    with continue_tracking(run_dir, uri=None) as tracker:
+        better = {f"{row.evaluated_on}/mpjpe_mm": row.mpjpe_mm - 0.1}
+        tracker.checkpoint(path, epoch=1, saved=row.pt.partition(")")[2], metrics=better)
+    replay(run_dir, uri)
+    with pytest.raises(UserError, match="1 of 1 rows"):
+        table.run(verify)
+    assert f"does NOT hold: mpjpe_mm is {row.mpjpe_mm:.3f}, the table says" in capsys.readouterr().out
+
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(UserError, match="1 of 1 rows"):
+        table.run(verify)
+    assert "cannot be verified" in (said := capsys.readouterr().out)
+    assert "its hash differs" in said
