@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hmr_light.body import load_body
 from hmr_light.config import typed
@@ -28,7 +31,7 @@ def run(config: PrepareConfig) -> None:
 
     if name not in CONVERTERS:
         raise UserError(f"there is no dataset '{name}'", did_you_mean(name, ["synthetic", "body", *CONVERTERS]))
-    _convert(name, options)
+    _convert(name, options, config)
 
 
 def _render(options: dict[str, Any], config: PrepareConfig) -> None:
@@ -49,22 +52,30 @@ def _prepare_body(config: PrepareConfig, *, out: str, gender: str | None) -> Non
     prepare_bodies(files.pop("path"), Path(out).expanduser(), gender=gender, **files)
 
 
-def _convert(name: str, options: dict[str, Any]) -> None:
-    from hmr_light.data.contact_sheet import contact_sheet
+def _convert(name: str, options: dict[str, Any], config: PrepareConfig) -> None:
+    from hmr_light.data.contact_sheet import contact_sheet, pose_sheet
     from hmr_light.data.converters import CONVERTERS
     from hmr_light.data.dataset import MeshDataset
 
-    missing = [key for key in ("annotations", "images", "out") if not options.get(key)]
+    convert = CONVERTERS[name]
+    parameters = inspect.signature(convert).parameters.values()
+    places = [one.name for one in parameters if one.kind is not inspect.Parameter.KEYWORD_ONLY]
+    missing = [key for key in places if not options.get(key)]
     if missing:
         raise UserError(
             f"dataset={name} needs {' and '.join(f'dataset.{key}=' for key in missing)}",
             f"See hmr-light prepare --help and data/README.md for what {name} consists of.",
         )
-    annotations, images, out = (Path(options.pop(key)).expanduser() for key in ("annotations", "images", "out"))
-    summary = CONVERTERS[name](annotations, images, out, **options)
+    paths = [Path(options.pop(key)).expanduser() for key in places]
+    check_options("dataset", name, convert, options)
+    summary = convert(*paths, **options)
     print(summary)
-    sheet = out.with_suffix(".png")
-    dataset = MeshDataset(out, images, image_size=224)
-    contact_sheet(dataset, sheet, range(min(len(dataset), 24)), columns=6)
+    sheet = summary.out.with_suffix(".png")
+    shown = np.unique(np.linspace(0, summary.kept - 1, 24).round().astype(int)).tolist()
+    if summary.images is None:
+        pose_sheet(np.load(summary.out, allow_pickle=False)["pose"][shown], sheet, load_body(**config.body.files()))
+    else:
+        contact_sheet(MeshDataset(summary.out, summary.images, image_size=224), sheet, shown, columns=6)
     print(f"  look at {sheet}", file=sys.stderr)
-    print(f"  next: hmr-light train data={name} data.root={out.parent}", file=sys.stderr)
+    if summary.next_step:
+        print(f"  next: hmr-light {summary.next_step}", file=sys.stderr)

@@ -8,10 +8,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
+from hmr_light.body import SMPL
 from hmr_light.body.joints import J24_NAMES, J24_SKELETON
 from hmr_light.data.dataset import Sample
+from hmr_light.geometry import axis_angle_to_matrix
 from hmr_light.paths import atomic_write
 
 Draw = Callable[[np.ndarray, Sample, int], np.ndarray]
@@ -39,8 +42,22 @@ def contact_sheet(
         if draw is not None:
             image = draw(image, sample, index)
         tiles.append(draw_keypoints(image, sample["keypoints_2d"].numpy()))
-    with atomic_write(out) as temporary:
-        cv2.imwrite(str(temporary), cv2.cvtColor(_grid(tiles, columns), cv2.COLOR_RGB2BGR))
+    _write(tiles, out, columns)
+
+
+def pose_sheet(pose: np.ndarray, out: Path, body: SMPL, columns: int = 6, size: int = 224) -> None:
+    """Write poses (N,72), axis-angle in a world whose z is up, as a PNG of stick figures seen along its y axis."""
+    rotations = axis_angle_to_matrix(torch.from_numpy(pose).float().view(-1, 24, 3))
+    with torch.no_grad():
+        joints = body.joints(rotations, torch.zeros(len(pose), 10))[:, 25:].numpy()
+    seen = np.stack([joints[..., 0], -joints[..., 2]], -1)
+    seen -= (seen.min(1, keepdims=True) + seen.max(1, keepdims=True)) / 2
+    tiles = []
+    for figure in seen / 1.1:  # metres from the middle of the tile to its edge
+        keypoints = np.zeros((49, 3))
+        keypoints[25:, :2], keypoints[25:, 2] = figure, 1
+        tiles.append(draw_keypoints(np.full((size, size, 3), 60, np.uint8), keypoints))
+    _write(tiles, out, columns)
 
 
 def draw_keypoints(image: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
@@ -66,6 +83,11 @@ def draw_keypoints(image: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
 
 def _colour(joint: int) -> tuple[int, int, int]:
     return {"right": _RIGHT, "left": _LEFT}.get(J24_NAMES[joint].split("_")[0], _MIDDLE)
+
+
+def _write(tiles: list[np.ndarray], out: Path, columns: int) -> None:
+    with atomic_write(out) as temporary:
+        cv2.imwrite(str(temporary), cv2.cvtColor(_grid(tiles, columns), cv2.COLOR_RGB2BGR))
 
 
 def _grid(tiles: list[np.ndarray], columns: int) -> np.ndarray:

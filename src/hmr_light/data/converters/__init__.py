@@ -1,7 +1,32 @@
-"""Public datasets → annotations, one file a source. `CONVERTERS` has them by the name that `prepare` knows."""
+"""Public datasets → annotations, one file a source. `CONVERTERS` has them by the name that `prepare` knows.
+
+A converter is a function of the paths of its source, of `out`, and of keyword-only options, which the dataset's file in
+`conf/dataset/` names alike; it writes `out` and returns a `ConversionSummary`.
+"""
 
 from __future__ import annotations
 
-from hmr_light.data.converters.coco import convert as convert_coco
+from collections.abc import Callable
 
-CONVERTERS = {"coco": convert_coco}
+from hmr_light.data.converters.amass import convert as convert_amass
+from hmr_light.data.converters.coco import convert as convert_coco
+from hmr_light.data.converters.h36m import convert as convert_h36m
+from hmr_light.data.converters.lsp import convert as convert_lsp
+from hmr_light.data.converters.lsp_extended import convert as convert_lsp_extended
+from hmr_light.data.converters.mpi_inf_3dhp import convert as convert_mpi_inf_3dhp
+from hmr_light.data.converters.mpii import convert as convert_mpii
+from hmr_light.data.converters.pw3d import convert as convert_3dpw
+from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.packed import convert as pack
+
+CONVERTERS: dict[str, Callable[..., ConversionSummary]] = {
+    "3dpw": convert_3dpw,
+    "amass": convert_amass,
+    "coco": convert_coco,
+    "h36m": convert_h36m,
+    "lsp": convert_lsp,
+    "lsp_extended": convert_lsp_extended,
+    "mpi_inf_3dhp": convert_mpi_inf_3dhp,
+    "mpii": convert_mpii,
+    "pack": pack,
+}

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
-from hmr_light.data.annotations import Annotations, save_annotations
+from hmr_light.data.converters.people import BOX_MARGIN, Box, People, image_path, progress, refuse_existing
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.errors import UserError
 
@@ -21,17 +18,10 @@ from hmr_light.errors import UserError
 COCO_TO_J24 = (19, 20, 21, 22, 23, 9, 8, 10, 7, 11, 6, 3, 2, 4, 1, 5, 0)
 # The first five are of the face; the twelve after them say how the body stands.
 FACE_KEYPOINTS = 5
-BOX_MARGIN = 1.2
 
 
-class _Labels(NamedTuple):
-    center: tuple[float, float]
-    scale: float
-    part: np.ndarray
-
-
-def convert(annotations_json: Path, image_root: Path, out: Path, *, min_keypoints: int = 12) -> ConversionSummary:
-    """Convert a `person_keypoints_*.json` of images in `image_root`, and write `out` (npz), which must not exist yet.
+def convert(annotations: Path, images: Path, out: Path, *, min_keypoints: int = 12) -> ConversionSummary:
+    """Convert a `person_keypoints_*.json` of images in `images`, and write `out` (npz), which must not exist yet.
 
     Keeps people with at least `min_keypoints` of the twelve body keypoints labelled (visible or hidden); 12 is SPIN's
     rule (`coco_extract.py`). The box is the person's, made square, with a margin of 1.2. Raises `UserError` if the file
@@ -39,42 +29,25 @@ def convert(annotations_json: Path, image_root: Path, out: Path, *, min_keypoint
     """
     if min_keypoints not in range(13):
         raise UserError(f"min_keypoints={min_keypoints!r} is not a number of body keypoints", "Give 0 to 12.")
-    if out.exists():
-        raise UserError(f"{out} exists already", "Remove it first, or write to another file.")
-    names, people = _read(annotations_json)
-    imgname: list[str] = []
-    kept: list[_Labels] = []
-    dropped: Counter[str] = Counter()
-    console = Console(stderr=True)
-    progress = track(people, "Converting", console=console, disable=not console.is_terminal)
-    for position, person in enumerate(progress):
+    refuse_existing(out)
+    names, entries = _read(annotations)
+    people = People()
+    for position, entry in enumerate(progress(entries)):
         try:
-            labels = _labels(person, min_keypoints)
-            name = names[person["image_id"]]
+            labels = _labels(entry, min_keypoints)
+            name = names[entry["image_id"]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise _malformed(annotations_json, f"annotations[{position}]", error) from None
+            raise _malformed(annotations, f"annotations[{position}]", error) from None
         if isinstance(labels, str):
-            dropped[labels] += 1
-        elif not (image_root / name).is_file():
-            dropped["image missing"] += 1
+            people.drop(labels)
+        elif not image_path(images, name, annotations).is_file():
+            people.drop("image missing")
         else:
-            imgname.append(name)
-            kept.append(labels)
-
-    summary = ConversionSummary(out, len(kept), dict(dropped.most_common()))
-    if not kept:
-        raise UserError(
-            f"nobody in {annotations_json} can be used. {summary}",
-            f"Give the folder of images (now {image_root}), or ask for fewer keypoints (min_keypoints).",
-        )
-    arrays = {
-        "imgname": np.array(imgname),
-        "center": np.array([labels.center for labels in kept]),
-        "scale": np.array([labels.scale for labels in kept]),
-        "part": np.array([labels.part for labels in kept]),
-    }
-    save_annotations(out, Annotations.from_arrays(arrays, annotations_json))
-    return summary
+            box, part = labels
+            people.keep(name, box, part=part)
+    data = f"data.train.coco.annotations={out} data.train.coco.images={images}"
+    remedy = f"Give the folder of images (now {images}), or ask for fewer keypoints (min_keypoints)."
+    return people.save(out, annotations, images, f"train experiment=mobilenet_v2 data=coco {data}", remedy)
 
 
 def _read(path: Path) -> tuple[dict[int, str], list[Any]]:
@@ -91,7 +64,7 @@ def _read(path: Path) -> tuple[dict[int, str], list[Any]]:
         raise _malformed(path, "'images' or 'annotations'", error) from None
 
 
-def _labels(person: Any, min_keypoints: int) -> _Labels | str:
+def _labels(person: Any, min_keypoints: int) -> tuple[Box, np.ndarray] | str:
     """The labels of one entry, or the reason why it has none."""
     keypoints = np.array(person["keypoints"], np.float64).reshape(17, 3)
     labelled = keypoints[:, 2] > 0
@@ -107,7 +80,7 @@ def _labels(person: Any, min_keypoints: int) -> _Labels | str:
     part[np.array(COCO_TO_J24)[labelled], :2] = keypoints[labelled, :2]
     part[np.array(COCO_TO_J24)[labelled], 2] = 1
     # COCO measures boxes from the corner of the top left pixel, keypoints (and we everything) from its centre.
-    return _Labels((x + width / 2 - 0.5, y + height / 2 - 0.5), side * BOX_MARGIN / 200, part)
+    return Box((x + width / 2 - 0.5, y + height / 2 - 0.5), side * BOX_MARGIN / 200), part
 
 
 def _malformed(path: Path, place: str, error: Exception) -> UserError:

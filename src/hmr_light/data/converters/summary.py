@@ -13,8 +13,13 @@ class ConversionSummary:
     out: Path
     kept: int
     dropped: dict[str, int]
-    """People left out, by reason."""
+    """How many were left out, by reason."""
+    images: Path | None = None
+    """The folder that the images' paths are relative to; null where a set has no images."""
+    next_step: str = ""
+    """What the user can do with it: the arguments of hmr-light."""
+    what: str = "people"
 
     def __str__(self) -> str:
-        lines = [f"{self.out}: {self.kept} people kept, {sum(self.dropped.values())} left out"]
+        lines = [f"{self.out}: {self.kept} {self.what} kept, {sum(self.dropped.values())} left out"]
         return "\n".join(lines + [f"  {count:>7}  {reason}" for reason, count in self.dropped.items()])

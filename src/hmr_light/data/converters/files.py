@@ -1,0 +1,69 @@
+"""Opening the files that datasets come in: MATLAB's, HDF5, CDF. What is not as it should be is the user's to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hmr_light.errors import UserError
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever goes wrong while `path` is read as `what` into a `UserError` that names both."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}", f"It is part of {what}; data/README.md says where it goes.") from None
+    except PermissionError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}", "Change its permissions.") from None
+    # Readers of foreign formats fail in any of these ways on a file that is damaged or of another layout.
+    except (
+        OSError,
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        NotImplementedError,
+        EOFError,
+    ) as error:
+        raise UserError(
+            f"{path} is not laid out as {what}: {type(error).__name__} {error}", "Fetch it again, or correct the path."
+        ) from None
+
+
+def read_mat(path: Path, *names: str) -> dict[str, Any]:
+    """The variables `names` of a MATLAB file up to version 7; structs become objects with attributes."""
+    from scipy.io import loadmat
+
+    variables = loadmat(path, variable_names=names, struct_as_record=False, squeeze_me=False)
+    return {name: variables[name] for name in names}
+
+
+def open_hdf5(path: Path) -> Any:
+    """The `h5py.File`, to read; MATLAB's files of version 7.3 are such files, with all axes reversed."""
+    try:
+        import h5py
+    except ImportError:
+        raise _needs_extra(path, "h5py") from None
+    return h5py.File(path, "r")
+
+
+def read_cdf(path: Path, variable: str) -> np.ndarray:
+    """One variable of a file in NASA's Common Data Format."""
+    try:
+        import cdflib
+    except ImportError:
+        raise _needs_extra(path, "cdflib") from None
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return np.asarray(cdflib.CDF(path).varget(variable))
+
+
+def _needs_extra(path: Path, package: str) -> UserError:
+    return UserError(f"reading {path} needs the package {package}", "pip install 'hmr-light[datasets]'")
