@@ -91,7 +91,7 @@ def decode_image(content: np.ndarray, name: Path | str, shrink: int = 1) -> np.n
         image = None
     if image is None:
         raise UserError(f"{name} is not an image, or a damaged one", "Fetch it again, or leave it out.")
-    return _mean_of_blocks(image, shrink // reduced)
+    return mean_of_blocks(image, shrink // reduced)
 
 
 class Window(NamedTuple):
@@ -149,7 +149,8 @@ def _pixels_per_crop_pixel(matrix: np.ndarray) -> float:
     return 1 / math.sqrt(abs(np.linalg.det(matrix[:, :2])))
 
 
-def _mean_of_blocks(image: np.ndarray, side: int) -> np.ndarray:
+def mean_of_blocks(image: np.ndarray, side: int) -> np.ndarray:
+    """The image (ceil(H / side), ceil(W / side), 3) of the means of blocks of `side` x `side` pixels."""
     if side == 1:
         return image
     height, width = image.shape[:2]

@@ -47,7 +47,7 @@ class MeshDataset(Dataset[Sample]):
     - `index` () int64: which of the annotations.
 
     The pixels are read at a resolution that depends on the box and the size of the crop alone, never on the
-    augmentation, so that a pack of crops (`hmr_light.data.packed`) can hold the very same ones.
+    augmentation, so that a pack of crops (`hmr_light.data.converters.pack`) can hold the very same ones.
 
     Raises `UserError` at once if the annotations are faulty or the first image is missing, and on access if another
     image is missing or is not an image.

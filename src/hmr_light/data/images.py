@@ -41,7 +41,7 @@ def open_images(annotations: Annotations, path: Path, folder: Path, context: flo
 class ImageFiles:
     """Images as files in a folder."""
 
-    def __init__(self, annotations: Annotations, path: Path, folder: Path, context: float) -> None:
+    def __init__(self, annotations: Annotations, path: Path, folder: Path, context: float = CONTEXT) -> None:
         self.annotations, self.folder, self.context = annotations, folder, context
         if not (first := self._path(0)).is_file():
             raise UserError(
@@ -59,7 +59,7 @@ class ImageFiles:
 
 
 class PackedImages:
-    """Images in the shards of a pack; see `hmr_light.data.packed`. An image is one read at a known place.
+    """Images in the shards of a pack; see `hmr_light.data.converters.pack`. An image is one read at a known place.
 
     The bytes are read rather than mapped: one request an image, whatever the file system, and no page stays behind.
     """

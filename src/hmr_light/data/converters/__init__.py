@@ -15,9 +15,9 @@ from hmr_light.data.converters.lsp import convert as convert_lsp
 from hmr_light.data.converters.lsp_extended import convert as convert_lsp_extended
 from hmr_light.data.converters.mpi_inf_3dhp import convert as convert_mpi_inf_3dhp
 from hmr_light.data.converters.mpii import convert as convert_mpii
+from hmr_light.data.converters.pack import convert as convert_pack
 from hmr_light.data.converters.pw3d import convert as convert_3dpw
 from hmr_light.data.converters.summary import ConversionSummary
-from hmr_light.data.packed import convert as pack
 
 CONVERTERS: dict[str, Callable[..., ConversionSummary]] = {
     "3dpw": convert_3dpw,
@@ -28,5 +28,5 @@ CONVERTERS: dict[str, Callable[..., ConversionSummary]] = {
     "lsp_extended": convert_lsp_extended,
     "mpi_inf_3dhp": convert_mpi_inf_3dhp,
     "mpii": convert_mpii,
-    "pack": pack,
+    "pack": convert_pack,
 }
