@@ -198,3 +198,50 @@ def test_procrustes_of_coincident_points_goes_to_the_targets_mean() -> None:
     torch.testing.assert_close(found, target.mean(1, keepdim=True).expand_as(target))
     found = procrustes_align(target, source)  # and a body is shrunk to a point
     torch.testing.assert_close(found, source)
+
+
+@pytest.mark.parametrize("thinness", [0.0, 1e-12, 1e-8, 1e-5, 1e-3, 1e-2, 0.03, 0.1])
+@pytest.mark.parametrize("shape", ["straight", "mirrored", "flat and mirrored"])
+def test_procrustes_is_exact_where_the_best_rotation_is_hardly_unique(shape: str, thinness: float) -> None:
+    seed = int(np.random.default_rng().integers(10**6))
+    rng = np.random.default_rng(seed)
+    # Mirrored, the two smaller extents compete for being turned over; equal ones leave no best rotation.
+    extents = {"straight": [1, thinness, thinness], "mirrored": [1, 0.5, 0.5 + thinness]}.get(shape, [1, 0.5, thinness])
+    source = rng.normal(size=(64, 14, 3)) * extents
+    target = source * ([1, 1, 1] if shape == "straight" else [1, 1, -1])
+    target = np.einsum("bij,bnj->bni", random_matrices(rng, 64), target) + rng.normal(0, 0.1 * thinness, source.shape)
+    source = np.einsum("bij,bnj->bni", random_matrices(rng, 64), source) + rng.normal(0, 3, (64, 1, 3))
+    found = procrustes_align(torch.from_numpy(source), torch.from_numpy(target)).numpy()
+    expected = np.stack([align_one(*pair) for pair in zip(source, target, strict=True)])
+    # Where several rotations are best, the points may differ; how far they are from the target may not.
+    errors = [np.linalg.norm(points - target, axis=-1) for points in (found, expected)]
+    squares = [(error**2).sum(-1) for error in errors]
+    np.testing.assert_allclose(*squares, rtol=1e-10, atol=1e-12, err_msg=f"seed {seed}")
+    if shape == "straight" or thinness > 1e-4:
+        np.testing.assert_allclose(*(error.mean(-1) for error in errors), rtol=0, atol=1e-9, err_msg=f"seed {seed}")
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-3, 1e3, 1e9])
+def test_procrustes_takes_bodies_of_any_size(size: float) -> None:
+    rng = np.random.default_rng(5)
+    source, target = rng.normal(0, 1, (2, 16, 14, 3)) * [[[[size]]], [[[1.0]]]]
+    found = procrustes_align(torch.from_numpy(source), torch.from_numpy(target)).numpy()
+    expected = np.stack([align_one(*pair) for pair in zip(source, target, strict=True)])
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_procrustes_refuses_what_is_not_finite() -> None:
+    source = torch.randn(3, 14, 3, generator=torch.Generator().manual_seed(0))
+    target = source.clone()
+    target[1, 2, 0] = torch.nan
+    with pytest.raises(torch.linalg.LinAlgError):
+        procrustes_align(source, target)
+
+
+def test_procrustes_keeps_the_type_and_computes_in_float64() -> None:
+    rng = np.random.default_rng(6)
+    source, target = rng.normal(0, 0.4, (2, 16, 14, 3)).astype(np.float32)
+    found = procrustes_align(torch.from_numpy(source), torch.from_numpy(target))
+    assert found.dtype == torch.float32
+    expected = np.stack([align_one(*pair) for pair in zip(source.astype(float), target.astype(float), strict=True)])
+    np.testing.assert_array_equal(found.numpy(), expected.astype(np.float32))

@@ -5,6 +5,11 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import normalize
 
+# Of Procrustes alignment without an SVD, whose rounding error is some 1e-16 / gap.
+NEWTON_STEPS = 8
+SMALLEST_GAP = 1e-4
+LARGEST_EXCESS = 1e-11
+
 
 def rot6d_to_matrix(rot6d: torch.Tensor) -> torch.Tensor:
     """Rotation matrices (..., 3, 3) from 6D rotations (..., 6), by Gram-Schmidt (Zhou et al., CVPR 2019).
@@ -67,6 +72,20 @@ def weak_perspective_translation(camera: torch.Tensor, focal: float = 5000.0, si
     return torch.stack((x, y, 2 * focal / (size * scale + 1e-9)), dim=-1)
 
 
+def full_image_translation(
+    camera: torch.Tensor, offset: torch.Tensor, side: torch.Tensor, focal: float
+) -> torch.Tensor:
+    """The translation (B, 3) in metres, before the whole image's camera, of the crops' weak-perspective `camera` (B, 3).
+
+    `offset` (B, 2) is from the image's centre to the box's, `side` (B,) the box's, and `focal` the whole image's, all in
+    pixels (Li et al., "CLIFF", ECCV 2022, section 3.1).
+    """
+    scale, x, y = camera.unbind(-1)
+    pixels = side * scale + 1e-9  # of two metres at the body's distance
+    shift = 2 * offset / pixels[:, None]
+    return torch.stack((x + shift[:, 0], y + shift[:, 1], 2 * focal / pixels), dim=-1)
+
+
 def project(points: torch.Tensor, translation: torch.Tensor, focal: float = 5000.0, size: int = 224) -> torch.Tensor:
     """Perspective projection of `points` (B, N, 3) moved by `translation` (B, 3), metres, onto the crop: (B, N, 2).
 
@@ -80,17 +99,57 @@ def procrustes_align(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor
     """`source` (B, N, 3) moved onto `target` (B, N, 3) by each sample's best rotation, scale and translation.
 
     Least squares over proper rotations (Umeyama, PAMI 1991); reflections are not allowed. Flat, straight and coincident
-    points are aligned too. Raises `torch.linalg.LinAlgError` for values that are not finite.
+    points are aligned too. Computed in float64, given in the type of `source`. Raises `torch.linalg.LinAlgError` for
+    values that are not finite.
     """
-    source_mean, target_mean = source.mean(1, keepdim=True), target.mean(1, keepdim=True)
-    centred = source - source_mean
-    u, singular, vh = torch.linalg.svd(centred.mT @ (target - target_mean))
-    signs = _proper(u, vh)
-    rotation = (u * signs) @ vh  # of row vectors
-    variance = centred.square().sum((1, 2))
+    points, goal = source.double(), target.double()
+    goal_mean = goal.mean(1, keepdim=True)
+    points = points - points.mean(1, keepdim=True)
+    covariance = goal.mT @ points  # (B, 3, 3); what is centred on one side is centred
+    rotation, fit, is_sound = _best_rotation(covariance)
+    if not is_sound.all():
+        rotation[~is_sound], fit[~is_sound] = _best_rotation_by_svd(covariance[~is_sound])
+    variance = points.square().sum((1, 2))
     # Coincident source points have no size that could be scaled: they all go to the target's mean.
-    scale = (singular * signs.squeeze(-2)).sum(-1) / torch.where(variance > 0, variance, torch.ones_like(variance))
-    return scale[:, None, None] * (centred @ rotation) + target_mean
+    scale = fit / torch.where(variance > 0, variance, 1.0)
+    return torch.baddbmm(goal_mean, points, scale[:, None, None] * rotation.mT).to(source.dtype)
+
+
+def _best_rotation(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The rotations R (B, 3, 3) that maximise tr(R Bᵀ) for `covariance` B (B, 3, 3), float64; that maximum (B,); and
+    whether they are sound (B,).
+
+    Markley's fast optimal matrix algorithm (J. Astronautical Sciences 41(2), 1993): the maximum is the largest
+    eigenvalue of the 4×4 matrix whose eigenvector is the rotation's quaternion (Horn, JOSA A 1987), found by Newton's
+    method on its characteristic polynomial; the rotation follows from it without an eigenvector. Not sound where the
+    best rotation is not, or hardly, unique: of straight points, and of flat ones that are mirrored.
+    """
+    norm = torch.linalg.matrix_norm(covariance)
+    b = (covariance / norm[:, None, None]).permute(1, 2, 0).contiguous()  # (3, 3, B): every operation runs along B
+    cofactors = torch.linalg.cross(b[[1, 2, 0]], b[[2, 0, 1]], dim=1)
+    determinant = (b[0] * cofactors[0]).sum(0)
+    cofactors_squared = cofactors.square().sum((0, 1))
+    # From above, as Newton's method wants it: (a + b + c)² ≤ a² + b² + c² + 2 √3 |(ab, bc, ca)| of singular values.
+    fit = (1 + 2 * (3 * cofactors_squared).sqrt()).sqrt()
+    for _ in range(NEWTON_STEPS):
+        square = fit.square() - 1
+        value = square.square() - 8 * fit * determinant - 4 * cofactors_squared
+        fit = fit - value / (4 * fit * square - 8 * determinant)
+    kappa = (fit.square() - 1) / 2
+    gap = kappa * fit - determinant  # (a + b) (b + c) (c + a): nought where the best rotation is not unique
+    gram = (b[:, None] * b).sum(2)
+    rotation = ((kappa + 1) * b + fit * cofactors - (gram[:, :, None] * b).sum(1)) / gap
+    # Where Newton's method has not arrived, as it creeps towards a double root, this is no rotation.
+    excess = (rotation[:, None] * rotation).sum(2) - torch.eye(3, dtype=b.dtype, device=b.device)[:, :, None]
+    is_sound = (gap > SMALLEST_GAP) & (excess.abs().amax((0, 1)) < LARGEST_EXCESS)
+    return rotation.permute(2, 0, 1), fit * norm, is_sound
+
+
+def _best_rotation_by_svd(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same by singular values, sound for every covariance, and some ten times slower."""
+    u, singular, vh = torch.linalg.svd(covariance)
+    signs = _proper(u, vh)
+    return (u * signs) @ vh, (singular * signs.squeeze(-2)).sum(-1)
 
 
 def _proper(u: torch.Tensor, vh: torch.Tensor) -> torch.Tensor:
