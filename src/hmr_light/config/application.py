@@ -29,8 +29,10 @@ SCHEMAS: dict[str, type] = {
     "table": schema.TableConfig,
     "profile": schema.ProfileConfig,
     "benchmark": schema.BenchmarkConfig,
+    "predict": schema.PredictConfig,
     "sync": schema.SyncConfig,
     "ui": schema.UiConfig,
+    "doctor": schema.DoctorConfig,
 }
 
 

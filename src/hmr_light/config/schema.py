@@ -280,6 +280,53 @@ class SyncConfig:
 
 
 @dataclass
+class PredictConfig:
+    """`hmr-light predict`."""
+
+    checkpoint: Path | None = None
+    input: Path | None = None
+    boxes: str = MISSING
+    """auto, detector, image, or a file."""
+    min_score: float = MISSING
+    out: Path = MISSING
+    meshes: list[str] = field(default_factory=list)
+    """Formats: glb, obj."""
+    focal: float | None = None
+    """Of the images, pixels; null for the diagonal."""
+    picture_size: int = MISSING
+    every: int = MISSING
+    batch_size: int = MISSING
+    body: BodyConfig = MISSING
+    device: str = MISSING
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for key, example in (("checkpoint", "outputs/hmr_light/…/epoch-050.pt"), ("input", "photographs")):
+            if getattr(self, key) is None:
+                raise UserError(f"say which {key}: {key}=", f"For example: hmr-light predict {key}={example}")
+        _fraction("min_score", self.min_score)
+        for format in self.meshes:
+            _one_of("meshes", format, ("glb", "obj"))
+        if self.focal is not None and not 1 <= self.focal < float("inf"):
+            raise UserError(
+                f"focal={self.focal} is not a focal length", "Give pixels, or null for the image's diagonal."
+            )
+        _at_least("picture_size", self.picture_size, 64)
+        _at_least("every", self.every, 1)
+        _at_least("batch_size", self.batch_size, 1)
+        _one_of("device", self.device, ("auto", "cpu", "cuda"))
+        _at_least("threads", self.threads, 1)
+
+
+@dataclass
+class DoctorConfig:
+    """`hmr-light doctor`."""
+
+    body: BodyConfig = MISSING
+    tracking: TrackingConfig = MISSING
+
+
+@dataclass
 class UiConfig:
     """`hmr-light ui`."""
 

@@ -1,0 +1,120 @@
+"""The pictures that a user points at: an image, a folder of images, or a video's frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from hmr_light.data.boxes import Box
+from hmr_light.data.crop import crop_image, crop_matrix, shrink_factor
+from hmr_light.errors import UserError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+
+
+class Picture(NamedTuple):
+    """An image or a frame, not read yet."""
+
+    name: str
+    """The image's path relative to the input folder, or `<video>-<frame>` with the frame's number from 0."""
+    source: str
+    """The name that boxes are looked up by: the image's, or the video's for all of its frames."""
+    read: Callable[[], np.ndarray]
+    """The pixels, RGB uint8 (H, W, 3). Raises `UserError` when it cannot be read."""
+
+
+class Pictures(NamedTuple):
+    """Pictures in order, and how many there are (of a video, by its header)."""
+
+    count: int
+    pictures: Iterator[Picture]
+
+
+def open_pictures(source: Path, *, names: Iterable[str] | None, as_stored: bool, every: int) -> Pictures:
+    """The pictures of an image file, of a folder, or of a video (every `every`-th frame).
+
+    Of a folder they are those of `names`, paths relative to it; None takes all images that lie in it, by name.
+    `as_stored` leaves the EXIF orientation unread, as public annotations do. Raises `UserError` when there is none.
+    """
+    if source.is_dir():
+        if names is None:
+            names = sorted(file.name for file in source.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        images = [_image(source / name, name, as_stored) for name in names]
+        if not images:
+            raise UserError(f"{source} holds no images ({', '.join(IMAGE_SUFFIXES)})", "Name another folder.")
+        return Pictures(len(images), iter(images))
+    if not source.is_file():
+        raise UserError(f"there is no image, folder or video {source}", "Correct the path.")
+    if source.suffix.lower() in VIDEO_SUFFIXES:
+        return _video(source, every)
+    return Pictures(1, iter([_image(source, source.name, as_stored)]))
+
+
+def shrink_to(image: np.ndarray, longest: int) -> np.ndarray:
+    """`image` (H, W, 3) with its longer side at most `longest` pixels."""
+    height, width = image.shape[:2]
+    ratio = longest / max(height, width)
+    if ratio >= 1:
+        return image
+    size = max(1, round(width * ratio)), max(1, round(height * ratio))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def crop_person(image: np.ndarray, box: Box, size: int) -> np.ndarray:
+    """The crop (size, size, 3) that the network sees of the person in `box`; black outside the image."""
+    matrix = crop_matrix(box.center, box.scale, size)
+    shrink = min(shrink_factor(matrix), *image.shape[:2])
+    if shrink > 1:
+        height, width = (side // shrink for side in image.shape[:2])
+        whole_blocks = image[: height * shrink, : width * shrink]
+        image = cv2.resize(whole_blocks, (width, height), interpolation=cv2.INTER_AREA)
+        middle = (shrink - 1) / 2  # of the first block, whose centre is the small image's first pixel
+        matrix = matrix @ np.array([[shrink, 0, middle], [0, shrink, middle], [0, 0, 1]])
+    return crop_image(image, matrix, size)
+
+
+def _image(file: Path, name: str, as_stored: bool) -> Picture:
+    def read() -> np.ndarray:
+        try:
+            content = np.fromfile(file, np.uint8)
+        except OSError as error:
+            raise UserError(f"cannot read {file}: {error.strerror}", "Look at the path and its permissions.") from None
+        flags = cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_IGNORE_ORIENTATION if as_stored else 0)
+        try:
+            image = cv2.imdecode(content, flags)
+        except cv2.error:
+            image = None
+        if image is None:
+            raise UserError(f"{file} is not an image, or a damaged one", "Fetch it again, or leave it out.")
+        return image
+
+    return Picture(name, name, read)
+
+
+def _video(file: Path, every: int) -> Pictures:
+    video = cv2.VideoCapture(str(file))
+    if not video.isOpened():
+        raise UserError(f"{file} is not a video, or a damaged one", "Convert it to mp4 (H.264), or give its frames.")
+    total = max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+
+    def frames() -> Iterator[Picture]:
+        number = 0
+        while video.grab():
+            if number % every == 0:
+                found, frame = video.retrieve()
+                yield Picture(f"{file.stem}-{number:06d}", file.name, lambda: _frame(found, frame, file))  # noqa: B023
+            number += 1
+        video.release()
+
+    return Pictures(-(-total // every), frames())
+
+
+def _frame(found: bool, frame: np.ndarray, file: Path) -> np.ndarray:
+    if not found:
+        raise UserError(f"a frame of {file} cannot be decoded", "Convert the video anew.")
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
