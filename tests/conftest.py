@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +81,12 @@ def quick(home: Path, rendered: Path) -> list[str]:
         "trainer.batch_size=16",
         "optimizer.warmup_steps=0",
     ]
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Starts real `hmr-light` processes in a moment; see tests/reliability/nursery.py."""
+    from nursery import open_nursery
+
+    with open_nursery(tmp_path_factory.mktemp("nursery")) as one:
+        yield one
