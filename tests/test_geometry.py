@@ -213,12 +213,13 @@ def test_procrustes_is_exact_where_the_best_rotation_is_hardly_unique(shape: str
     source = np.einsum("bij,bnj->bni", random_matrices(rng, 64), source) + rng.normal(0, 3, (64, 1, 3))
     found = procrustes_align(torch.from_numpy(source), torch.from_numpy(target)).numpy()
     expected = np.stack([align_one(*pair) for pair in zip(source, target, strict=True)])
-    # Where several rotations are best, the points may differ; how far they are from the target may not.
+    # Where several rotations are best but for rounding, the points may differ; how far they are off may not.
     errors = [np.linalg.norm(points - target, axis=-1) for points in (found, expected)]
     squares = [(error**2).sum(-1) for error in errors]
     np.testing.assert_allclose(*squares, rtol=1e-10, atol=1e-12, err_msg=f"seed {seed}")
     if shape == "straight" or thinness > 1e-4:
-        np.testing.assert_allclose(*(error.mean(-1) for error in errors), rtol=0, atol=1e-9, err_msg=f"seed {seed}")
+        atol = 1e-9 + (thinness if thinness < 1e-6 else 0)
+        np.testing.assert_allclose(*(error.mean(-1) for error in errors), rtol=0, atol=atol, err_msg=f"seed {seed}")
 
 
 @pytest.mark.parametrize("size", [1e-9, 1e-3, 1e3, 1e9])
