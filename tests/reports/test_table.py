@@ -126,8 +126,9 @@ def test_the_marks_are_those_of_a_plain_search(seed: int) -> None:
 
 def markdown_cells(text: str) -> list[list[str]]:
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    cells = [re.split(r"(?<!\\)(?:\\\\)*\|", line)[1:-1] for line in [lines[0], *lines[2:]]]
-    return [[re.sub(r"\\(.)", r"\1", re.sub(r"^\*\*(.*)\*\*$", r"\1", cell)) for cell in row] for row in cells]
+    cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in [lines[0], *lines[2:]]]
+    inner = [[re.sub(r"^\*\*(.*)\*\*$", r"\1", cell) for cell in row] for row in cells]
+    return [[re.sub(r"\\(.)|&#92;", lambda match: match[1] or "\\", cell) for cell in row] for row in inner]
 
 
 class TableReader(HTMLParser):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from hmr_light.body.joints import SMPL_PARENTS
 from hmr_light.body.pickles import read_pickle
 from hmr_light.errors import UserError
+from hmr_light.npy import read_array, read_npz
 from hmr_light.paths import atomic_write
 
 EMBEDDED_BODY = Path(__file__).with_name("embedded.npz")
@@ -136,9 +136,8 @@ def _rows(path: Path, key: str, array: object) -> int:
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     wanted = (*_REQUIRED, "posedirs", "J_regressor_extra", "J_regressor_h36m")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in wanted if key in file}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError) as error:
+        return read_npz(path, wanted)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is not a readable npz file: {error}", GET_BODY) from error
 
 
@@ -150,6 +149,7 @@ def _regressor(path: Path, content: dict[str, np.ndarray], given: Path | None, f
     if not file.is_file():
         raise UserError(f"there is no joint regressor {file} for the body {path}", GET_REGRESSORS)
     try:
-        return np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with file.open("rb") as opened:
+            return read_array(opened, file.stat().st_size)
+    except (OSError, ValueError) as error:
         raise UserError(f"{file} is not a readable npy file: {error}", GET_REGRESSORS) from error

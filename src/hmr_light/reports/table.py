@@ -38,8 +38,11 @@ def write_table(rows: Sequence[Row], format: str, language: str = "en", columns:
 
 def _markdown(table: Table) -> str:
     def escape(text: str) -> str:
-        # A mark inside a word (mean_pose) is none, and >>> <<< open nothing.
-        text = re.sub(r"([\\|*`\[\]~]|[<&](?=[A-Za-z#/!?]))", r"\\\1", _one_line(text))
+        # A mark inside a word (mean_pose) is none, and >>> <<< open nothing. A backslash before the end of a cell would
+        # be taken for one that escapes that end, doubled or not.
+        text = re.sub(
+            r"([|*`\[\]~]|[<&](?=[A-Za-z#/!?]))|\\", lambda m: f"\\{m[1]}" if m[1] else "&#92;", _one_line(text)
+        )
         return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
 
     lines = ["|" + "|".join(table.headers) + "|", "|" + ":---:|" * len(table.headers)]

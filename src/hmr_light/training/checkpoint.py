@@ -64,12 +64,15 @@ def save_model(path: Path, model: HMR, config: dict[str, Any], epoch: int, metri
 def read_model(path: Path) -> Checkpoint:
     """Read an `epoch-NNN.pt`. Raises `UserError` for anything that is not one."""
     content = read(path)
-    try:
-        return Checkpoint(
-            path, content["config"], content["epoch"], content["saved"], content["model"], content["metrics"]
-        )
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a checkpoint of hmr_light: it lacks {error}", _REMEDY) from error
+    for key, kind in {"config": dict, "epoch": int, "saved": str, "model": dict, "metrics": dict}.items():
+        if not isinstance(content.get(key), kind):
+            raise UserError(f"{path} is not a checkpoint of hmr_light: it lacks '{key}'", _REMEDY)
+    for node in ("backbone", "regressor"):
+        if not isinstance(content["config"].get(node), dict):
+            raise UserError(f"{path} is not a checkpoint of hmr_light: its config lacks '{node}'", _REMEDY)
+    if not all(isinstance(value, torch.Tensor) for value in content["model"].values()):
+        raise UserError(f"{path} is not a checkpoint of hmr_light: its weights are no tensors", _REMEDY)
+    return Checkpoint(path, content["config"], content["epoch"], content["saved"], content["model"], content["metrics"])
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
