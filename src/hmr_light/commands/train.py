@@ -39,7 +39,8 @@ def run(config: TrainConfig) -> Path:
 
 def _run(config: TrainConfig, world: Processes) -> Path:
     body = load_body(**config.body.files()).to(world.device)
-    training, evaluation = open_training(config), open_evaluation(config.data)
+    training = open_training(config)
+    evaluation = open_evaluation(config.data, keep_faulty=config.trainer.on_bad_validation_sample == "skip")
     torch.manual_seed(config.seed)
     model = build_model({"backbone": config.backbone, "regressor": config.regressor})
     model.regressor.set_mean(*mean_parameters(training))

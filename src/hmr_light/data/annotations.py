@@ -7,6 +7,7 @@ OpenCV. The image as a whole spans -0.5 to width - 0.5.
 from __future__ import annotations
 
 import hashlib
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,7 @@ NUMBERS: dict[str, tuple[int, ...]] = {
 REQUIRED = ("imgname", "center", "scale")
 KEYS = ("imgname", "gender", *NUMBERS)
 GENDERS = ("f", "m", "n")
+_NOT_ARRAYS = ("extras", "faulty", "file")
 # The people that are looked at together, so that checking a large file takes little memory.
 _CHUNK = 1 << 14
 # What a stamp says of a file that these rules, and none newer, have passed.
@@ -70,6 +72,8 @@ class Annotations:
     """(N,) str: 'm', 'f', or 'n' where not known."""
     extras: dict[str, np.ndarray] = field(default_factory=dict)
     """What else a file says of each person, (N, ...), by key. Only numbers and strings."""
+    faulty: dict[int, str] = field(default_factory=dict)
+    """What is wrong with the entries of people who are not to be used, by index; see `load_annotations`."""
     file: NpzFile | None = None
     """The file that they were read from. The arrays may be parts of it that are mapped into memory, read-only."""
 
@@ -78,13 +82,19 @@ class Annotations:
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, np.ndarray], source: Path | str = "annotations", *, passed: bool = False
+        cls,
+        arrays: Mapping[str, np.ndarray],
+        source: Path | str = "annotations",
+        *,
+        passed: bool = False,
+        keep_faulty: bool = False,
     ) -> Annotations:
         """The annotations that `arrays` hold by the names of the file's keys; `source` is named in errors.
 
         Raises `UserError` for a missing key, a wrong shape or length, a number that is not finite, a scale that is not
         positive, an unknown gender, and a path that is absolute or leads out of the folder of images. Where `passed`,
-        the entries have been looked at before and only the arrays' types and shapes are.
+        the entries have been looked at before and only the arrays' types and shapes are. With `keep_faulty`, a faulty
+        number is noted in `faulty` instead.
         """
         for key in REQUIRED:
             if key not in arrays:
@@ -102,11 +112,18 @@ class Annotations:
             else np.zeros((count, *shape), np.float32)
             for key, shape in NUMBERS.items()
         }
+        faulty: dict[int, str] = {}
         if not passed:
-            _check_paths(imgname, source)
-            for key in NUMBERS.keys() & arrays.keys():
-                _refuse_first(lambda part: ~np.isfinite(part), key, columns[key], "is not finite", source)
-            _refuse_first(lambda part: part <= 0, "scale", columns["scale"], "is not positive", source)
+            refuse_paths(imgname, "imgname", source)
+            for key, bad, problem in (
+                *((key, _not_finite, "is not finite") for key in NUMBERS if key in arrays),
+                ("scale", _not_positive, "is not positive"),
+            ):
+                if keep_faulty:
+                    for entry in _first_of_each(bad, columns[key]):
+                        faulty.setdefault(entry[0], f"{_place(key, entry, columns[key], source)} {problem}")
+                else:
+                    _refuse_first(bad, key, columns[key], problem, source)
         labelled = "pose" in arrays and "shape" in arrays
         if "has_smpl" not in arrays:
             columns["has_smpl"] = np.full(count, labelled)
@@ -126,17 +143,19 @@ class Annotations:
             _check_length(value, key, count, source)
             if value.dtype.hasobject:
                 raise UserError(f"'{key}' in {source} holds Python objects", "Save numbers or strings.")
-        return cls(imgname=imgname, gender=gender.astype("<U1", copy=False), extras=extras, **columns)
+        gender = gender.astype("<U1", copy=False)
+        return cls(imgname=imgname, gender=gender, extras=extras, faulty=faulty, **columns)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The arrays by the names of the file's keys, extras included."""
-        named = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("extras", "file")}
+        named = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _NOT_ARRAYS}
         return named | self.extras
 
 
-def load_annotations(path: Path) -> Annotations:
+def load_annotations(path: Path, *, keep_faulty: bool = False) -> Annotations:
     """Open a file of annotations. Raises `UserError` that names what is wrong and where.
 
+    With `keep_faulty`, people with a number that is not finite or a box without a size are no error but in `faulty`.
     A file that `save_annotations` wrote is mapped into memory. The first time, all of it is checked; of a large one
     that is noted beside it, and from then on opening takes no longer than for a small one.
     """
@@ -154,11 +173,12 @@ def load_annotations(path: Path) -> Annotations:
             # Other programs add keys that are not one entry a person; those are not ours to judge.
             people = len(np.atleast_1d(arrays.get("imgname", ())))
             ours = {key: value for key, value in arrays.items() if key in KEYS or value.shape[:1] == (people,)}
-            annotations = replace(Annotations.from_arrays(ours, path, passed=passed), file=file)
+            annotations = Annotations.from_arrays(ours, path, passed=passed, keep_faulty=keep_faulty)
+            annotations = replace(annotations, file=file)
             file.release()
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is not an npz file, or a damaged one: {error}", "Make or fetch it again.") from None
-    if not passed:
+    if not passed and not annotations.faulty:
         add_to_stamp(path, rules=_RULES)
     return annotations
 
@@ -241,8 +261,8 @@ def _check_length(value: np.ndarray, key: str, count: int, source: Path | str) -
         )
 
 
-def _check_paths(names: np.ndarray, source: Path | str) -> None:
-    """Refuse image paths that could leave the folder of images: annotations come from strangers."""
+def refuse_paths(names: np.ndarray, key: str, source: Path | str) -> None:
+    """Raise `UserError` for paths (N,) that could leave the folder of images: annotations come from strangers."""
     for index in _suspicious(names):
         name = str(names[index])
         windows = PureWindowsPath(name) if "\\" in name or ":" in name else None
@@ -253,7 +273,7 @@ def _check_paths(names: np.ndarray, source: Path | str) -> None:
         else:
             continue
         raise UserError(
-            f"imgname[{index}] = {name!r} in {source} {problem}",
+            f"{key}[{index}] = {name!r} in {source} {problem}",
             "Store paths relative to the folder of images, and give that folder beside the annotations.",
         )
 
@@ -269,23 +289,36 @@ def _suspicious(names: np.ndarray) -> Iterator[int]:
         yield from (start + np.flatnonzero(odd)).tolist()
 
 
-def _refuse_first(
-    bad: Callable[[np.ndarray], np.ndarray], key: str, value: np.ndarray, problem: str, source: Path | str
-) -> None:
-    """Raise for the first entry of `value` (N,...) that `bad` finds; it maps a part of the people to flags."""
-    people, first = 0, None
+def _not_finite(part: np.ndarray) -> np.ndarray:
+    return ~np.isfinite(part)
+
+
+def _not_positive(part: np.ndarray) -> np.ndarray:
+    return part <= 0
+
+
+def _first_of_each(bad: Callable[[np.ndarray], np.ndarray], value: np.ndarray) -> Iterator[tuple[int, ...]]:
+    """Where `value` (N,...) is bad, once for each person; `bad` maps a part of the people to flags."""
     for start in range(0, len(value), _CHUNK):
         flags = bad(value[start : start + _CHUNK])
         if flags.any():
-            at = np.argwhere(flags)[0]
-            first = first or (start + int(at[0]), *map(int, at[1:]))
-            people += int(flags.reshape(len(flags), -1).any(1).sum())
-    if first:
-        place = f"{key}[{', '.join(map(str, first))}] = {value[first]}"
+            places = np.argwhere(flags)
+            for place in places[np.unique(places[:, 0], return_index=True)[1]]:
+                yield (start + int(place[0]), *map(int, place[1:]))
+
+
+def _refuse_first(
+    bad: Callable[[np.ndarray], np.ndarray], key: str, value: np.ndarray, problem: str, source: Path | str
+) -> None:
+    if places := list(_first_of_each(bad, value)):
         raise UserError(
-            f"{place} in {source} {problem} ({people} of {len(value)} people)",
+            f"{_place(key, places[0], value, source)} {problem} ({len(places)} of {len(value)} people)",
             "Correct the entry or leave the person out.",
         )
+
+
+def _place(key: str, place: tuple[int, ...], value: np.ndarray, source: Path | str) -> str:
+    return f"{key}[{', '.join(map(str, place))}] = {value[place]} in {source}"
 
 
 def _describe(value: np.ndarray) -> str:

@@ -7,7 +7,7 @@ restart changes it.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -95,13 +95,12 @@ def write_bad(path: Path, bad: BadSamples, datasets: Mapping[str, MeshDataset]) 
             writer.writerow((name, index, datasets[name].annotations.imgname[index], reason))
 
 
-def refuse_many(bad: BadSamples, people: Mapping[str, int], max_fraction: float, path: Path) -> None:
-    """Raise `UserError` if more than `max_fraction` of a set's people are bad."""
-    for name, count in people.items():
-        reasons = [reason for (of, _), reason in bad.items() if of == name]
-        if len(reasons) > max_fraction * count:
-            raise UserError(
-                f"{len(reasons)} of the {count} samples of '{name}' cannot be read, more than "
-                f"trainer.max_bad_fraction={max_fraction:g}. The last: {reasons[-1]}",
-                f"{path} names them all. Mend them or leave them out, or raise the limit.",
-            )
+def refuse_many(reasons: Sequence[str], name: str, people: int, max_fraction: float, path: Path | None = None) -> None:
+    """Raise `UserError` if the set `name` of so many `people` has more than `max_fraction` bad ones, for `reasons`."""
+    if len(reasons) > max_fraction * people:
+        named = f"{path} names them all. " if path else ""
+        raise UserError(
+            f"{len(reasons)} of the {people} samples of '{name}' cannot be used, more than "
+            f"trainer.max_bad_fraction={max_fraction:g}; one of them: {reasons[-1]}",
+            f"{named}Mend them, leave them out, or raise the limit.",
+        )

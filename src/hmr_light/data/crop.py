@@ -113,9 +113,17 @@ def cut_window(
     """The part of `image`, which was read with `shrink`, that a crop of that box can show, and where it is.
 
     The part is a view of `image`: a square around the box, `context` times its side, as far as the image reaches.
+    Raises `UserError` if the image does not reach into the box.
     """
     first = (shrink - 1) / 2
     x, y = (np.asarray(center, np.float64) - first) / shrink
+    half, (height, width) = 100 * float(scale) / shrink, image.shape[:2]
+    if not (-half < x + 0.5 < width + half and -half < y + 0.5 < height + half):
+        raise UserError(
+            f"the box at ({center[0]:.0f}, {center[1]:.0f}) with a side of {200 * float(scale):.0f} pixels is outside "
+            f"the image of {width * shrink} x {height * shrink}",
+            "Correct center and scale, or leave the person out.",
+        )
     reach = context * 100 * float(scale) / shrink
     left, right = _span(x, reach, image.shape[1])
     top, bottom = _span(y, reach, image.shape[0])

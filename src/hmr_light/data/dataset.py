@@ -50,7 +50,8 @@ class MeshDataset(Dataset[Sample]):
     augmentation, so that a pack of crops (`hmr_light.data.converters.pack`) can hold the very same ones.
 
     Raises `UserError` at once if the annotations are faulty or the first image is missing, and on access if another
-    image is missing or is not an image.
+    image is missing, is not an image, or does not reach into the box. With `keep_faulty`, people with faulty entries
+    raise it on access too.
     """
 
     def __init__(
@@ -61,9 +62,11 @@ class MeshDataset(Dataset[Sample]):
         image_size: int,
         augmentation: AugmentationConfig | None = None,
         seed: int = 0,
+        keep_faulty: bool = False,
     ) -> None:
         self.path = Path(annotations)
-        self.annotations = load_annotations(self.path)
+        self.keep_faulty = keep_faulty
+        self.annotations = load_annotations(self.path, keep_faulty=keep_faulty)
         self.image_root = Path(image_root)
         self.image_size = image_size
         self.augmentation = augmentation
@@ -75,6 +78,7 @@ class MeshDataset(Dataset[Sample]):
     def __reduce__(self) -> tuple[Any, ...]:
         """Loader processes that are not forked open the files again: mapped annotations are not to be copied."""
         options = {"image_size": self.image_size, "augmentation": self.augmentation, "seed": self.seed}
+        options["keep_faulty"] = self.keep_faulty
         return partial(MeshDataset, **options), (self.path, self.image_root)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
@@ -87,6 +91,8 @@ class MeshDataset(Dataset[Sample]):
         else:
             change = draw_augmentation(self.augmentation, np.random.default_rng((self.seed, epoch, index)))
         labels = self.annotations
+        if index in labels.faulty:
+            raise UserError(labels.faulty[index], "Correct the entry or leave the person out.")
         size = self.image_size
         scale = labels.scale[index] * change.scale
         matrix = crop_matrix(labels.center[index], scale, size, change.rotation_degrees, change.flip)

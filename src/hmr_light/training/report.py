@@ -102,9 +102,10 @@ class RunReport:
             before = path.read_bytes() if path.is_file() else b""
             write_bad(path, self.state.bad_samples, sets)
             if path.read_bytes() != before:
-                self.progress.say(f"{len(self.state.bad_samples)} samples cannot be read so far: see {path}")
-        people = {name: len(dataset) for name, dataset in sets.items()}
-        refuse_many(self.state.bad_samples, people, self.config.trainer.max_bad_fraction, path)
+                self.progress.say(f"{len(self.state.bad_samples)} samples cannot be used so far: see {path}")
+        for name, dataset in sets.items():
+            reasons = [reason for (of, _), reason in self.state.bad_samples.items() if of == name]
+            refuse_many(reasons, name, len(dataset), self.config.trainer.max_bad_fraction, path)
 
     def _training_sets(self) -> dict[str, MeshDataset]:
         return {f"train.{n}": one for n, one in zip(self.config.data.train, self.training.datasets, strict=True)}

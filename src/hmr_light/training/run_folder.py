@@ -116,8 +116,11 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def file_name(text: str) -> str:
-    """`text` as a file name: letters, digits, '.', '_', '-' and brackets stay, anything else becomes '_'."""
-    return re.sub(r"[^\w.()-]|^\.", "_", text)
+    """`text` as a file name: letters, digits, '.', '_', '-' and brackets stay, anything else becomes '_'.
+
+    It is cut where, with the time before it, it could pass the 255 bytes of a file's name.
+    """
+    return re.sub(r"[^\w.()-]|^\.", "_", text)[:60]
 
 
 def _is_unfinished(folder: Path, epochs: int) -> bool:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from hmr_light.config.schema import DataConfig, SetConfig, TrainConfig
 from hmr_light.data.annotations import fingerprint
-from hmr_light.data.bad_samples import TrainingSamples
+from hmr_light.data.bad_samples import TrainingSamples, refuse_many
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.mixture import Mixture
 from hmr_light.errors import UserError
@@ -34,16 +34,23 @@ def open_training(config: TrainConfig) -> Mixture:
             image_size=data.image_size,
             augmentation=data.augmentation,
             seed=config.seed,
+            keep_faulty=config.trainer.on_bad_sample == "skip",
         )
         for set_config in data.train.values()
     ]
+    for name, dataset in zip(data.train, datasets, strict=True):
+        faulty = dataset.annotations.faulty
+        refuse_many(list(faulty.values()), f"train.{name}", len(dataset), config.trainer.max_bad_fraction)
     ratios = [set_config.ratio for set_config in data.train.values()]
     return Mixture(datasets, ratios, length=sum(map(len, datasets)), seed=config.seed)
 
 
-def open_evaluation(data: DataConfig) -> dict[str, MeshDataset]:
+def open_evaluation(data: DataConfig, *, keep_faulty: bool = False) -> dict[str, MeshDataset]:
     """The evaluation sets by name, unaugmented. Raises `UserError` for a set without SMPL ground truth."""
-    return {name: _open_evaluation_set(name, config, data.image_size) for name, config in data.evaluation.items()}
+    return {
+        name: _open_evaluation_set(name, config, data.image_size, keep_faulty)
+        for name, config in data.evaluation.items()
+    }
 
 
 def open_loader(training: Mixture, epoch: int, step: int, config: TrainConfig, world: Processes) -> DataLoader[Any]:
@@ -75,8 +82,9 @@ def mean_parameters(training: Mixture) -> Mean:
     Where none has (sets with 2D labels alone), it is an upright T-pose seen from the front.
     """
     labels = [dataset.annotations for dataset in training.datasets]
-    pose = np.concatenate([one.pose[one.has_smpl] for one in labels])
-    betas = np.concatenate([one.shape[one.has_smpl] for one in labels])
+    labelled = [one.has_smpl & ~np.isin(np.arange(len(one)), list(one.faulty)) for one in labels]
+    pose = np.concatenate([one.pose[chosen] for one, chosen in zip(labels, labelled, strict=True)])
+    betas = np.concatenate([one.shape[chosen] for one, chosen in zip(labels, labelled, strict=True)])
     return compute_mean_parameters(pose, betas)
 
 
@@ -85,8 +93,8 @@ def data_fingerprint(datasets: Iterable[MeshDataset]) -> str:
     return hashlib.sha256("".join(fingerprint(one.annotations) for one in datasets).encode()).hexdigest()
 
 
-def _open_evaluation_set(name: str, config: SetConfig, image_size: int) -> MeshDataset:
-    dataset = MeshDataset(config.annotations, config.images, image_size=image_size)
+def _open_evaluation_set(name: str, config: SetConfig, image_size: int, keep_faulty: bool) -> MeshDataset:
+    dataset = MeshDataset(config.annotations, config.images, image_size=image_size, keep_faulty=keep_faulty)
     if not dataset.annotations.has_smpl.all():
         raise UserError(
             f"data.evaluation.{name}: {config.annotations} has people without SMPL pose and shape",
