@@ -8,14 +8,14 @@ from typing import Protocol
 
 import numpy as np
 
-from hmr_light.data.annotations import Annotations
+from hmr_light.data.annotations import Annotations, refuse_paths
 from hmr_light.data.crop import CONTEXT, Window, cut_window, decode_image, read_content
 from hmr_light.errors import UserError
 
 PACKED = ("packed_shard", "packed_offset", "packed_bytes", "packed_pixels", "packed_window")
-"""What the annotations of a pack say beyond others': in which shard a person's image is and at which byte (N,), how
-long it is (N,), height and width (N,2) of unencoded pixels, or zeros, and where they are in the image (N,3: `Window`).
-"""
+"""What annotations say beyond others' whose images are in tar files: a person's image is in which of these (N,), a path
+within the folder of images, at which byte (N,), how long it is (N,), height and width (N,2) of unencoded pixels, or
+zeros, and where they are in the image (N,3: `Window`)."""
 
 
 class Images(Protocol):
@@ -59,18 +59,18 @@ class ImageFiles:
 
 
 class PackedImages:
-    """Images in the shards of a pack; see `hmr_light.data.converters.pack`. An image is one read at a known place.
+    """Images in tar files; see `hmr_light.data.converters.pack`. An image is one read at a known place.
 
     The bytes are read rather than mapped: one request an image, whatever the file system, and no page stays behind.
     """
 
     def __init__(self, annotations: Annotations, path: Path, folder: Path, context: float) -> None:
         self.annotations, self.path, self.folder, self.context = annotations, path, folder, context
-        self._open: dict[int, int] = {}
+        self._open: dict[str, int] = {}
         self._shards, self._offsets, self._lengths, self._pixels, self._windows = (
             annotations.extras[key] for key in PACKED
         )
-        self._file(int(self._shards[0]))
+        self._file(str(self._shards[0]))
         if self._pixels[0].any() and context > CONTEXT:
             raise UserError(
                 f"data.augmentation shows {context:.2f} sides of the box, and {path} holds {CONTEXT} of the images",
@@ -79,7 +79,7 @@ class PackedImages:
 
     def read(self, index: int, shrink: int) -> tuple[np.ndarray, Window]:
         length = int(self._lengths[index])
-        content = os.pread(self._file(int(self._shards[index])), length, int(self._offsets[index]))
+        content = os.pread(self._file(str(self._shards[index])), length, int(self._offsets[index]))
         height, width = map(int, self._pixels[index])
         labels = self.annotations
         if len(content) != length or (height and length != height * width * 3):
@@ -90,9 +90,10 @@ class PackedImages:
         image = decode_image(np.frombuffer(content, np.uint8), str(labels.imgname[index]), shrink)
         return cut_window(image, shrink, labels.center[index], labels.scale[index], self.context)
 
-    def _file(self, shard: int) -> int:
+    def _file(self, shard: str) -> int:
         if shard not in self._open:
-            path = self.folder / shard_name(self.path, shard)
+            refuse_paths(np.array([shard]), "packed_shard", self.path)
+            path = self.folder / shard
             try:
                 self._open[shard] = os.open(path, os.O_RDONLY)
             except OSError as error:
@@ -101,8 +102,3 @@ class PackedImages:
                     "Give the folder of the shards as that of the images, or make the pack again.",
                 ) from None
         return self._open[shard]
-
-
-def shard_name(annotations: Path, shard: int) -> str:
-    """The file of a shard, beside the annotations that it belongs to."""
-    return f"{annotations.stem}-{shard:06d}.tar"

@@ -27,11 +27,11 @@ from hmr_light.data.annotations import NUMBERS, Annotations, load_annotations, s
 from hmr_light.data.converters.people import progress, refuse_existing
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.data.crop import Window, crop_matrix, mean_of_blocks, read_content, shrink_factor
-from hmr_light.data.images import PACKED, ImageFiles, shard_name
+from hmr_light.data.images import PACKED, ImageFiles
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write
 
-Place = tuple[int, int, int, tuple[int, int], tuple[float, float, float]]
+Place = tuple[str, int, int, tuple[int, int], tuple[float, float, float]]
 """A person's entries of the columns `PACKED`."""
 
 
@@ -70,7 +70,7 @@ def convert(
             place = shard, offset + len(content) - length, length, pixels, window
             places |= dict.fromkeys(people, place)
     dropped = {"image missing or damaged": unreadable} if unreadable else {}
-    step = f"train data.train.synthetic.annotations={out} data.train.synthetic.images={out.parent}"
+    step = f"train data=own data.train.own.annotations={out} data.train.own.images={out.parent}"
     summary = ConversionSummary(out, len(places), dropped, out.parent, step)
     if not places:
         raise UserError(f"no image of {annotations} can be read in {images}", "Give the folder of its images.")
@@ -114,7 +114,7 @@ def _describe(labels: Annotations, name: str, people: list[int]) -> dict[str, An
 
 def _save(out: Path, labels: Annotations, places: dict[int, Place]) -> None:
     kept = np.array(sorted(places))
-    types = (np.int32, np.int64, np.int64, np.int32, np.float64)
+    types = (np.str_, np.int64, np.int64, np.int32, np.float64)
     columns = zip(*(places[index] for index in kept.tolist()), strict=True)
     arrays = {key: value[kept] for key, value in labels.to_arrays().items()}
     arrays |= {key: np.array(column, kind) for key, column, kind in zip(PACKED, columns, types, strict=True)}
@@ -126,7 +126,7 @@ class _Shards:
 
     def __init__(self, out: Path, limit: int) -> None:
         self._out, self._limit = out, limit
-        self._shard, self._samples = -1, 0
+        self._shard, self._shards, self._samples = "", 0, 0
         self._tar: tarfile.TarFile | None = None
         self._files = ExitStack()
 
@@ -136,13 +136,13 @@ class _Shards:
     def __exit__(self, *problem: Any) -> bool | None:
         return self._files.__exit__(*problem)
 
-    def add(self, suffix: str, content: bytes, labels: dict[str, Any]) -> tuple[int, int]:
+    def add(self, suffix: str, content: bytes, labels: dict[str, Any]) -> tuple[str, int]:
         """Write one sample; returns the shard, and where `content` begins in it."""
         if self._tar is None or self._tar.offset > self._limit:
             self._files.close()
-            self._shard += 1
-            path = self._out.with_name(shard_name(self._out, self._shard))
-            temporary = self._files.enter_context(atomic_write(path))
+            self._shard = f"{self._out.stem}-{self._shards:06d}.tar"
+            self._shards += 1
+            temporary = self._files.enter_context(atomic_write(self._out.with_name(self._shard)))
             self._tar = self._files.enter_context(tarfile.TarFile(temporary, "w", format=tarfile.USTAR_FORMAT))
         key = f"{self._samples:09d}"
         self._samples += 1
