@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,19 @@ from typing import Any
 import numpy as np
 
 from hmr_light.errors import UserError
+
+# Readers of foreign formats fail in any of these ways on a file that is damaged or of another layout.
+FAULTS = (
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    NotImplementedError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @contextmanager
@@ -21,17 +36,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise UserError(f"there is no {path}", f"It is part of {what}; data/README.md says where it goes.") from None
     except PermissionError as error:
         raise UserError(f"cannot read {path}: {error.strerror}", "Change its permissions.") from None
-    # Readers of foreign formats fail in any of these ways on a file that is damaged or of another layout.
-    except (
-        OSError,
-        KeyError,
-        IndexError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        NotImplementedError,
-        EOFError,
-    ) as error:
+    except FAULTS as error:
         raise UserError(
             f"{path} is not laid out as {what}: {type(error).__name__} {error}", "Fetch it again, or correct the path."
         ) from None
@@ -39,9 +44,13 @@ def reading(path: Path, what: str) -> Iterator[None]:
 
 def read_mat(path: Path, *names: str) -> dict[str, Any]:
     """The variables `names` of a MATLAB file up to version 7; structs become objects with attributes."""
-    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError, loadmat
 
-    variables = loadmat(path, variable_names=names, struct_as_record=False, squeeze_me=False)
+    with path.open("rb") as file:  # given a path, it tries others where there is none
+        try:
+            variables = loadmat(file, variable_names=names, struct_as_record=False)
+        except MatReadError as error:
+            raise ValueError(str(error)) from None
     return {name: variables[name] for name in names}
 
 

@@ -23,7 +23,7 @@ def extract_frames(video: Path, frames: Mapping[int, Path]) -> set[int]:
         return there
     capture = cv2.VideoCapture(str(video))
     if not capture.isOpened():
-        raise UserError(f"{video} is not a video that OpenCV can read, or a damaged one", "Fetch it again.")
+        raise UserError(f"{video} is not a video, or a damaged one", "Fetch it again, or remove it to do without.")
     try:
         # Jumping to a frame is inexact in many formats; reading one after the other is not.
         for number in range(max(missing) + 1):
