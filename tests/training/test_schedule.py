@@ -6,12 +6,21 @@ import pytest
 import torch
 
 from hmr_light.config.schema import OptimizerConfig
+from hmr_light.model.hmr import HMR
+from hmr_light.model.regressor import build_regressor
 from hmr_light.training.ema import MovingAverage
-from hmr_light.training.schedule import learning_rate
+from hmr_light.training.schedule import build_optimizer, learning_rate, set_learning_rate
 
 
 def config(**changes: object) -> OptimizerConfig:
-    values = {"name": "adam", "learning_rate": 0.4, "weight_decay": 0.0, "schedule": "cosine", "warmup_steps": 0}
+    values = {
+        "name": "adam",
+        "learning_rate": 0.4,
+        "backbone_factor": 1.0,
+        "weight_decay": 0.0,
+        "schedule": "cosine",
+        "warmup_steps": 0,
+    }
     return OptimizerConfig(**{**values, **changes})  # type: ignore[arg-type]
 
 
@@ -40,3 +49,23 @@ def test_the_average_follows_the_weights_by_its_definition() -> None:
         torch.testing.assert_close(one, other)
         assert not one.requires_grad
     assert torch.equal(average.model[1].running_mean, model[1].running_mean)  # type: ignore[index]
+
+
+def test_the_backbone_learns_at_its_own_rate() -> None:
+    options = {"name": "linear"}
+    model = HMR(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 5)), build_regressor(options, 5))
+    before = [value.detach().clone() for value in model.parameters()]
+    optimizer = build_optimizer(config(backbone_factor=10.0, learning_rate=0.01), model)
+    assert optimizer is not None
+    set_learning_rate(optimizer, 0.001)
+    for value in model.parameters():
+        value.grad = torch.ones_like(value)
+    optimizer.step()
+    # Adam's first step is its rate, whatever the gradient.
+    steps = [(old - new).detach() for old, new in zip(before, model.parameters(), strict=True)]
+    for step, rate in zip(steps, (0.01, 0.01, 0.001, 0.001), strict=True):
+        torch.testing.assert_close(step, torch.full_like(step, rate), rtol=1e-3, atol=1e-7)
+
+
+def test_a_model_without_weights_has_no_optimizer() -> None:
+    assert build_optimizer(config(), HMR(torch.nn.Flatten(), build_regressor({"name": "mean"}, 0))) is None

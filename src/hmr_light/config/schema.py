@@ -46,7 +46,11 @@ class BodyConfig:
 
     def files(self) -> dict[str, Path | None]:
         """The files, as `hmr_light.body.load_body` takes them."""
-        return {"path": self.path, "extra_regressor": self.extra_regressor, "h36m_regressor": self.h36m_regressor}
+        return {"path": self.path, **self.regressors()}
+
+    def regressors(self) -> dict[str, Path | None]:
+        """The files of the joint regressors alone, which are the same for bodies of every gender."""
+        return {"extra_regressor": self.extra_regressor, "h36m_regressor": self.h36m_regressor}
 
 
 @dataclass
@@ -110,6 +114,8 @@ class OptimizerConfig:
 
     name: str = MISSING
     learning_rate: float = MISSING
+    backbone_factor: float = MISSING
+    """How many times `learning_rate` the backbone's rate is."""
     weight_decay: float = MISSING
     schedule: str = MISSING
     """constant, or cosine (down to zero at the last step)."""
@@ -120,6 +126,7 @@ class OptimizerConfig:
         _one_of("optimizer.name", self.name, ("adam", "adamw"))
         _one_of("optimizer.schedule", self.schedule, ("constant", "cosine"))
         _at_least("optimizer.learning_rate", self.learning_rate, 0)
+        _at_least("optimizer.backbone_factor", self.backbone_factor, 0)
         _at_least("optimizer.weight_decay", self.weight_decay, 0)
         _at_least("optimizer.warmup_steps", self.warmup_steps, 0)
 
@@ -192,6 +199,7 @@ class TrainConfig:
     regressor: dict[str, Any] = MISSING
     body: BodyConfig = MISSING
     data: DataConfig = MISSING
+    protocol: dict[str, Any] = MISSING
     loss: dict[str, Any] = MISSING
     optimizer: OptimizerConfig = MISSING
     trainer: TrainerConfig = MISSING
@@ -215,6 +223,7 @@ class EvaluateConfig:
     """Which of the run's checkpoints: best, last or all."""
     body: BodyConfig = MISSING
     data: DataConfig = MISSING
+    protocol: dict[str, Any] = MISSING
     batch_size: int = MISSING
     device: str = MISSING
     threads: int | None = None

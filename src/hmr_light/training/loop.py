@@ -18,7 +18,7 @@ from hmr_light.errors import Interrupted, UserError
 from hmr_light.model.hmr import HMR, normalize
 from hmr_light.model.losses import LossConfig, build_loss_config, compute_losses
 from hmr_light.training.distributed import Processes
-from hmr_light.training.schedule import learning_rate
+from hmr_light.training.schedule import learning_rate, set_learning_rate
 from hmr_light.training.signals import StopRequest
 from hmr_light.training.state import TrainingState
 
@@ -77,8 +77,7 @@ def train(
             # Dropout's draws too are a function of (seed, epoch, step), so that a resumed run repeats them.
             torch.manual_seed(step_seed(config.seed, epoch, step, world.rank))
             rate = learning_rate(config.optimizer, epoch * steps_per_epoch + step, total_steps)
-            for group in state.optimizer.param_groups:
-                group["lr"] = rate
+            set_learning_rate(state.optimizer, rate)
 
             notes = (stop.requested, bool(skipped))
             loss, terms, (asked_to_stop, has_bad) = forward(network, body, batch, loss_config, config, world, notes)

@@ -73,7 +73,7 @@ class TrainingState:
 
 def initial_state(model: HMR, config: TrainConfig) -> TrainingState:
     """The state before the first step. `model` is on its device already."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = build_optimizer(config.optimizer, parameters) if parameters else None
     decay = config.trainer.ema_decay
-    return TrainingState(model, optimizer, MovingAverage(model, decay) if decay is not None else None)
+    return TrainingState(
+        model, build_optimizer(config.optimizer, model), MovingAverage(model, decay) if decay is not None else None
+    )
