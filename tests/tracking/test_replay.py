@@ -183,3 +183,16 @@ def test_one_process_sends_a_journal_at_a_time(tmp_path: Path) -> None:
 def test_a_folder_without_a_journal_is_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no journal\.jsonl"):
         journals(tmp_path)
+
+
+def test_checkpoint_files_are_kept_in_mlflow_where_that_is_asked_for(tmp_path: Path) -> None:
+    run_dir, uri = tmp_path / "run", default_uri(tmp_path)
+    run_dir.mkdir()
+    with start_tracking(run_dir, experiment="e", uri=None, run_name="r", upload_checkpoints=True) as tracker:
+        (run_dir / "epoch-003.pt").write_bytes(b"weights")
+        tracker.checkpoint(run_dir / "epoch-003.pt", epoch=3, saved="260101-000000", metrics={"mpjpe_mm": 90.0})
+    replay(run_dir, uri)
+    (run,) = contents(uri)
+    assert run["artifacts"] == ["checkpoints/epoch-003.pt"]
+    (kept,) = (tmp_path / "mlartifacts").rglob("epoch-003.pt")
+    assert kept.read_bytes() == b"weights"

@@ -40,6 +40,23 @@ def test_no_part_of_a_secret_is_shown(seed: int) -> None:
         assert "cannot open" in shown
 
 
+@pytest.mark.parametrize("seed", range(50))
+def test_no_part_of_a_careless_secret_is_shown_either(seed: int) -> None:
+    draw = random.Random(seed)
+    # Words, so that they are found wherever an address is cut; between them, what addresses are cut at.
+    words = ["".join(draw.choices(string.ascii_lowercase, k=8)) for _ in range(3)]
+    password = words[0] + draw.choice("@:/?#%[]&=") + words[1] + draw.choice(["", "@", "?a=@", "#", "//"]) + words[2]
+    for uri in (f"http://someone:{password}@host:5000/", f"someone:{password}@host", f"ftp://someone:{password}@host"):
+        shown = without_secret(uri)
+        try:
+            normal_uri(uri)
+        except UserError as error:
+            shown += str(error)
+        shown += safe_text(f"cannot open {uri}", uri)
+        for word in words:
+            assert word not in shown, f"seed {seed}: {uri}"
+
+
 def test_a_missing_store_is_told_before_mlflow_is_imported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no tracking store at"):
         connect(f"sqlite:///{tmp_path}/none.db", create=False)
