@@ -22,6 +22,8 @@ from hmr_light.tracking.store import default_uri, normal_uri, redacted
 
 FINISH_SECONDS = 60.0
 """How long the end of a run waits for MLflow to have everything."""
+STOP_SECONDS = 5.0
+"""The same for a run that is asked to stop: who asks will not wait for long, and what is left the journal keeps."""
 
 
 class Tracker:
@@ -85,10 +87,11 @@ class Tracker:
         if self._finished:
             return 0
         self._finished = True
+        seconds = STOP_SECONDS if status == "KILLED" else FINISH_SECONDS
         if self._ends_run:
             self._journal.append("status", status=status, error=redacted(error, self._uri) if self._uri else error)
         self._journal.close()
-        if self._uri is None or (self._pump and _finish_pump(self._pump)):
+        if self._uri is None or (self._pump and _finish_pump(self._pump, seconds)):
             return 0
         left = unsent(self.run_dir, self._uri)
         if left:
@@ -132,11 +135,18 @@ def start_tracking(
     """
     address = normal_uri(uri) if uri else None
     journal = Journal(run_dir)
-    if any(entry["kind"] == "run" for entry, _ in read_journal(run_dir)):
+    last_metrics: dict[str, Any] = {}
+    begun = False
+    for entry, _ in read_journal(run_dir):
+        begun |= entry["kind"] == "run"
+        last_metrics = entry if entry["kind"] == "metrics" else last_metrics
+    if begun:
         journal.append("resume")
     else:
         journal.append("run", key=uuid.uuid4().hex, experiment=experiment, name=run_name)
-    return Tracker(run_dir, journal, address, ends_run=True, upload_checkpoints=upload_checkpoints)
+    tracker = Tracker(run_dir, journal, address, ends_run=True, upload_checkpoints=upload_checkpoints)
+    tracker._last_metrics = last_metrics  # the run was perhaps killed before it told of the checkpoint that has them
+    return tracker
 
 
 def continue_tracking(run_dir: Path, *, uri: str | None) -> Tracker:
@@ -206,8 +216,8 @@ def _show(process: subprocess.Popen[str]) -> None:
         print(f"tracking: {line.rstrip()}", file=sys.stderr)
 
 
-def _finish_pump(pump: _Pump) -> bool:
-    """Whether MLflow has everything."""
+def _finish_pump(pump: _Pump, seconds: float) -> bool:
+    """Whether MLflow has everything after so many seconds at most."""
     process = pump.process
     assert process.stdin is not None
     # It may have ended already.
@@ -215,7 +225,7 @@ def _finish_pump(pump: _Pump) -> bool:
         process.stdin.write("finish\n")
         process.stdin.close()
     try:
-        return process.wait(FINISH_SECONDS) == 0
+        return process.wait(seconds) == 0
     except subprocess.TimeoutExpired:
         return False
     finally:
