@@ -23,7 +23,7 @@ def test_the_drawn_mesh_covers_what_the_losses_project() -> None:
     camera = torch.tensor([[rng.uniform(0.6, 0.9), *rng.uniform(-0.1, 0.1, 2)]], dtype=torch.float32)
     translation = weak_perspective_translation(camera, size=size)
     grey = np.full((size, size, 3), 90, np.uint8)
-    drawn = (draw_mesh(grey, (vertices + translation).numpy()[0], body.faces.numpy()) != grey).any(-1)
+    drawn = (draw_mesh(grey, vertices[0], translation[0], body.faces.numpy()) != grey).any(-1)
 
     # The silhouette by another way: every projected triangle, filled.
     pixels = (project(vertices, translation, size=size)[0].numpy() + 1) * size / 2 - 0.5
@@ -39,9 +39,9 @@ def test_the_drawn_mesh_covers_what_the_losses_project() -> None:
 
 def test_a_mesh_that_cannot_be_seen_leaves_the_image() -> None:
     image = np.random.default_rng().integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    behind = np.array([[0, 0, -1], [1, 0, -1], [0, 1, -1]], np.float32)
-    for vertices in (behind, np.full((3, 3), np.nan, np.float32)):
-        assert np.array_equal(draw_mesh(image, vertices, np.array([[0, 1, 2]])), image)
+    behind = torch.tensor([[0, 0, -1.0], [1, 0, -1], [0, 1, -1]])
+    for vertices in (behind, torch.full((3, 3), torch.nan)):
+        assert np.array_equal(draw_mesh(image, vertices, torch.zeros(3), np.array([[0, 1, 2]])), image)
 
 
 def test_the_sheet_shows_each_person_twice(rendered: Path, tmp_path: Path) -> None:

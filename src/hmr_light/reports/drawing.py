@@ -10,7 +10,7 @@ import numpy as np
 
 # RGB; people take them in turn.
 COLOURS = ((0.35, 0.65, 0.95), (0.95, 0.60, 0.35), (0.50, 0.80, 0.45), (0.80, 0.50, 0.80), (0.90, 0.80, 0.35))
-_OPACITY = 0.85
+_OPACITY = 0.9
 _AMBIENT = 0.35
 _LIGHT = np.array([-0.3, -0.5, -0.81], np.float32)  # towards the light; y is down, z away from the camera
 # Each pixel is the mean of so many times so many.
