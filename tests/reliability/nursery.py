@@ -67,14 +67,14 @@ class Child:
 
 
 class Nursery:
-    """The interpreter that forks."""
+    """The interpreter that forks; `around` is a command that is to run it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *around: str) -> None:
         self.folder = folder
         self._count = 0
         self._ended: dict[int, int] = {}
         self._process = subprocess.Popen(
-            [sys.executable, __file__],
+            [*around, sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -116,8 +116,8 @@ class Nursery:
 
 
 @contextlib.contextmanager
-def open_nursery(folder: Path) -> Iterator[Nursery]:
-    one = Nursery(folder)
+def open_nursery(folder: Path, *around: str) -> Iterator[Nursery]:
+    one = Nursery(folder, *around)
     try:
         yield one
     finally:
