@@ -31,7 +31,7 @@ def assert_same(first: Any, second: Any) -> None:
         assert torch.equal(first, second)
     elif isinstance(first, dict):
         assert first.keys() == second.keys()
-        for key in first.keys() - {"config"}:
+        for key in first.keys() - {"config", "images_per_second"}:
             assert_same(first[key], second[key])
     elif isinstance(first, list):
         for one, other in zip(first, second, strict=True):
@@ -57,9 +57,9 @@ def test_another_seed_gives_another_result(quick: list[str]) -> None:
     assert not torch.equal(state(first)["model"][key], state(second)["model"][key])
 
 
-@pytest.mark.parametrize("ema", ["null", "0.9"])
-def test_an_interrupted_run_ends_as_if_it_had_not_been(quick: list[str], ema: str, home: Path) -> None:
-    options = [*quick, f"trainer.ema_decay={ema}", "trainer.epochs=3"]
+def test_an_interrupted_run_ends_as_if_it_had_not_been(quick: list[str], home: Path) -> None:
+    # tests/reliability has every other way to be interrupted.
+    options = [*quick, "trainer.epochs=3"]
     whole = run(compose("train", *options, f"outputs={home}/whole"))
 
     # The same command, stopped by SIGTERM in the midst of an epoch, then continued.
@@ -87,7 +87,7 @@ def test_a_continued_run_must_be_the_same_run(quick: list[str]) -> None:
     folder = run(compose("train", *quick, "trainer.epochs=1"))
     with pytest.raises(UserError, match="another configuration: backbone"):
         run(compose("train", *quick, "backbone=resnet18", f"resume={folder}"))
-    with pytest.raises(UserError, match=r"no checkpoints/last\.pt"):
+    with pytest.raises(UserError, match=r"no config\.yaml"):
         run(compose("train", *quick, f"resume={folder.parent}"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,8 +76,17 @@ def processes(device_name: str) -> Iterator[Processes]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(rank, world, device)
+    except RuntimeError as error:
+        if is_of_a_peer(error):
+            raise UserError("another training process has ended", "Its own message says why.") from error
+        raise
     finally:
         dist.destroy_process_group()
+
+
+def is_of_a_peer(error: RuntimeError) -> bool:
+    """Whether torch raised it because another process is gone."""
+    return re.search(r"Connection (closed|reset) by peer|Broken pipe|Socket closed|NCCL", str(error)) is not None
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:

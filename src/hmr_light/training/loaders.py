@@ -1,4 +1,4 @@
-"""Loader processes, and training processes beside this one: how they start, and what is said when one of them dies."""
+"""Loader processes: how they start, and what is said when one of them dies."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 from hmr_light.data.dataset import worker_init
 from hmr_light.errors import Interrupted, UserError
+from hmr_light.training.distributed import is_of_a_peer
 from hmr_light.training.signals import STOP_SIGNALS, StopRequest
 
 _PR_SET_PDEATHSIG = 1
 _SHARED_MEMORY = re.compile(r"shared memory|Bus error|</torch_\w+>")
-_GONE = re.compile(r"Connection (closed|reset) by peer|Broken pipe|Socket closed|NCCL")
 
 
 def start_loader(worker: int) -> None:
@@ -31,7 +31,7 @@ def start_loader(worker: int) -> None:
 
 @contextmanager
 def told_plainly(stop: StopRequest) -> Iterator[None]:
-    """Say as one message what torch raises when a loader process or another training process dies.
+    """Say as one message what torch raises when a loader process dies, or, after a request to stop, a peer.
 
     The training state may be half a step ahead then; what is saved is sound.
     """
@@ -52,8 +52,6 @@ def told_plainly(stop: StopRequest) -> Iterator[None]:
                 f"a loader process died{f' (signal {reason[1]})' if reason else ''}",
                 "The system kills processes for which it has no memory: give it more, or lower data.workers.",
             ) from error
-        if _GONE.search(text):
-            if stop.requested:
-                raise Interrupted("The last checkpoint is sound.") from error
-            raise UserError("another training process has ended", "Its own message says why.") from error
+        if stop.requested and is_of_a_peer(error):
+            raise Interrupted("The last checkpoint is sound.") from error
         raise

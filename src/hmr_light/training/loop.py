@@ -106,7 +106,7 @@ def train(
                 if due or interrupted:
                     save()
                 if interrupted:
-                    raise Interrupted(f"{epoch} epochs and {step + 1} steps are saved in {checkpoints}.")
+                    raise Interrupted(f"Saved after step {step + 1} of epoch {epoch + 1}.")
 
         elapsed = time.perf_counter() - started
         figures = {f"loss/{name}": (value / steps_per_epoch).item() for name, value in state.sums.items()}
@@ -116,7 +116,7 @@ def train(
         world.align(state.evaluated_model.buffers())
         save()
         if world.any(stop.requested):
-            raise Interrupted(f"{epoch + 1} epochs are saved in {checkpoints}; the last is not evaluated yet.")
+            raise Interrupted(f"Saved after epoch {epoch + 1}, which is not evaluated yet.")
         on_epoch(epoch + 1, state.evaluated_model, figures)
 
 
