@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hmr_light.reports.rows import make_rows
-from hmr_light.tracking.search import Point, StoredCheckpoint, StoredRun
+from hmr_light.tracking.stored import Point, StoredCheckpoint, StoredRun
 
 
 def run(run_id: str, row: str = "m", started: int = 0, **metrics: float) -> StoredRun:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hmr_light.errors import UserError
-from hmr_light.tracking.search import Point, StoredCheckpoint, StoredRun, read_experiment
+from hmr_light.tracking.search import read_experiment
+from hmr_light.tracking.stored import Point, StoredCheckpoint, StoredRun
 
 METRICS = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm")
 
@@ -170,7 +171,8 @@ def _row(candidate: _Candidate, evaluated_on: str) -> Row:
         sha256=tags.get("sha256", ""),
         data_fingerprint=run.params.get("data.fingerprint", ""),
         git_commit=run.tags.get("hmr_light.git_commit", ""),
-        protocol=run.tags.get("hmr_light.protocol", ""),
+        # Figures by another protocol than the run's own say so in their name: `set:protocol/…`.
+        protocol=evaluated_on.partition(":")[2] or run.tags.get("hmr_light.protocol", ""),
         seed=run.params.get("seed", ""),
         device=run.tags.get("hmr_light.device", ""),
         body=run.tags.get("hmr_light.body", ""),

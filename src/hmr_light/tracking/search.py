@@ -5,45 +5,16 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.tracking.mirror import RUN_DIR
-from hmr_light.tracking.store import connect, normal_uri, refusal
+from hmr_light.tracking.sqlite import read_store
+from hmr_light.tracking.store import connect, normal_uri, refusal, sqlite_path
+from hmr_light.tracking.stored import Point, StoredCheckpoint, StoredRun
 
 PAGE = 1000
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A run; `metrics` are the latest values."""
-
-    run_id: str
-    name: str
-    status: str
-    started_ms: int
-    params: dict[str, str]
-    tags: dict[str, str]
-    metrics: dict[str, float]
-
-
-class Point(NamedTuple):
-    """A figure of a checkpoint."""
-
-    name: str
-    value: float
-    time_ms: int
-
-
-@dataclass(frozen=True)
-class StoredCheckpoint:
-    """A checkpoint of a run with every figure that was ever measured of it."""
-
-    run_id: str
-    tags: dict[str, str]
-    points: list[Point]
 
 
 def read_experiment(uri: str, experiment: str) -> tuple[list[StoredRun], list[StoredCheckpoint]]:
@@ -51,8 +22,10 @@ def read_experiment(uri: str, experiment: str) -> tuple[list[StoredRun], list[St
 
     Raises `UserError` if the store is missing or does not answer, or has no such experiment.
     """
+    uri = normal_uri(uri)
     with _without_collection():
-        return _read_experiment(normal_uri(uri), experiment)
+        found = read_store(sqlite_path(uri), experiment) if uri.startswith("sqlite:") else None
+        return found or _read_experiment(uri, experiment)
 
 
 def _read_experiment(uri: str, experiment: str) -> tuple[list[StoredRun], list[StoredCheckpoint]]:

@@ -1,0 +1,81 @@
+"""What is read from MLflow's tables directly is what MLflow itself says of them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sqlite3
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from whole_run import write_run
+
+from hmr_light.tracking import start_tracking
+from hmr_light.tracking.replay import replay
+from hmr_light.tracking.search import _read_experiment, read_experiment
+from hmr_light.tracking.sqlite import read_store
+from hmr_light.tracking.store import default_uri, sqlite_path
+from hmr_light.tracking.stored import StoredCheckpoint, StoredRun
+
+Stored = tuple[list[StoredRun], list[StoredCheckpoint]]
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Runs with every kind of figure, one that was deleted, and one of another experiment."""
+    folder = tmp_path_factory.mktemp("store")
+    uri = default_uri(folder)
+    for seed in range(3):
+        write_run(folder / f"run{seed}", seed)
+    figures = {"mpjpe_mm": math.nan, "pve_mm": math.inf, "loss/total": -1e-300}
+    for name, experiment in (("odd", "e"), ("other", "other")):
+        with start_tracking(folder / name, experiment=experiment, uri=None, run_name=name) as tracker:
+            tracker.metrics(figures, step=1)
+            tracker.metrics({"loss/total": 2.0}, step=2)
+            (folder / name / "a.pt").write_text(name)
+            tracker.checkpoint(folder / name / "a.pt", epoch=1, saved="260101-000000", metrics=figures)
+    sent = {path.parent.name: replay(path.parent, uri) for path in sorted(folder.glob("*/journal.jsonl"))}
+    MlflowClient(uri).delete_run(sent["run1"].run_id)
+    return uri
+
+
+def comparable(stored: Stored) -> tuple[list[str], list[str]]:
+    """The runs in their order, the checkpoints and their figures in any."""
+    runs, checkpoints = stored
+    points = [sorted(map(repr, each.points)) for each in checkpoints]
+    named = [
+        (each.run_id, sorted(each.tags.items()), each_points)
+        for each, each_points in zip(checkpoints, points, strict=True)
+    ]
+    return [repr((run, sorted(run.params), sorted(run.metrics))) for run in map(in_order, runs)], sorted(
+        map(repr, named)
+    )
+
+
+def in_order(run: StoredRun) -> StoredRun:
+    params, tags, metrics = (dict(sorted(part.items())) for part in (run.params, run.tags, run.metrics))
+    return StoredRun(run.run_id, run.name, run.status, run.started_ms, params, tags, metrics)
+
+
+@pytest.mark.parametrize("experiment", ["e", "other"])
+def test_it_is_what_mlflow_says(uri: str, experiment: str) -> None:
+    direct = read_store(sqlite_path(uri), experiment)
+    assert direct is not None
+    assert {run.name for run in direct[0]} == ({"run 0", "run 2", "odd"} if experiment == "e" else {"other"})
+    assert comparable(direct) == comparable(_read_experiment(uri, experiment))
+    assert comparable(direct) == comparable(read_experiment(uri, experiment))
+
+
+def test_what_is_not_known_is_left_to_mlflow(uri: str, tmp_path: Path) -> None:
+    assert read_store(sqlite_path(uri), "no such experiment") is None
+    assert read_store(tmp_path / "none.db", "e") is None
+    (tmp_path / "text.db").write_text("no database")
+    assert read_store(tmp_path / "text.db", "e") is None
+    newer = tmp_path / "newer.db"
+    newer.write_bytes(sqlite_path(uri).read_bytes())
+    assert read_store(newer, "e") is not None
+    with contextlib.closing(sqlite3.connect(newer)) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'of-tomorrow'")
+        database.commit()
+    assert read_store(newer, "e") is None
