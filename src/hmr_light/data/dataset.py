@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
 from hmr_light.config.schema import AugmentationConfig
@@ -25,7 +26,6 @@ from hmr_light.data.augment import (
 from hmr_light.data.crop import CONTEXT, crop_image, crop_matrix, shrink_factor
 from hmr_light.data.images import open_images
 from hmr_light.errors import UserError
-from hmr_light.geometry import axis_angle_to_matrix
 
 Sample = dict[str, torch.Tensor]
 
@@ -100,7 +100,7 @@ class MeshDataset(Dataset[Sample]):
         image = augment_colour(self._crop(index, matrix), change.gain)
         keypoints = np.concatenate([labels.openpose[index], labels.part[index]])
         keypoints = augment_keypoints(keypoints, _normalised(matrix, size), change.flip)
-        rotations = axis_angle_to_matrix(_float(labels.pose[index]).view(24, 3)).numpy()
+        rotations = Rotation.from_rotvec(labels.pose[index].reshape(24, 3)).as_matrix()
         joints = augment_joints(labels.S[index], change)
         self._reads += 1
         if labels.file and self._reads % _READS_BETWEEN_RELEASES == 0:
