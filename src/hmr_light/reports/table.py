@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from hmr_light.reports.html import html_page
-from hmr_light.reports.layout import FIGURES, TRACE, Table, lay_out
+from hmr_light.reports.layout import FIGURES, TRACE, Table, lay_out, printable
 from hmr_light.reports.rows import Row
 
 
@@ -64,7 +64,10 @@ def _csv(rows: Sequence[Row], table: Table) -> str:
 
 def _no_formula(value: object) -> object:
     # A spreadsheet would run what begins so; https://owasp.org/www-community/attacks/CSV_Injection
-    return f"'{value}" if isinstance(value, str) and value.startswith(tuple("=+-@\t\r\n＝＋－＠")) else value
+    text = printable(value) if isinstance(value, str) else ""
+    if text.lstrip().startswith(tuple("=+-@＝＋－＠")):
+        return f"'{text}"
+    return text or value
 
 
 def _json(rows: Sequence[Row], table: Table) -> str:
