@@ -127,7 +127,10 @@ def test_the_crop_shows_the_network_what_is_drawn_over_the_image(body: SMPL) -> 
         # What leaves the image is black in the crop.
         expected = silhouette(pixels, body.faces.numpy(), size, size)
         inside = crop_person(np.full_like(black, 255), box, size)[..., 0] > 128
-        assert overlap(drawn(seen, np.zeros_like(seen)), expected & inside) > 0.93, seed
+        found, expected = drawn(seen, np.zeros_like(seen)), expected & inside
+        assert overlap(found, expected) > 0.85, seed  # limbs are two or three pixels wide
+        middles = [np.mean(np.nonzero(mask), axis=1) for mask in (found, expected)]
+        assert np.abs(middles[0] - middles[1]).max() < 0.3, seed
 
 
 def test_the_nearer_person_hides_the_farther_one_and_the_nearer_limb_the_farther(body: SMPL) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 
 from hmr_light.data.boxes import Box
-from hmr_light.data.crop import crop_image, crop_matrix, shrink_factor
+from hmr_light.data.crop import Window, crop_image, crop_matrix, mean_of_blocks, shrink_factor
 from hmr_light.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -68,14 +69,9 @@ def shrink_to(image: np.ndarray, longest: int) -> np.ndarray:
 def crop_person(image: np.ndarray, box: Box, size: int) -> np.ndarray:
     """The crop (size, size, 3) that the network sees of the person in `box`; black outside the image."""
     matrix = crop_matrix(box.center, box.scale, size)
-    shrink = min(shrink_factor(matrix), *image.shape[:2])
-    if shrink > 1:
-        height, width = (side // shrink for side in image.shape[:2])
-        whole_blocks = image[: height * shrink, : width * shrink]
-        image = cv2.resize(whole_blocks, (width, height), interpolation=cv2.INTER_AREA)
-        middle = (shrink - 1) / 2  # of the first block, whose centre is the small image's first pixel
-        matrix = matrix @ np.array([[shrink, 0, middle], [0, shrink, middle], [0, 0, 1]])
-    return crop_image(image, matrix, size)
+    shrink = shrink_factor(matrix)
+    first = (shrink - 1) / 2  # where the first block's centre is
+    return crop_image(mean_of_blocks(image, shrink), matrix, size, Window(first, first, shrink))
 
 
 def _image(file: Path, name: str, as_stored: bool) -> Picture:
@@ -107,7 +103,7 @@ def _video(file: Path, every: int) -> Pictures:
         while video.grab():
             if number % every == 0:
                 found, frame = video.retrieve()
-                yield Picture(f"{file.stem}-{number:06d}", file.name, lambda: _frame(found, frame, file))  # noqa: B023
+                yield Picture(f"{file.stem}-{number:06d}", file.name, partial(_frame, found, frame, file))
             number += 1
         video.release()
 

@@ -1,0 +1,191 @@
+"""`predict` draws and writes every person it is given, says which images failed, and does the others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import compose
+
+from hmr_light.commands.predict import run as predict
+from hmr_light.data.dataset import MeshDataset
+from hmr_light.data.detector import DETECTORS, load_detector
+from hmr_light.errors import UserError
+from hmr_light.model.hmr import build_model, normalize
+from hmr_light.training.checkpoint import save_model
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that was not trained: what it sees is wrong, and where it sees it is right."""
+    torch.manual_seed(0)
+    nodes = {
+        "backbone": {"name": "squeezenet1_1", "weights": None, "adapter": {"name": "pooled"}},
+        "regressor": {"name": "linear"},
+    }
+    config = {**nodes, "data": {"image_size": SIZE}, "body": {"name": "embedded"}}
+    path = tmp_path_factory.mktemp("run") / "checkpoints" / "epoch-001.pt"
+    save_model(path, build_model(nodes), config, 1, {})
+    return path
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """Two images and one that is damaged."""
+    rng = np.random.default_rng()
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for name, (height, width) in (("a.png", (120, 200)), ("b.jpg", (300, 150))):
+        coarse = rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / name), cv2.resize(coarse, (width, height)))
+    (folder / "c.jpg").write_bytes(b"\xff\xd8 not a photograph")
+    return folder
+
+
+def options(checkpoint: Path, source: Path, out: Path, *more: str) -> list[str]:
+    return [f"checkpoint={checkpoint}", f"input={source}", f"out={out}", "device=cpu", "threads=1", *more]
+
+
+def read(file: Path) -> dict[str, np.ndarray]:
+    with np.load(file, allow_pickle=False) as content:
+        return dict(content)
+
+
+def test_images_that_fail_are_listed_and_the_others_done(
+    checkpoint: Path, photographs: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = predict(compose("predict", *options(checkpoint, photographs, tmp_path / "out", "boxes=image")))
+    names = {f"{stem}.{suffix}" for stem in "ab" for suffix in ("png", "npz", "glb", "obj")}
+    assert {file.name for file in out.iterdir()} == names
+    printed = capsys.readouterr()
+    assert "2 images, 2 people" in printed.out
+    assert "1 images failed" in printed.err
+    assert "c.jpg: " in printed.err
+    assert cv2.imread(str(out / "b.png")).shape == (300, 2 * 150, 3)
+
+    # The camera is what the network says of the crop that training would have shown it.
+    seen = read(out / "a.npz")
+    np.testing.assert_array_equal(seen["image_size"], [200, 120])
+    assert float(seen["focal"]) == pytest.approx(np.hypot(200, 120))
+    center, scale = np.array([[99.5, 59.5]]), np.array([1.0])
+    np.savez(tmp_path / "people.npz", imgname=np.array(["a.png"]), center=center, scale=scale)
+    crop = MeshDataset(tmp_path / "people.npz", photographs, image_size=SIZE)[0]["image"]
+    config = torch.load(checkpoint, weights_only=True)
+    model = build_model(config["config"])
+    model.load_state_dict(config["model"])
+    with torch.no_grad():
+        expected = model.eval()(normalize(crop[None]))
+    np.testing.assert_allclose(seen["camera"], expected.camera, atol=1e-4)
+    np.testing.assert_allclose(seen["rotations"], expected.rotations, atol=1e-4)
+
+    with pytest.raises(UserError, match="is there already, and not empty"):
+        predict(compose("predict", *options(checkpoint, photographs, tmp_path / "out", "boxes=image")))
+
+
+def test_every_box_of_a_file_is_a_person_whatever_the_batch(
+    checkpoint: Path, photographs: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = tmp_path / "boxes.json"
+    people = [[10, 10, 50, 90], [100, 20, 60, 80], [60, 5, 40, 100]]
+    (tmp_path / "outside.jpg").write_bytes((photographs / "b.jpg").read_bytes())
+    boxes.write_text(json.dumps({"a.png": people, "../outside.jpg": people[:1], "missing.jpg": people[:1]}))
+    outs = [
+        predict(
+            compose(
+                "predict",
+                *options(checkpoint, photographs, tmp_path / f"out{size}", f"boxes={boxes}", f"batch_size={size}"),
+                "meshes=[]",
+                "picture_size=100",
+                "focal=500",
+            )
+        )
+        for size in (1, 16)
+    ]
+    assert "missing.jpg: cannot read" in capsys.readouterr().err
+    assert sorted(file.name for file in outs[0].iterdir()) == ["a.npz", "a.png", "outside.npz", "outside.png"]
+    one, other = (read(out / "a.npz") for out in outs)
+    assert one["pose"].shape == (3, 72)
+    for key in one:
+        np.testing.assert_allclose(one[key], other[key], atol=1e-3, err_msg=key)
+    np.testing.assert_allclose(one["scale"], np.array([90, 80, 100]) * 1.2 / 200, rtol=1e-5)
+    assert float(one["focal"]) == 500
+    assert cv2.imread(str(outs[0] / "a.png")).shape == (60, 2 * 100, 3)
+
+
+def test_a_video_is_drawn_frame_by_frame(checkpoint: Path, tmp_path: Path, home: Path) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for grey in range(0, 250, 50):
+        writer.write(np.full((48, 64, 3), grey, np.uint8))
+    writer.release()
+    (tmp_path / "boxes.csv").write_text("image,x,y,width,height\nclip.avi,10,5,30,40\n")
+    more = (f"boxes={tmp_path / 'boxes.csv'}", "every=2", "meshes=[glb]")
+    out = predict(compose("predict", *options(checkpoint, tmp_path / "clip.avi", tmp_path / "out", *more)))
+    frames = {f"clip-{number:06d}.{suffix}" for number in (0, 2, 4) for suffix in ("png", "npz", "glb")}
+    assert {file.name for file in out.iterdir()} == frames
+
+
+def test_when_no_image_can_be_done_that_is_an_error_and_nothing_is_written(
+    checkpoint: Path, photographs: Path, tmp_path: Path, home: Path
+) -> None:
+    with pytest.raises(UserError, match=r"none of 1 images could be done; c\.jpg: .* is not an image"):
+        predict(compose("predict", *options(checkpoint, photographs / "c.jpg", tmp_path / "out", "boxes=image")))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ([], "say which checkpoint"),
+        (["checkpoint=a.pt"], "say which input"),
+        (["checkpoint=a.pt", "input=a.jpg"], "there is no checkpoint"),
+        (["checkpoint=a.pt", "input=a.jpg", "meshes=[stl]"], "meshes=stl"),
+        (["checkpoint=a.pt", "input=a.jpg", "focal=0"], "focal=0"),
+    ],
+)
+def test_a_mistake_is_said_before_anything_is_done(home: Path, overrides: list[str], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        predict(compose("predict", *overrides))
+    assert list(home.iterdir()) == []
+
+
+def test_without_a_detectors_weights_the_remedy_names_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=r"no detector's weights.*\n.*ssdlite320_mobilenet_v3_large_coco-a79551df\.pth"):
+        load_detector(torch.device("cpu"), 0.5)
+
+
+@pytest.mark.slow
+def test_a_detector_whose_weights_are_there_is_used_and_a_damaged_one_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchvision
+
+    for name, file in DETECTORS.items():
+        assert torchvision.models.get_model_weights(name)["COCO_V1"].url.endswith(f"/{file}")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    name = "ssdlite320_mobilenet_v3_large"
+    file = tmp_path / "hub" / "checkpoints" / DETECTORS[name]
+    file.parent.mkdir(parents=True)
+    torch.manual_seed(0)
+    model = torchvision.models.get_model(name, weights=None, weights_backbone=None)
+    torch.save(model.state_dict(), file)
+    image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
+    with torch.no_grad():
+        (output,) = model.eval()([torch.from_numpy(image).permute(2, 0, 1).float() / 255])
+    least = float(output["scores"][output["labels"] == 1].median())
+    boxes = load_detector(torch.device("cpu"), least)(image)
+    expected = output["boxes"][(output["labels"] == 1) & (output["scores"] >= least)].numpy()
+    assert len(boxes) == len(expected) > 0
+    centers = (expected[:, :2] + expected[:, 2:]) / 2 - 0.5
+    np.testing.assert_allclose([box.center for box in boxes], centers, atol=1e-3)
+    file.write_bytes(b"damaged")
+    with pytest.raises(UserError, match="cannot be read as weights"):
+        load_detector(torch.device("cpu"), 0.5)
