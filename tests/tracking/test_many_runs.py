@@ -51,7 +51,7 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[str]:
     """The URI of an empty PostgreSQL database of the test's own, with a password."""
-    pytest.importorskip("psycopg2", reason="psycopg2 is not installed: pip install 'hmr-light[postgres]'")
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'hmr-light[postgres]'")
     programs = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.get_exec_path())]
     found = [path for path in programs if (path / "initdb").is_file()]
     if not found:
@@ -119,13 +119,11 @@ def test_one_postgresql_database(in_its_own_home: Path, postgresql: str) -> None
 
 
 def test_a_server_on_postgresql(in_its_own_home: Path, postgresql: str) -> None:
-    import psycopg2
+    import psycopg
 
-    other = psycopg2.connect(postgresql)
-    other.autocommit = True
     name = f"behind_{time.time_ns()}"
-    other.cursor().execute(f"CREATE DATABASE {name}")
-    other.close()
+    with psycopg.connect(postgresql, autocommit=True) as other:
+        other.execute(f"CREATE DATABASE {name}")
     uri = f"{postgresql.rpartition('/')[0]}/{name}"
     connect(uri, create=True)
     port = free_port()

@@ -111,6 +111,11 @@ def connect(uri: str, *, create: bool) -> MlflowClient:
             client.search_experiments(max_results=1)
     except MlflowException as error:
         raise refusal(error, uri) from error
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{without_secret(uri)} needs the package {error.name}, which is not installed",
+            "For PostgreSQL: pip install 'hmr-light[postgres]'",
+        ) from error
     except Exception as error:  # each database driver has its own
         raise Unreachable(
             f"the tracking store {without_secret(uri)} cannot be used: {safe_text(error, uri)}",
