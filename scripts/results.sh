@@ -10,7 +10,7 @@ data=$HMR_LIGHT_HOME/data/results
 track=tracking.experiment=results
 
 # A first, easy set: whole people, nothing in front of them.
-$hmr prepare dataset=synthetic dataset.out="$data" dataset.size=96 "dataset.counts={train: 8000, val: 500, test: 1000}" \
+$hmr prepare dataset=synthetic dataset.out="$data" dataset.size=96 "dataset.counts={train: 8000, val: 500, test: 1000, test_ood: 1000}" \
     dataset.camera.truncation=0 dataset.scene.occlusion=0
 
 # Too few epochs for augmentation and dropout to be of use.

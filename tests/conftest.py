@@ -61,7 +61,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("data") / "synthetic"
     os.environ.setdefault("HMR_LIGHT_HOME", str(out.parent))
-    counts = "dataset.counts={train: 48, val: 12, test: 12}"
+    counts = "dataset.counts={train: 48, val: 12, test: 12, test_ood: 0}"
     run(compose("prepare", f"dataset.out={out}", counts, "dataset.size=128", "dataset.workers=1"))
     return out
 

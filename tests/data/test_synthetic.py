@@ -25,7 +25,7 @@ from hmr_light.errors import UserError
 from hmr_light.geometry import axis_angle_to_matrix
 from hmr_light.paths import conf_dir
 
-COUNTS = SplitCounts(train=24, val=8, test=8)
+COUNTS = SplitCounts(train=24, val=8, test=8, test_ood=8)
 
 
 def reference_config(**changes: object) -> SyntheticConfig:
@@ -104,22 +104,33 @@ def covered_pixels(pixels: np.ndarray, faces: np.ndarray, size: int) -> np.ndarr
     return mask
 
 
+def undressed(config: SyntheticConfig) -> SyntheticConfig:
+    """People in nothing that stands off the body, alone, with nothing in front."""
+    people = replace(config.people, skirt=0.0, coat=0.0, loose=0.0, hair_m=(0.0, 0.0))
+    return replace(config, people=people, scene=replace(config.scene, seat=0.0, second_person=0.0, occlusion=0.0))
+
+
 def test_labels_on_disk_describe_the_rendered_pixels(
     rendered: Path, labels: Annotations, studio: Studio, body: SMPL
 ) -> None:
+    bare = Studio(undressed(studio.config), studio.mesh)
     for index in range(len(labels)):
-        sample = studio.sample("train", index)
-        assert (rendered / labels.imgname[index]).read_bytes() == sample.jpeg
+        dressed = studio.sample("train", index)
+        assert (rendered / labels.imgname[index]).read_bytes() == dressed.jpeg
+        sample = bare.sample("train", index)
+        assert (sample.labels["pose"] == labels.pose[index]).all()
         described = covered_pixels(described_mesh(labels, index, body)[0], body.faces.numpy(), studio.config.size)
         overlap = (described & sample.mask).sum() / (described | sample.mask).sum()
         assert overlap >= 0.99, f"sample {index}: {overlap}"
+        assert (described & ~dressed.mask).sum() <= 0.08 * described.sum(), f"sample {index}: clothes do not cover"
 
 
 def test_the_mask_is_where_the_person_changes_the_picture(config: SyntheticConfig, body: SMPL) -> None:
     """Not only the mask but the image itself: with another shirt, only pixels in the mask change."""
+    bare = undressed(config)
     plain = replace(
-        config,
-        scene=replace(config.scene, occlusion=0.0, shadow=0.0),
+        bare,
+        scene=replace(bare.scene, shadow=0.0),
         sensor=replace(
             config.sensor, blur_px=(0, 0), motion_blur=0.0, noise=(0, 0), jpeg_quality=(100, 100), white_balance=0.0
         ),
@@ -156,17 +167,37 @@ def test_joints_in_metres_are_those_of_the_body(labels: Annotations, body: SMPL)
     assert (labels.S[..., 3] == 1).all()
 
 
-def test_boxes_hold_the_person_with_a_margin(labels: Annotations, body: SMPL, config: SyntheticConfig) -> None:
-    for index in range(len(labels)):
-        pixels = described_mesh(labels, index, body)[0].clip(-0.5, config.size - 0.5)
-        low, high = pixels.min(0), pixels.max(0)
-        assert np.allclose(labels.center[index], (low + high) / 2, atol=0.02)
-        assert np.isclose(labels.scale[index] * 200, 1.2 * (high - low).max(), atol=0.02)
+def test_boxes_hold_the_person_with_a_margin(config: SyntheticConfig, body: SMPL) -> None:
+    """Exact boxes where they are asked for; elsewhere they are off by as much as is allowed."""
+    mesh = Mesh.of(body)
+    exact = Studio(replace(config, camera=replace(config.camera, crop_scale_std=0.0, crop_shift=0.0)), mesh)
+    loose = Studio(replace(config, camera=replace(config.camera, crop_scale_std=0.4, truncation=0.0)), mesh)
+    scales, shifts = [], []
+    for index in range(16):
+        for studio in (exact, loose):
+            row = studio.sample("train", index).labels
+            labels = Annotations.from_arrays({key: value[None] for key, value in row.items()} | {"imgname": ["a"]})
+            pixels = described_mesh(labels, 0, body)[0]
+            if studio is exact:
+                pixels = pixels.clip(-0.5, config.size - 0.5)
+            low, high = pixels.min(0), pixels.max(0)
+            side = (high - low).max()
+            shift, scale = (row["center"] - (low + high) / 2) / side, row["scale"] * 200 / (1.2 * side)
+            if studio is exact:
+                assert np.abs(shift).max() < 1e-3, index
+                assert np.isclose(scale, 1, atol=1e-3), index
+            else:
+                shifts.append(np.abs(shift).max())
+                scales.append(scale)
+    least, greatest = config.camera.crop_scale
+    assert least - 1e-3 < min(scales) < 0.8
+    assert 1.2 < max(scales) < greatest + 1e-3
+    assert 0.1 < max(shifts) < config.camera.crop_shift + 1e-3
 
 
 def test_people_stand_on_their_feet_seen_from_all_sides(config: SyntheticConfig, body: SMPL) -> None:
     """Upright in the image, and turned evenly through the full circle."""
-    standing = replace(config, people=replace(config.people, archetypes={"stand": 1.0}))
+    standing = replace(config, poses=replace(config.poses, archetypes={"stand": 1.0}))
     studio = Studio(standing, Mesh.of(body))
     upright, facing = [], []
     for index in range(48):
@@ -186,6 +217,33 @@ def test_the_result_does_not_depend_on_the_workers(
     summary = prepare_synthetic(replace(config, workers=1), body, alone)
     assert contents(alone) == contents(rendered)
     assert summary["splits"]["train"]["images"] == 24
+
+
+PINNED = {
+    "train": (
+        "84dd3b8306319a8c269a7d4ab7bc806eedb84b5fa5b8ac8847e626c183fe3634",
+        "605485499a8a916b74467b9829b9779dd8320eeb793759337dd5ab7089153c8d",
+    ),
+    "test-ood": (
+        "9e06f4345ffcce040aff6d62c2ae897b43a198dddfcbee71a5260cf7af469b02",
+        "d08377612b6d3a8354cd4711f7c48aee61a7bdd41e3bfe074169a1a10979929b",
+    ),
+}
+"""Hashes of the images and of the annotations of synthetic-v1's first few, at 96 pixels."""
+
+
+@pytest.fixture(scope="module")
+def pinned(body: SMPL, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    config = reference_config(size=96, workers=1, counts=SplitCounts(train=8, val=0, test=0, test_ood=8))
+    return prepare_synthetic(config, body, tmp_path_factory.mktemp("pinned") / "set")["splits"]
+
+
+@pytest.mark.parametrize("split", PINNED)
+def test_synthetic_v1_is_the_same_bytes_on_every_machine(split: str, pinned: dict[str, dict[str, str]]) -> None:
+    """If this fails on purpose, the renderer is another: `prepare.VERSION` must change too."""
+    found = pinned[split]
+    assert found["version"] == prepare.VERSION == "synthetic-v1"
+    assert (found["images_sha256"], found["annotations_sha256"]) == PINNED[split]
 
 
 def test_another_seed_gives_other_images(config: SyntheticConfig, studio: Studio) -> None:
@@ -232,7 +290,7 @@ def test_a_finished_dataset_is_left_alone_and_another_refused(
 
 
 def test_splits_share_no_clip_shape_looks_or_background(config: SyntheticConfig, rendered: Path) -> None:
-    sets = {split: load_annotations(rendered / f"{split}.npz") for split in ("train", "val", "test")}
+    sets = {split: load_annotations(rendered / f"{split}.npz") for split in ("train", "val", "test", "test-ood")}
     shapes = np.concatenate([labels.shape for labels in sets.values()])
     assert len(np.unique(shapes.round(5), axis=0)) == len(shapes)
     for draw in Draw:
@@ -264,17 +322,18 @@ def test_the_dataset_can_be_trained_on(rendered: Path, body: SMPL) -> None:
     sample = dataset[3]
     assert sample["image"].shape == (3, 128, 128)
     assert sample["has_smpl"] == 1
-    assert sample["keypoints_2d"][25:, :2].abs().max() < 1.3
+    assert sample["keypoints_2d"][25:, :2].abs().median() < 1
 
 
 def test_low_postures_are_one_or_two_in_ten() -> None:
-    weights = reference_config().people.archetypes
+    weights = reference_config().poses.archetypes
     low = sum(weights[name] for name in ("sit", "squat", "kneel", "lie")) / sum(weights.values())
     assert 0.10 <= low <= 0.20
 
 
 def test_hidden_joints_are_known(config: SyntheticConfig, body: SMPL) -> None:
     """Every image has a thing in front, and joints behind it are not called visible."""
+    config = replace(config, scene=replace(config.scene, second_person=0.0))
     hiding = replace(config, scene=replace(config.scene, occlusion=1.0))
     studio, open_ = (
         Studio(hiding, Mesh.of(body)),
@@ -296,7 +355,11 @@ def test_hidden_joints_are_known(config: SyntheticConfig, body: SMPL) -> None:
         ({"size": 10}, "size"),
         ({"camera": {"fill": [0.9, 0.2]}}, "camera.fill"),
         ({"camera": {"fill": [0.1, 0.2, 0.3]}}, "camera.fill"),
-        ({"people": {"archetypes": {"squad": 1.0}}}, "squad"),
+        ({"poses": {"archetypes": {"squad": 1.0}}}, "squad"),
+        ({"scene": {"backgrounds": {"beach": 1.0}}}, "beach"),
+        ({"ood": {"scenery": {"occlusion": 1.0}}}, "ood has no 'scenery'"),
+        ({"ood": {"scene": {"oclusion": 1.0}}}, "oclusion"),
+        ({"ood": {"scene": {"occlusion": 2.0}}}, "scene.occlusion"),
         ({"scene": {"occlusion": 1.5}}, "scene.occlusion"),
         ({"counts": {"train": -1}}, "counts.train"),
     ],

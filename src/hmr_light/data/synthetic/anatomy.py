@@ -140,8 +140,8 @@ def axis_rotation(axis: ArrayLike, degrees: ArrayLike) -> np.ndarray:
 def rotations(pose: np.ndarray) -> np.ndarray:
     """SMPL's joint rotations (24, 3, 3), each relative to its parent, of a pose (24, 3) in degrees; pelvis identity."""
     degrees = np.take_along_axis(pose, _COLUMN, axis=1) * _SIGN + _REST
-    first, second, third = (axis_rotation(_AXIS[:, k], degrees[:, k] * _FLIP[:, k]) for k in range(3))
-    return first @ second @ third
+    each = axis_rotation(_AXIS, degrees * _FLIP)
+    return each[:, 0] @ each[:, 1] @ each[:, 2]
 
 
 def clipped(pose: np.ndarray) -> np.ndarray:

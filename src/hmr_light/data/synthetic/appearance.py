@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hmr_light.data.synthetic.clothes import Tail, hair_region
+from hmr_light.data.synthetic.config import PeopleConfig
 from hmr_light.data.synthetic.mesh import Mesh
-from hmr_light.data.synthetic.textures import TILE, cloth_colour, skin_colour, tile
+from hmr_light.data.synthetic.textures import TILE, Patterns, cloth_colour, pick, skin_colour
 
 _NECK_RADIUS = 0.08  # metres
 # SPIN's 49 joints: OpenPose's nose and eyes, ears.
@@ -57,8 +59,8 @@ class Figure:
             ankle_y=float(joints[7:9, 1].mean()),
             sole_y=float(mesh.template[:, 1].min()),
             crown_y=float(mesh.template[:, 1].max()),
-            nose=landmarks[_NOSE].astype(np.float32),
-            eyes=landmarks[list(_EYES)].astype(np.float32),
+            nose=landmarks[_NOSE],
+            eyes=landmarks[list(_EYES)],
             ear_z=float(landmarks[list(_EARS), 2].mean()),
         )
 
@@ -73,8 +75,10 @@ class Garment:
 
     def at(self, place: np.ndarray) -> np.ndarray:
         """Colours (N, 3) at places (N, 3)."""
-        texel = (place @ self.turn).astype(np.int32) % TILE
-        return self.texels[texel[:, 1], texel[:, 0]]
+        # Written out: a matrix product may round differently on another processor.
+        x, y, z = place.T
+        across, down = (x * self.turn[0, k] + y * self.turn[1, k] + z * self.turn[2, k] for k in (0, 1))
+        return self.texels[down.astype(np.int32) % TILE, across.astype(np.int32) % TILE]
 
 
 @dataclass(frozen=True)
@@ -101,50 +105,97 @@ class Outfit:
     shoe_y: float
     belt: np.ndarray | None
     glove: Garment | None
+    top_ease: float
+    """How far top, bottom and hair stand off the skin, metres."""
+    bottom_ease: float
+    hair_ease: float
+    tail: Tail | None
+    """A skirt of the bottom's cloth if it is closed, else a coat of the top's."""
+
+    def tail_garment(self) -> Garment:
+        """The cloth that the tail is of."""
+        return self.top if self.tail is not None and self.tail.opening else self.bottom
 
 
-def dress(rng: np.random.Generator, figure: Figure) -> Outfit:
+def dress(rng: np.random.Generator, figure: Figure, patterns: Patterns, config: PeopleConfig) -> Outfit:
     """Random clothes, hair and skin for a body."""
+
+    def garment(base: np.ndarray | None = None) -> Garment:
+        return garment_of(rng, patterns, config.patterned, base)
+
     skin = skin_colour(rng)
-    length = rng.choice(["sleeveless", "short", "elbow", "long"], p=[0.08, 0.42, 0.1, 0.4])
+    length = pick(rng, {"sleeveless": 0.08, "short": 0.42, "elbow": 0.1, "long": 0.4})
     arm, fore = figure.elbow_x - figure.shoulder_x, figure.wrist_x - figure.elbow_x
     sleeve = (
         figure.shoulder_x + {"sleeveless": -0.02, "short": 0.6 * arm, "elbow": arm, "long": arm + 0.95 * fore}[length]
     )
     thigh, shank = figure.hip_y - figure.knee_y, figure.knee_y - figure.ankle_y
-    legs = rng.choice(["trousers", "knee", "shorts", "bare"], p=[0.6, 0.14, 0.2, 0.06])
+    legs = pick(rng, {"trousers": 0.6, "knee": 0.14, "shorts": 0.2, "bare": 0.06})
     bottom = {
         "trousers": figure.ankle_y + rng.uniform(-0.02, 0.1) * shank,
         "knee": figure.knee_y - rng.uniform(-0.2, 0.5) * shank,
         "shorts": figure.hip_y - rng.uniform(0.35, 0.75) * thigh,
         "bare": figure.hip_y - 0.12,
-    }[str(legs)]
-    coat = rng.random() < 0.2  # coat or dress: cloth of the top down to the thighs or knees
+    }[legs]
+    long_top = rng.random() < 0.12  # a tight dress or a long shirt: cloth of the top down to the thighs
     hem = figure.hip_y + rng.uniform(-0.06, 0.1)
-    if coat:
-        hem = figure.hip_y - rng.uniform(0.4, 1.2) * thigh
+    if long_top:
+        hem = figure.hip_y - rng.uniform(0.4, 0.9) * thigh
     shoe_height = figure.ankle_y + (rng.uniform(0.15, 0.6) * shank if rng.random() < 0.2 else rng.uniform(-0.02, 0.03))
     bald = rng.random() < 0.1
     long_hair = rng.random() < 0.4
-    top = _garment(rng)
+    tail, kind = None, rng.random()
+    if kind < config.skirt:
+        tail = _skirt(rng, figure)
+        bottom = tail.hem_y  # the legs under it are of its cloth, for where they come through
+    elif kind < config.skirt + config.coat:
+        tail = _coat(rng, figure)
+    ease = rng.uniform(*config.ease_m, 2) * (rng.random(2) < config.loose)
+    top = garment()
     return Outfit(
         skin=skin,
-        lips=np.clip(skin * np.array([0.95, 0.62, 0.62], np.float32), 0, 255),
-        hair=None if bald else _garment(rng, hair_colour(rng)),
+        lips=np.clip(skin * np.array([0.95, 0.62, 0.62], np.float32), 0, 255).round(),
+        hair=None if bald else garment(hair_colour(rng)),
         hairline=(rng.uniform(0.03, 0.07), -0.16 if long_hair else rng.uniform(-0.06, 0.02)),
         beard=bool(rng.random() < 0.15),
         top=top,
         sleeve_x=float(sleeve + rng.normal(0, 0.015)),
         neckline_y=float(figure.neck_y + rng.uniform(-0.07, 0.03)),
         hem_y=float(hem),
-        under=_garment(rng) if rng.random() < 0.15 else None,
+        under=garment() if rng.random() < 0.15 or (tail is not None and tail.opening) else None,
         opening=float(rng.uniform(0.02, 0.1)),
-        bottom=top if rng.random() < 0.08 else _garment(rng),
+        bottom=top if rng.random() < 0.08 else garment(),
         bottom_y=float(bottom),
-        shoe=_garment(rng),
+        shoe=garment(),
         shoe_y=float(shoe_height),
         belt=cloth_colour(rng) if rng.random() < 0.25 else None,
-        glove=_garment(rng) if rng.random() < 0.06 else None,
+        glove=garment() if rng.random() < 0.06 else None,
+        top_ease=float(ease[0]),
+        bottom_ease=0.0 if tail is not None and not tail.opening else float(ease[1]),
+        hair_ease=float(rng.uniform(*config.hair_m)),
+        tail=tail,
+    )
+
+
+def _skirt(rng: np.random.Generator, figure: Figure) -> Tail:
+    length = figure.hip_y - figure.ankle_y
+    return Tail(
+        hem_y=float(figure.hip_y - rng.uniform(0.3, 0.95) * length),
+        ease=float(rng.uniform(0.005, 0.03)),
+        flare=float(rng.uniform(0.02, 0.4)),
+        pleats=(int(rng.integers(3, 9)), float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0, 0.4))),
+        opening=0.0,
+    )
+
+
+def _coat(rng: np.random.Generator, figure: Figure) -> Tail:
+    length = figure.hip_y - figure.ankle_y
+    return Tail(
+        hem_y=float(figure.hip_y - rng.uniform(0.15, 0.8) * length),
+        ease=float(rng.uniform(0.02, 0.05)),
+        flare=float(rng.uniform(0.05, 0.3)),
+        pleats=(int(rng.integers(2, 6)), float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0, 0.3))),
+        opening=float(rng.uniform(0.2, 0.9)),
     )
 
 
@@ -158,12 +209,14 @@ def hair_colour(rng: np.random.Generator) -> np.ndarray:
     return shades[rng.integers(len(shades))] * rng.uniform(0.7, 1.25)
 
 
-def _garment(rng: np.random.Generator, base: np.ndarray | None = None) -> Garment:
+def garment_of(
+    rng: np.random.Generator, patterns: Patterns, patterned: float, base: np.ndarray | None = None
+) -> Garment:
     """Pattern over the body: x and y of the rest pose, sheared by depth so that the sides are covered too."""
     scale = (1 / 0.004) * np.exp(rng.uniform(-0.5, 0.35))
     side = rng.choice([-1, 1], 2) * rng.uniform(0.5, 0.9, 2)
-    turn = scale * np.array([[1, 0], [0, -1], [side[0], side[1]]], np.float32)
-    return Garment(tile(rng, base), turn.astype(np.float32))
+    turn = scale * np.array([[1, 0], [0, -1], [side[0], side[1]]])
+    return Garment(patterns.tile(rng, base, patterned), turn.astype(np.float32))
 
 
 def albedo(outfit: Outfit, figure: Figure, place: np.ndarray) -> np.ndarray:
@@ -209,8 +262,8 @@ def _face(colour: np.ndarray, outfit: Outfit, figure: Figure, place: np.ndarray,
     x, y, z = np.abs(at[:, 0]), at[:, 1], at[:, 2]
     eye = np.abs(figure.eyes).mean(0)
     eye_y, nose_y, front = eye[1], figure.nose[1], z > figure.ear_z + 0.02
-    white = np.linalg.norm((np.stack([x, y], 1) - eye[:2]) / np.array([0.016, 0.009], np.float32), axis=1) < 1
-    iris = np.hypot(x - eye[0], y - eye_y) < 0.0065
+    white = ((x - eye[0]) / 0.016) ** 2 + ((y - eye_y) / 0.009) ** 2 < 1
+    iris = (x - eye[0]) ** 2 + (y - eye_y) ** 2 < 0.0065**2
     brow = (np.abs(y - eye_y - 0.022) < 0.005) & (np.abs(x - eye[0]) < 0.018)
     mouth = (np.abs(y - nose_y + 0.042) < 0.008) & (x < 0.025)
     dark = np.array([30, 24, 22], np.float32)
@@ -220,9 +273,7 @@ def _face(colour: np.ndarray, outfit: Outfit, figure: Figure, place: np.ndarray,
     colour[head[mouth & front]] = outfit.lips
     if outfit.hair is None:
         return
-    forehead, nape = outfit.hairline
-    behind = z < figure.ear_z + 0.015
-    hair = ((y > eye_y + forehead) | behind) & (y > nose_y + nape)
+    hair = hair_region(outfit, figure, at)
     if outfit.beard:
         hair |= front & (y < nose_y - 0.02) & (y > nose_y - 0.13) & ~mouth
     colour[head[hair]] = outfit.hair.at(at[hair])

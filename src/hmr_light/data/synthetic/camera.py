@@ -9,6 +9,7 @@ centres (OpenCV): the square spans -0.5 … size - 0.5.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,11 +17,12 @@ from hmr_light.data.synthetic.anatomy import axis_rotation
 from hmr_light.data.synthetic.config import CameraConfig
 
 BOX_MARGIN = 1.2
-"""An annotated box is this much larger than the tight one (SPIN)."""
+"""An exact annotated box is this much larger than the tight one (SPIN)."""
 
 _NEAREST, _FARTHEST = 1.2, 15.0  # metres
 _LOOKING_BACK = np.diag([1.0, -1.0, -1.0])  # world (y up) → a level camera that looks along the world's -z
 _TRIES = 20
+_PIXEL_STEPS = 2.0**10
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,17 @@ class Camera:
         return self.rotation.T @ inverse
 
 
-def sample_camera(rng: np.random.Generator, config: CameraConfig, vertices: np.ndarray, size: int) -> Camera:
+class Shot(NamedTuple):
+    """A camera and the box that is annotated."""
+
+    camera: Camera
+    centre: np.ndarray
+    """(2,) pixels"""
+    side: float
+    """pixels"""
+
+
+def sample_shot(rng: np.random.Generator, config: CameraConfig, vertices: np.ndarray, size: int) -> Shot:
     """A camera that has the person, `vertices` (V, 3) in the world above the origin, in view.
 
     Height, field of view and share of the photograph that the person fills are drawn; the distance follows from them,
@@ -83,24 +95,30 @@ def _cut(
     position: np.ndarray,
     vertices: np.ndarray,
     size: int,
-) -> Camera:
-    """The square that is written: the person with a margin, or, truncated, a part of the person."""
+) -> Shot:
+    """The square that is written: the annotated box with a margin, or, truncated, a part of the person."""
     local = (vertices - position) @ rotation.T
     plane = local[:, :2] / local[:, 2:]
-    centre, side = tight_box(plane)
-    box = BOX_MARGIN * side
-    context = rng.uniform(*config.context)
-    offset = rng.uniform(-1, 1, 2) * min(config.shift, (context - 1) / 2)
+    tight_centre, tight_side = tight_box(plane)
+    scale = float(np.clip(np.exp(config.crop_scale_std * rng.standard_normal()), *config.crop_scale))
+    shift = rng.uniform(-1, 1, 2) * config.crop_shift
+    centre, side = tight_centre + shift * tight_side, BOX_MARGIN * tight_side * scale * rng.uniform(*config.context)
+    truncated = False
     if rng.random() < config.truncation:
         for _ in range(_TRIES):
-            new_context, new_offset = rng.uniform(0.6, 1.1), rng.uniform(-0.45, 0.45, 2)
-            inside = np.abs(plane - centre - new_offset * box).max(1) < new_context * box / 2
-            if 0.4 < inside.mean() < 0.95:
-                context, offset = new_context, new_offset
+            part_centre = tight_centre + rng.uniform(-0.45, 0.45, 2) * BOX_MARGIN * tight_side
+            part_side = rng.uniform(0.6, 1.1) * BOX_MARGIN * tight_side
+            inside = np.abs(plane - part_centre).max(1) < part_side / 2
+            if truncated := bool(0.4 < inside.mean() < 0.95):
+                centre, side = part_centre, part_side
                 break
-    focal = size / (context * box)
-    principal_point = (size - 1) / 2 - focal * (centre + offset * box)
-    return Camera(rotation, position, float(focal), principal_point, size)
+    # Rounded to what float32 can hold, for these numbers are labels too.
+    focal = float(np.float32(size / side))
+    principal_point = np.round(((size - 1) / 2 - focal * centre) * _PIXEL_STEPS) / _PIXEL_STEPS
+    camera = Camera(rotation, position, focal, principal_point, size)
+    pixels = camera.project(local)
+    box_centre, box_side = visible_box(pixels, size) if truncated else tight_box(pixels)
+    return Shot(camera, box_centre + shift * box_side, BOX_MARGIN * scale * box_side)
 
 
 def bounds(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

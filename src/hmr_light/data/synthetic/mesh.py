@@ -24,11 +24,16 @@ class Person(NamedTuple):
     """(49, 3) in SPIN's order."""
     pelvis: np.ndarray
     """(3,) the pelvis of the rest pose, about which the root rotates; SMPL's own output is these vertices + pelvis."""
+    transforms: np.ndarray
+    """(24, 3, 4) what each joint does to points of the shaped rest pose."""
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """A body model's arrays. V vertices, F faces."""
+    """A body model's arrays. V vertices, F faces.
+
+    They are float64, so that processors that add in another order differ far below what is drawn or written.
+    """
 
     template: np.ndarray
     """(V, 3) rest pose, metres."""
@@ -65,39 +70,45 @@ class Mesh:
         posedirs = layer.posedirs.numpy()
         faces = smpl.faces.numpy().astype(np.int32)
         return cls(
-            template=template.astype(np.float32),
-            shapedirs=np.ascontiguousarray(shapedirs.reshape(-1, 10), np.float32),
-            posedirs=np.ascontiguousarray(posedirs, np.float32) if posedirs.any() else None,
-            weights=np.ascontiguousarray(layer.lbs_weights.numpy().T, np.float32),
+            template=template,
+            shapedirs=np.ascontiguousarray(shapedirs.reshape(-1, 10), np.float64),
+            posedirs=np.ascontiguousarray(posedirs, np.float64) if posedirs.any() else None,
+            weights=np.ascontiguousarray(layer.lbs_weights.numpy().T, np.float64),
             faces=faces,
             joint_template=regressor @ template,
             joint_shapedirs=np.einsum("jv,vck->jck", regressor, shapedirs.astype(np.float64)),
             landmark_vertices=layer.vertex_joint_selector.extra_joints_idxs.numpy().astype(np.int64),
-            landmark_regressor=smpl.extra_regressor.numpy().astype(np.float32),
+            landmark_regressor=smpl.extra_regressor.numpy().astype(np.float64),
             joint_map=np.array(SPIN_JOINTS_49, np.int64),
             normals=_normals(template, faces),
         )
 
     def pose(self, rotations: np.ndarray, betas: np.ndarray) -> Person:
         """Shape, pose and skin one body: rotations (24, 3, 3) relative to the parents, betas (10,); as SMPL's layer."""
-        shaped = self.template + (self.shapedirs @ betas.astype(np.float32)).reshape(-1, 3)
+        shaped = self.template + (self.shapedirs @ betas).reshape(-1, 3)
         rest = self.joint_template + self.joint_shapedirs @ betas
         if self.posedirs is not None:
-            feature = (rotations[1:] - np.eye(3)).reshape(-1).astype(np.float32)
-            shaped = shaped + (feature @ self.posedirs).reshape(-1, 3)
+            shaped = shaped + ((rotations[1:] - np.eye(3)).reshape(-1) @ self.posedirs).reshape(-1, 3)
         world, position = chain(rotations, rest)
-        transform = np.empty((24, 3, 4))
-        transform[:, :, :3] = world
-        transform[:, :, 3] = position - np.einsum("jab,jb->ja", world, rest) - rest[0]
-        # Planes of x, y and z: numpy is several times faster along them than over rows of three.
-        blended = (transform.reshape(24, 12).T.astype(np.float32) @ self.weights).reshape(3, 4, -1)
-        vertices = (blended[:, :3] * shaped.T).sum(1) + blended[:, 3]
-        normals = (blended[:, :3] * self.normals.T).sum(1)
-        normals /= np.sqrt((normals**2).sum(0)) + 1e-9
-        vertices, normals = np.ascontiguousarray(vertices.T), np.ascontiguousarray(normals.T)
+        transforms = np.empty((24, 3, 4))
+        transforms[:, :, :3] = world
+        transforms[:, :, 3] = position - np.einsum("jab,jb->ja", world, rest) - rest[0]
+        vertices, normals = skin(transforms, self.weights, shaped, self.normals)
         further = self.landmark_regressor @ vertices
         joints = np.concatenate([position - rest[0], vertices[self.landmark_vertices], further])[self.joint_map]
-        return Person(vertices.astype(np.float64), normals, joints, rest[0])
+        return Person(vertices, normals, joints, rest[0], transforms)
+
+
+def skin(
+    transforms: np.ndarray, weights: np.ndarray, points: np.ndarray, normals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points and unit normals (V, 3) of the rest pose, moved by the joints' `transforms` (24, 3, 4)."""
+    # Planes of x, y and z: numpy is several times faster along them than over rows of three.
+    blended = (transforms.reshape(24, 12).T @ weights).reshape(3, 4, -1)
+    moved = (blended[:, :3] * points.T).sum(1) + blended[:, 3]
+    turned = (blended[:, :3] * normals.T).sum(1)
+    turned /= np.sqrt((turned**2).sum(0)) + 1e-9
+    return np.ascontiguousarray(moved.T), np.ascontiguousarray(turned.T)
 
 
 def chain(local: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,4 +131,4 @@ def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     total = np.zeros_like(vertices)
     for corner in range(3):
         np.add.at(total, faces[:, corner], area)
-    return (total / (np.linalg.norm(total, axis=1, keepdims=True) + 1e-12)).astype(np.float32)
+    return total / (np.linalg.norm(total, axis=1, keepdims=True) + 1e-12)

@@ -33,8 +33,8 @@ _TRIES = 12
 class Pose(NamedTuple):
     """A pose in the world: y up, ground at y = 0, the pelvis above the origin."""
 
-    angles: np.ndarray
-    """(24, 3) degrees, inside `anatomy.LIMITS`."""
+    angles: np.ndarray | None
+    """(24, 3) degrees, inside `anatomy.LIMITS`; None of a recorded pose."""
     rotations: np.ndarray
     """(24, 3, 3) relative to the parent; the first is the pelvis in the world, facing +z but for lean and tilt."""
     lift: float

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,12 +23,16 @@ import hmr_light
 from hmr_light.data.annotations import Annotations, fingerprint, save_annotations
 from hmr_light.data.synthetic.config import SyntheticConfig
 from hmr_light.data.synthetic.mesh import Mesh
-from hmr_light.data.synthetic.sample import Studio
+from hmr_light.data.synthetic.sample import PHOTOGRAPHS, Studio
+from hmr_light.data.synthetic.sources import digest_of, files_below
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write
 
 if TYPE_CHECKING:
     from hmr_light.body import SMPL
+
+VERSION = "synthetic-v1"
+"""Name of the renderer. It changes whenever the same configuration would give other bytes."""
 
 PART = 100
 """Images of one part: what a process renders at a time, and what is lost at most when it is stopped."""
@@ -56,19 +59,19 @@ def image_name(split: str, index: int) -> str:
 def prepare_synthetic(config: SyntheticConfig, body: SMPL, out: Path) -> dict[str, Any]:
     """Render the dataset into `out` and return what `out/dataset.json` says of it.
 
-    Writes `{train,val,test}/000/000123.jpg`, one SPIN npz a split with `imgname` relative to `out`, a contact sheet,
-    and, last of all, `dataset.json`. The bytes depend on `config` (but for `workers`) and on the body alone. A stopped
-    run goes on from the parts that are done; a finished one is left as it is. Raises `UserError` where `out` holds a
-    dataset of another configuration, or cannot be written.
+    Writes `{train,val,test,test-ood}/000/000123.jpg`, one SPIN npz a split with `imgname` relative to `out`, a contact
+    sheet, and, last of all, `dataset.json`. The bytes depend on `config` (but for `workers`), on the body, and on the
+    user's files that it names. A stopped run goes on from the parts that are done; a finished one is left as it is.
+    Raises `UserError` where `out` holds a dataset of another configuration, or cannot be written.
     """
-    identity = {"config": config.identity(), "body": body.fingerprint, "version": hmr_light.__version__}
+    identity = {"version": VERSION, "config": config.identity(), "body": body.fingerprint, "sources": _sources(config)}
     summary_path, parts = out / "dataset.json", out / "parts"
     if (done := _read_json(summary_path)) is not None:
         _refuse_other(done, identity, out)
         return done
     _start(parts, identity, out)
 
-    counts = {split: count for split, count in asdict(config.counts).items() if count}
+    counts = config.counts.by_split()
     tasks = [
         Task(split, start, min(start + PART, count))
         for split, count in counts.items()
@@ -84,6 +87,7 @@ def prepare_synthetic(config: SyntheticConfig, body: SMPL, out: Path) -> dict[st
         annotations = Annotations.from_arrays(columns, out / f"{split}.npz")
         save_annotations(out / f"{split}.npz", annotations)
         splits[split] = {
+            "version": VERSION,
             "images": len(annotations),
             "annotations_sha256": fingerprint(annotations),
             "images_sha256": digest,
@@ -92,12 +96,21 @@ def prepare_synthetic(config: SyntheticConfig, body: SMPL, out: Path) -> dict[st
         from hmr_light.data.synthetic.sheet import synthetic_sheet  # needs torch; the rendering processes do not
 
         synthetic_sheet(out, next(iter(counts)), body)
-    made_with = {"numpy": np.__version__, "opencv": cv2.__version__}
+    made_with = {"hmr_light": hmr_light.__version__, "numpy": np.__version__, "opencv": cv2.__version__}
     total = hashlib.sha256(json.dumps([identity, splits], sort_keys=True).encode()).hexdigest()
     summary = {"fingerprint": total, **identity, "splits": splits, "made_with": made_with}
     _write_json(summary_path, summary)
     shutil.rmtree(parts)
     return summary
+
+
+def _sources(config: SyntheticConfig) -> dict[str, str]:
+    """Hashes of the user's own files that the dataset is made with."""
+    folders = {
+        "poses.amass": (config.poses.amass, (".npz",)),
+        "scene.photographs": (config.scene.photographs, PHOTOGRAPHS),
+    }
+    return {key: digest_of(files_below(folder, suffixes, key)) for key, (folder, suffixes) in folders.items() if folder}
 
 
 def _start(parts: Path, identity: dict[str, Any], out: Path) -> None:
