@@ -56,6 +56,9 @@ class Child:
         """Its exit status; -9 if a signal 9 ended it."""
         return self.nursery.wait(self.pid, seconds)
 
+    def has_ended(self) -> bool:
+        return self.nursery.has_ended(self.pid)
+
     @property
     def said(self) -> str:
         return self.log.read_text(errors="replace")
@@ -87,6 +90,7 @@ class Nursery:
         """Start `hmr-light ARGUMENTS…`; with `at` it dies when it is about to call `module:name` for the n-th time."""
         self._count += 1
         log, phase = self.folder / f"{self._count:03d}.log", self.folder / f"{self._count:03d}.phase"
+        log.touch()
         phase.write_bytes(b"\0")
         request = {"arguments": arguments, "env": environment, "log": str(log), "phase": str(phase), "at": at}
         assert self._process.stdin is not None
@@ -101,6 +105,13 @@ class Nursery:
             answer = self._read(deadline - time.monotonic())
             self._ended[answer["pid"]] = answer["status"]
         return self._ended.pop(pid)
+
+    def has_ended(self, pid: int) -> bool:
+        with contextlib.suppress(TimeoutError):
+            while pid not in self._ended:
+                answer = self._read(0)
+                self._ended[answer["pid"]] = answer["status"]
+        return pid in self._ended
 
     def close(self) -> None:
         self._process.kill()

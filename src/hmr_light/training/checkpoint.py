@@ -10,6 +10,7 @@ record tells one that was changed. `torch.load` looks at neither; `read` does.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import zipfile
 from dataclasses import dataclass
@@ -157,8 +158,10 @@ def _write(temporary: Path, path: Path, content: dict[str, Any]) -> None:
     try:
         torch.save(content, temporary)
     except RuntimeError as error:  # torch's zip writer reports a full disk so
+        room = shutil.disk_usage(path.parent).free
         raise UserError(
-            f"cannot write {path}: {str(error).splitlines()[0]}", "Free some space; the last checkpoint is intact."
+            f"cannot write {path}: {str(error).splitlines()[0]} ({room / 2**20:.0f} MiB are free)",
+            "Free some space; the last checkpoint is intact.",
         ) from error
 
 

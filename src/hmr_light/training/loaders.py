@@ -6,6 +6,7 @@ import ctypes
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,8 @@ from hmr_light.training.distributed import is_of_a_peer
 from hmr_light.training.signals import STOP_SIGNALS, StopRequest
 
 _PR_SET_PDEATHSIG = 1
+GRACE_SECONDS = 20
+"""How long a loader process works on after it was asked to end; a step should be done by then."""
 _SHARED_MEMORY = re.compile(r"shared memory|Bus error|</torch_\w+>")
 
 
@@ -24,34 +27,42 @@ def start_loader(worker: int) -> None:
     """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE_SECONDS))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     worker_init(worker)
 
 
 @contextmanager
-def told_plainly(stop: StopRequest) -> Iterator[None]:
+def told_plainly(stop: StopRequest | None = None) -> Iterator[None]:
     """Say as one message what torch raises when a loader process dies, or, after a request to stop, a peer.
 
     The training state may be half a step ahead then; what is saved is sound.
     """
     try:
         yield
-    except RuntimeError as error:
-        text = str(error)
-        if _SHARED_MEMORY.search(text):
-            raise UserError(
-                "there is too little shared memory for the loader processes",
-                "Give the machine more (/dev/shm; docker run --shm-size=8g), or load without them: data.workers=0.",
-            ) from error
-        if "DataLoader worker" in text and "Caught " not in text:
-            if stop.requested:
-                raise Interrupted("The last checkpoint is sound.") from error
-            reason = re.search(r"killed by signal: ([\w ]+)", text)
-            raise UserError(
-                f"a loader process died{f' (signal {reason[1]})' if reason else ''}",
-                "The system kills processes for which it has no memory: give it more, or lower data.workers.",
-            ) from error
-        if stop.requested and is_of_a_peer(error):
-            raise Interrupted("The last checkpoint is sound.") from error
+    except BaseException as error:
+        # A loader ends its processes when nobody holds it any more; else Python would wait for them when it exits.
+        traceback.clear_frames(error.__traceback__)
+        if isinstance(error, RuntimeError) and (told := _in_plain_words(error, stop is not None and stop.requested)):
+            raise told from error
         raise
+
+
+def _in_plain_words(error: RuntimeError, stopping: bool) -> Exception | None:
+    text = str(error)
+    if _SHARED_MEMORY.search(text):
+        return UserError(
+            "there is too little shared memory for the loader processes",
+            "Give the machine more (/dev/shm; docker run --shm-size=8g), or load without them: data.workers=0.",
+        )
+    died = "DataLoader worker" in text and "Caught " not in text
+    if stopping and (died or is_of_a_peer(error)):
+        return Interrupted("The last checkpoint is sound.")
+    if died:
+        reason = re.search(r"killed by signal: ([\w ]+)", text)
+        return UserError(
+            f"a loader process died{f' (signal {reason[1]})' if reason else ''}",
+            "The system kills processes for which it has no memory: give it more, or lower data.workers.",
+        )
+    return None
