@@ -15,7 +15,7 @@ LEVELS = [
     {"cli"},
     {"commands"},
     {"training", "reports"},
-    {"data", "model", "tracking", "metrics", "cost"},
+    {"data", "model", "tracking", "metrics", "protocols", "cost"},
     {"body", "backbones"},
     {"geometry", "registry"},
     {"config"},

@@ -21,6 +21,7 @@ from hmr_light.backbones import (  # noqa: F401 - each registers its builders
     thundernet,
 )
 from hmr_light.backbones.base import Backbone, backbones
+from hmr_light.backbones.pixels import SymmetricPixels
 from hmr_light.backbones.rewrites import rewrite
 from hmr_light.backbones.timm_models import timm_model
 from hmr_light.errors import UserError
@@ -33,13 +34,16 @@ def build_backbone(config: Mapping[str, Any]) -> nn.Module:
     """The backbone that `config` describes (see `conf/backbone/`).
 
     Its `name` and options; where `library` is `timm`, a model of that name there. `rewrites` lists changes that apply
-    to any backbone, in order (`hmr_light.backbones.rewrites`).
+    to any backbone, in order (`hmr_light.backbones.rewrites`); `pixels: symmetric` is for one that wants RGB in -1 … 1.
     The module maps images (B, 3, H, W) to features (B, `num_features`). Raises `UserError` for an unknown name or
     option, and for weights that cannot be had or do not fit.
     """
     options = dict(config)
     rewrites = options.pop("rewrites", None) or []
     library = options.pop("library", None)
+    pixels = options.pop("pixels", None)
+    if pixels not in (None, "symmetric"):
+        raise UserError(f"backbone.pixels={pixels} is not known", "Choose symmetric, or leave it out.")
     if not isinstance(rewrites, Sequence) or isinstance(rewrites, str):
         raise UserError(f"backbone.rewrites={rewrites!r} is not a list", f"Give backbone.rewrites=[{rewrites}].")
     if rewrites and options.get("weights") is not None:
@@ -57,4 +61,4 @@ def build_backbone(config: Mapping[str, Any]) -> nn.Module:
         raise UserError(f"backbone.library={library} is not known", "Choose timm, or leave it out.")
     if rewrites:
         rewrite(getattr(backbone, "trunk", backbone), rewrites)
-    return backbone
+    return SymmetricPixels(backbone) if pixels else backbone

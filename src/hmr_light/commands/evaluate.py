@@ -9,18 +9,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hmr_light.body import SMPL, load_body
+from hmr_light.body import load_body
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.config.strict import plain
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.errors import UserError
-from hmr_light.metrics import METRICS, MetricSums
+from hmr_light.metrics import TITLES, MetricSums
 from hmr_light.model.regressor import MeanRegressor
+from hmr_light.protocols import DEFAULT, Scorer, build_protocol
 from hmr_light.tracking import continue_tracking, find_run_dir
 from hmr_light.training.checkpoint import Checkpoint, read_model
 from hmr_light.training.distributed import Processes, processes
 from hmr_light.training.sets import open_evaluation
-from hmr_light.training.validation import PROTOCOL, Predictor, score
+from hmr_light.training.validation import Predictor, score
+from hmr_light.training.weights import read_any_model
 
 MEAN_POSE = "mean_pose"
 
@@ -32,23 +34,24 @@ def run(config: EvaluateConfig) -> None:
     checkpoints = _choose(config)
     # The network sees images of the size that it was trained with.
     config.data.image_size = int(checkpoints[0].config["data"]["image_size"])
-    datasets = open_evaluation(config.data)
+    protocol = build_protocol(config.protocol)
+    datasets = open_evaluation(config.data, protocol)
     if not datasets:
         raise UserError(
             f"data={config.data.name} has no set to evaluate on", "Choose one that has: data=synthetic_test."
         )
 
-    table = Table("checkpoint", "set", "people", "MPJPE", "reconstruction error", "PVE", title=f"{PROTOCOL}, mm")
+    columns = ("checkpoint", "set", "people", "dropped", *(TITLES[metric] for metric in protocol.metrics))
+    table = Table(*columns, title=protocol.describe())
     with processes(config.device) as world:
         body = load_body(**config.body.files()).to(world.device)
+        scorer = Scorer(protocol, body, config.body.regressors())
         for checkpoint in checkpoints:
             figures: dict[str, float] = {}
             for name, dataset in datasets.items():
-                sums = _score(checkpoint, name, dataset, body, config, world)
+                sums = _score(checkpoint, name, dataset, scorer, config, world)
                 _add_rows(table, f"({checkpoint.epoch}){checkpoint.saved}", name, sums)
-                figures |= {f"{name}/{metric}": value for metric, value in sums["model"].means().items()}
-                figures |= {f"{name}/{MEAN_POSE}_{metric}": value for metric, value in sums[MEAN_POSE].means().items()}
-                figures |= {f"{name}/dropped": float(sums["model"].dropped)}
+                figures |= _figures(_place(name, checkpoint, protocol.name), sums)
             if world.is_main:
                 _write(checkpoint, figures, config)
     if world.is_main:
@@ -56,15 +59,28 @@ def run(config: EvaluateConfig) -> None:
         Console(stderr=True).print("next: hmr-light table", highlight=False)
 
 
-def how_evaluated(config: EvaluateConfig) -> dict[str, str]:
+def how_evaluated(config: EvaluateConfig, checkpoint: Checkpoint) -> dict[str, str]:
     """By tag, for each set: the configuration that `hmr-light table verify=true` evaluates it by again, as JSON."""
     values = {key: value for key, value in plain(config).items() if key not in ("checkpoint", "run", "tracking")}
-    return {f"hmr_light.evaluation.{name}": json.dumps(values) for name in config.data.evaluation}
+    places = [_place(name, checkpoint, config.protocol["name"]) for name in config.data.evaluation]
+    return {f"hmr_light.evaluation.{place}": json.dumps(values) for place in places}
+
+
+def _place(name: str, checkpoint: Checkpoint, protocol: str) -> str:
+    """What figures on the set `name` are called by: with the protocol, unless it is the run's own."""
+    own = checkpoint.config.get("protocol", {}).get("name", DEFAULT)
+    return name if protocol == own else f"{name}:{protocol}"
+
+
+def _figures(place: str, sums: dict[str, MetricSums]) -> dict[str, float]:
+    figures = {f"{place}/{metric}": value for metric, value in sums["model"].means().items()}
+    figures |= {f"{place}/{MEAN_POSE}_{metric}": value for metric, value in sums[MEAN_POSE].means().items()}
+    return figures | {f"{place}/dropped": float(sums["model"].dropped)}
 
 
 def _choose(config: EvaluateConfig) -> list[Checkpoint]:
     if config.checkpoint is not None:
-        return [read_model(config.checkpoint)]
+        return [read_any_model(config.checkpoint.expanduser(), config.checkpoint_allow)]
     run_dir = find_run_dir(str(config.run), config.tracking.uri)
     paths = sorted((run_dir / "checkpoints").glob("epoch-*.pt"))
     if not paths:
@@ -78,7 +94,7 @@ def _choose(config: EvaluateConfig) -> list[Checkpoint]:
 
 
 def _score(
-    checkpoint: Checkpoint, name: str, dataset: MeshDataset, body: SMPL, config: EvaluateConfig, world: Processes
+    checkpoint: Checkpoint, name: str, dataset: MeshDataset, scorer: Scorer, config: EvaluateConfig, world: Processes
 ) -> dict[str, MetricSums]:
     model = checkpoint.build().to(world.device)
     mean = MeanRegressor().to(world.device)
@@ -94,11 +110,11 @@ def _score(
         transient=True,
     )
     with bar:
-        task = bar.add_task("", total=len(dataset))
+        task = bar.add_task("", total=len(scorer.protocol.people(dataset.annotations)))
         return score(
             predictors,
             dataset,
-            body,
+            scorer,
             world,
             batch_size=config.batch_size,
             workers=config.data.workers,
@@ -108,8 +124,8 @@ def _score(
 
 def _add_rows(table: Table, label: str, name: str, scores: dict[str, MetricSums]) -> None:
     for who, sums in scores.items():
-        figures = [f"{sums.means()[metric]:.1f}" for metric in METRICS]
-        table.add_row(label if who == "model" else "mean pose", name, str(sums.count), *figures)
+        figures = [f"{value:.1f}" for value in sums.means().values()]
+        table.add_row(label if who == "model" else "mean pose", name, str(sums.count), str(sums.dropped), *figures)
 
 
 def _write(checkpoint: Checkpoint, figures: dict[str, float], config: EvaluateConfig) -> None:
@@ -117,6 +133,6 @@ def _write(checkpoint: Checkpoint, figures: dict[str, float], config: EvaluateCo
     if not (checkpoint.run_dir / "journal.jsonl").is_file():
         return
     with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
-        tracker.tags(how_evaluated(config))
+        tracker.tags(how_evaluated(config, checkpoint))
         tracker.metrics(figures, step=checkpoint.epoch)
         tracker.checkpoint(checkpoint.path, epoch=checkpoint.epoch, saved=checkpoint.saved, metrics=figures)

@@ -13,6 +13,7 @@ from hmr_light.config.schema import TrainConfig
 from hmr_light.config.strict import plain
 from hmr_light.errors import Interrupted, UserError
 from hmr_light.model.hmr import build_model
+from hmr_light.protocols import Scorer, build_protocol
 from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.tracking import Tracker, start_tracking
 from hmr_light.training import checkpoint, run_folder
@@ -27,6 +28,7 @@ from hmr_light.training.sampler import EpochBatches
 from hmr_light.training.sets import mean_parameters, open_evaluation, open_loader, open_training
 from hmr_light.training.signals import stop_request
 from hmr_light.training.state import TrainingState, initial_state
+from hmr_light.training.weights import start_from
 
 
 def run(config: TrainConfig) -> Path:
@@ -39,11 +41,15 @@ def run(config: TrainConfig) -> Path:
 
 def _run(config: TrainConfig, world: Processes) -> Path:
     body = load_body(**config.body.files()).to(world.device)
+    protocol = build_protocol(config.protocol)
     training = open_training(config)
-    evaluation = open_evaluation(config.data, keep_faulty=config.trainer.on_bad_validation_sample == "skip")
+    evaluation = open_evaluation(config.data, protocol, keep_faulty=config.trainer.on_bad_validation_sample == "skip")
+    scorer = Scorer(protocol, body, config.body.regressors())
     torch.manual_seed(config.seed)
     model = build_model({"backbone": config.backbone, "regressor": config.regressor})
     model.regressor.set_mean(*mean_parameters(training))
+    if config.init is not None:
+        start_from(model, config.init.expanduser(), config.init_allow)
     model.to(world.device)
     if config.trainer.channels_last:
         model.to(memory_format=torch.channels_last)
@@ -77,7 +83,7 @@ def _run(config: TrainConfig, world: Processes) -> Path:
             if tracker:
                 describe_run(tracker, folder, config, plain_config, training, evaluation, model, body, world)
             report = RunReport(
-                folder, config, plain_config, state, training, evaluation, body, world, tracker, progress, stop
+                folder, config, plain_config, state, training, evaluation, body, scorer, world, tracker, progress, stop
             )
             try:
                 with told_plainly(stop):

@@ -78,21 +78,23 @@ def _measure(row: Row) -> dict[str, float]:
     figures: dict[str, Any] = {}
     for entry in entries:
         figures |= entry["values"] if entry["kind"] == "metrics" else {}
-    return {metric: float(figures[f"{row.evaluated_on}/{metric}"]) for metric in METRICS}
+    named = {metric: f"{row.evaluated_on}/{metric}" for metric in METRICS}
+    return {metric: float(figures[name]) for metric, name in named.items() if name in figures}
 
 
 def _configuration(row: Row, path: Path, copy: Path) -> EvaluateConfig:
     """How the row's set was evaluated: by `hmr-light evaluate`, else by the training itself."""
     config = compose_defaults("evaluate")
+    name = row.evaluated_on.partition(":")[0]  # a protocol may follow
     known: dict[str, Any] = dict(_recorded(path.parent.parent, row.evaluated_on))
     if not known:
         trained = read_model(path).config
-        known = {"data": trained["data"], "body": trained["body"]}
-    if row.evaluated_on not in known["data"].get("evaluation", {}):
+        known = {key: trained[key] for key in ("data", "body", "protocol") if key in trained}
+    if name not in known["data"].get("evaluation", {}):
         raise UserError(f"the run does not say how it was evaluated on {row.evaluated_on}")
-    for name, value in known.items():
-        config[name] = OmegaConf.create(value) if isinstance(value, dict) else value
-    config.data.evaluation = {row.evaluated_on: config.data.evaluation[row.evaluated_on]}
+    for key, value in known.items():
+        config[key] = OmegaConf.create(value) if isinstance(value, dict) else value
+    config.data.evaluation = {name: config.data.evaluation[name]}
     config.checkpoint, config.run, config.tracking.uri = str(copy), None, None
     return typed(EvaluateConfig, config)
 

@@ -116,6 +116,8 @@ class OptimizerConfig:
     learning_rate: float = MISSING
     backbone_factor: float = MISSING
     """How many times `learning_rate` the backbone's rate is."""
+    bias_factor: float = MISSING
+    """The same for the biases of the regressor's output."""
     weight_decay: float = MISSING
     schedule: str = MISSING
     """constant, or cosine (down to zero at the last step)."""
@@ -127,6 +129,7 @@ class OptimizerConfig:
         _one_of("optimizer.schedule", self.schedule, ("constant", "cosine"))
         _at_least("optimizer.learning_rate", self.learning_rate, 0)
         _at_least("optimizer.backbone_factor", self.backbone_factor, 0)
+        _at_least("optimizer.bias_factor", self.bias_factor, 0)
         _at_least("optimizer.weight_decay", self.weight_decay, 0)
         _at_least("optimizer.warmup_steps", self.warmup_steps, 0)
 
@@ -209,6 +212,10 @@ class TrainConfig:
     seed: int = 0
     resume: str | None = None
     """null starts anew; auto continues the newest unfinished run of this row; a run's folder continues that run."""
+    init: Path | None = None
+    """A checkpoint to start from, of hmr_light or of another system; null starts from the backbone's weights."""
+    init_allow: list[str] = field(default_factory=list)
+    """Names, or patterns, of weights that the checkpoint may lack or have too many of."""
     outputs: Path = MISSING
 
 
@@ -217,6 +224,8 @@ class EvaluateConfig:
     """`hmr-light evaluate`."""
 
     checkpoint: Path | None = None
+    checkpoint_allow: list[str] = field(default_factory=list)
+    """Names, or patterns, of weights that another system's checkpoint may lack or have too many of."""
     run: str | None = None
     """MLflow run id, or a run's folder."""
     checkpoints: str = MISSING

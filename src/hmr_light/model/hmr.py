@@ -10,11 +10,8 @@ import torch
 from torch import nn
 
 from hmr_light.backbones import build_backbone
+from hmr_light.backbones.pixels import IMAGE_MEAN, IMAGE_STD
 from hmr_light.model.regressor import MeanRegressor, SmplParameters, build_regressor
-
-# ImageNet's, of RGB in 0…1: what torchvision's weights were trained with.
-IMAGE_MEAN = (0.485, 0.456, 0.406)
-IMAGE_STD = (0.229, 0.224, 0.225)
 
 
 class HMR(nn.Module):

@@ -20,7 +20,6 @@ from hmr_light.training.distributed import Processes
 from hmr_light.training.provenance import environment, git_commit, versions
 from hmr_light.training.recorded import recorded
 from hmr_light.training.sets import data_fingerprint
-from hmr_light.training.validation import PROTOCOL
 
 
 def describe_run(
@@ -55,7 +54,7 @@ def describe_run(
             "hmr_light.started": folder.name[:13],
             "hmr_light.git_commit": git_commit(),
             "hmr_light.versions": versions(),
-            "hmr_light.protocol": PROTOCOL,
+            "hmr_light.protocol": str(config.protocol["name"]),
             "hmr_light.device": device_name(world.device) if world.device.type == "cuda" else cpu_name(),
             "hmr_light.body": f"{body.name} {body.fingerprint[:16]}",
             "hmr_light.run_dir": str(folder),

@@ -72,7 +72,8 @@ class TrainingProgress:
             self.best = min(self.best, figures["mpjpe_mm"])
             parts.append(
                 f"MPJPE {figures['mpjpe_mm']:.1f} mm  reconstruction error {figures['reconstruction_error_mm']:.1f} mm"
-                f"  PVE {figures['pve_mm']:.1f} mm{'  (best so far)' if better else ''}"
+                + (f"  PVE {figures['pve_mm']:.1f} mm" if "pve_mm" in figures else "")
+                + ("  (best so far)" if better else "")
             )
         self.say("  ".join(parts))
 

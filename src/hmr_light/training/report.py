@@ -16,6 +16,7 @@ from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.mixture import Mixture
 from hmr_light.errors import Interrupted
 from hmr_light.model.hmr import HMR
+from hmr_light.protocols import Scorer
 from hmr_light.tracking import Tracker
 from hmr_light.training import checkpoint
 from hmr_light.training.distributed import Processes
@@ -37,6 +38,7 @@ class RunReport:
     training: Mixture
     evaluation: dict[str, MeshDataset]
     body: SMPL
+    scorer: Scorer
     world: Processes
     tracker: Tracker | None
     progress: TrainingProgress
@@ -59,7 +61,7 @@ class RunReport:
             scores[name] = score(
                 {name: model.eval()},
                 dataset,
-                self.body,
+                self.scorer,
                 self.world,
                 batch_size=64,
                 workers=self.config.data.workers,
@@ -113,5 +115,5 @@ class RunReport:
     def _evaluated(self, name: str, people: int, images: int) -> None:
         # What is saved is the state after the epoch, so nobody need wait for the others.
         if self.stop.requested:
-            raise Interrupted(f"{self.state.epoch} epochs are saved; the last is not evaluated yet.")
+            raise Interrupted(f"Saved after epoch {self.state.epoch}, which is not evaluated yet.")
         self.progress.evaluated(name, images, people)

@@ -17,6 +17,7 @@ from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.mixture import Mixture
 from hmr_light.errors import UserError
 from hmr_light.model.mean_parameters import Mean, compute_mean_parameters
+from hmr_light.protocols import Protocol
 from hmr_light.training.distributed import Processes
 from hmr_light.training.loaders import start_loader
 from hmr_light.training.sampler import EpochBatches
@@ -45,10 +46,10 @@ def open_training(config: TrainConfig) -> Mixture:
     return Mixture(datasets, ratios, length=sum(map(len, datasets)), seed=config.seed)
 
 
-def open_evaluation(data: DataConfig, *, keep_faulty: bool = False) -> dict[str, MeshDataset]:
-    """The evaluation sets by name, unaugmented. Raises `UserError` for a set without SMPL ground truth."""
+def open_evaluation(data: DataConfig, protocol: Protocol, *, keep_faulty: bool = False) -> dict[str, MeshDataset]:
+    """The evaluation sets by name, unaugmented. Raises `UserError` for a set without the labels of `protocol`."""
     return {
-        name: _open_evaluation_set(name, config, data.image_size, keep_faulty)
+        name: _open_evaluation_set(name, config, data.image_size, protocol, keep_faulty)
         for name, config in data.evaluation.items()
     }
 
@@ -93,11 +94,9 @@ def data_fingerprint(datasets: Iterable[MeshDataset]) -> str:
     return hashlib.sha256("".join(fingerprint(one.annotations) for one in datasets).encode()).hexdigest()
 
 
-def _open_evaluation_set(name: str, config: SetConfig, image_size: int, keep_faulty: bool) -> MeshDataset:
+def _open_evaluation_set(
+    name: str, config: SetConfig, image_size: int, protocol: Protocol, keep_faulty: bool
+) -> MeshDataset:
     dataset = MeshDataset(config.annotations, config.images, image_size=image_size, keep_faulty=keep_faulty)
-    if not dataset.annotations.has_smpl.all():
-        raise UserError(
-            f"data.evaluation.{name}: {config.annotations} has people without SMPL pose and shape",
-            "Evaluate on a set with 3D ground truth, or train without validation: '~data.evaluation'.",
-        )
+    protocol.check(f"data.evaluation.{name} ({config.annotations})", dataset.annotations)
     return dataset

@@ -1,4 +1,4 @@
-"""Scores models on annotated images by the 3DPW protocol; see `hmr_light.metrics` for what the figures are."""
+"""Scores models on annotated images by a protocol; see `hmr_light.protocols` for what the figures are."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from collections.abc import Callable, Mapping
 import torch
 from torch.utils.data import DataLoader
 
-from hmr_light.body import SMPL
 from hmr_light.data.bad_samples import EvaluationSamples
 from hmr_light.data.dataset import MeshDataset
-from hmr_light.metrics import MetricSums, pose_errors
+from hmr_light.metrics import MetricSums
 from hmr_light.model.hmr import normalize
 from hmr_light.model.regressor import SmplParameters
+from hmr_light.protocols import Scorer
 from hmr_light.training.distributed import Processes
 from hmr_light.training.loaders import start_loader
-
-PROTOCOL = "3dpw-j14"
-"""14 LSP joints regressed from the mesh, root-aligned; vertices aligned by each mesh's own pelvis."""
 
 Predictor = Callable[[torch.Tensor], SmplParameters]
 
@@ -26,7 +23,7 @@ Predictor = Callable[[torch.Tensor], SmplParameters]
 def score(
     predictors: Mapping[str, Predictor],
     dataset: MeshDataset,
-    body: SMPL,
+    scorer: Scorer,
     world: Processes,
     *,
     batch_size: int,
@@ -34,14 +31,14 @@ def score(
     on_batch: Callable[[int], None] = lambda images: None,
     on_bad: Callable[[torch.Tensor], None] | None = None,
 ) -> dict[str, MetricSums]:
-    """The errors of each predictor on every sample of `dataset`, pooled over all processes.
+    """The errors of each predictor on everyone in `dataset` who counts, by `scorer`, pooled over all processes.
 
     A predictor maps normalised images (B,3,S,S) to `SmplParameters`. Every process takes every `world`-th sample, none
     twice, so that the figures do not depend on the number of processes. `on_batch` is told of the images done. Samples
     that cannot be read raise `UserError`, or, if there is an `on_bad`, are left out, counted as dropped, and told to it
     by index, (K,) int64, those of all processes.
     """
-    indices = range(world.rank, len(dataset), world.world)
+    indices = scorer.protocol.people(dataset.annotations)[world.rank :: world.world].tolist()
     loader = DataLoader(
         torch.utils.data.Subset(EvaluationSamples(dataset) if on_bad else dataset, indices),
         batch_size=batch_size,
@@ -50,19 +47,18 @@ def score(
         pin_memory=world.device.type == "cuda",
         generator=torch.Generator(),
     )
-    sums = {name: MetricSums(world.device) for name in predictors}
+    sums = {name: MetricSums(scorer.protocol.metrics, world.device) for name in predictors}
     skipped: list[int] = []
     for batch in loader:
         left_out = batch["skipped"][:, 0] >= 0 if on_bad else None
         if left_out is not None and left_out.any():
             skipped += batch["skipped"][left_out, 0].tolist()
+        genders = dataset.annotations.gender[batch["index"].numpy()]
         batch = {name: value.to(world.device, non_blocking=True) for name, value in batch.items()}
         images = normalize(batch["image"])
-        truth = body(batch["pose"], batch["betas"]).vertices
+        truth = scorer.truth(batch, genders)
         for name, predict in predictors.items():
-            parameters = predict(images)
-            vertices = body(parameters.rotations.float(), parameters.betas.float()).vertices
-            errors = pose_errors(vertices, truth, body)
+            errors = scorer.errors(predict(images), truth)
             if left_out is not None:
                 errors = {key: value.masked_fill(left_out.to(value.device), torch.nan) for key, value in errors.items()}
             sums[name].add(errors)
