@@ -17,6 +17,7 @@ def config(**changes: object) -> OptimizerConfig:
         "name": "adam",
         "learning_rate": 0.4,
         "backbone_factor": 1.0,
+        "bias_factor": 1.0,
         "weight_decay": 0.0,
         "schedule": "cosine",
         "warmup_steps": 0,
@@ -51,20 +52,25 @@ def test_the_average_follows_the_weights_by_its_definition() -> None:
     assert torch.equal(average.model[1].running_mean, model[1].running_mean)  # type: ignore[index]
 
 
-def test_the_backbone_learns_at_its_own_rate() -> None:
-    options = {"name": "linear"}
-    model = HMR(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 5)), build_regressor(options, 5))
-    before = [value.detach().clone() for value in model.parameters()]
-    optimizer = build_optimizer(config(backbone_factor=10.0, learning_rate=0.01), model)
+@pytest.mark.parametrize("name", ["linear", "light", "spin", "hmr"])
+def test_the_backbone_and_the_output_biases_learn_at_their_own_rates(name: str) -> None:
+    model = HMR(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 5)), build_regressor({"name": name}, 5))
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    optimizer = build_optimizer(config(backbone_factor=10.0, bias_factor=30.0, learning_rate=0.01), model)
     assert optimizer is not None
     set_learning_rate(optimizer, 0.001)
     for value in model.parameters():
         value.grad = torch.ones_like(value)
     optimizer.step()
-    # Adam's first step is its rate, whatever the gradient.
-    steps = [(old - new).detach() for old, new in zip(before, model.parameters(), strict=True)]
-    for step, rate in zip(steps, (0.01, 0.01, 0.001, 0.001), strict=True):
-        torch.testing.assert_close(step, torch.full_like(step, rate), rtol=1e-3, atol=1e-7)
+    spin = ["decpose.bias", "decshape.bias", "deccam.bias"]
+    outputs = {"spin": spin, "hmr": ["decode.bias"], "linear": ["correction.bias"], "light": ["correction.3.bias"]}[
+        name
+    ]
+    for parameter, value in model.named_parameters():
+        part, _, inner = parameter.partition(".")
+        rate = 0.01 if part == "backbone" else 0.03 if inner in outputs else 0.001
+        # Adam's first step is its rate, whatever the gradient.
+        torch.testing.assert_close(before[parameter] - value, torch.full_like(value, rate), rtol=1e-3, atol=1e-7)
 
 
 def test_a_model_without_weights_has_no_optimizer() -> None:

@@ -27,6 +27,11 @@ class DirectRegressor(MeanRegressor):
         pose, betas, camera = self.correction(features).split((144, 10, 3), dim=1)
         return to_parameters(self.init_pose + pose, self.init_shape + betas, self.init_cam + camera)
 
+    def output_biases(self) -> list[nn.Parameter]:
+        *_, output = self.correction.modules()
+        assert isinstance(output, nn.Linear)
+        return [output.bias]
+
 
 class LinearRegressor(DirectRegressor):
     """One affine map of the features, 157 F + 157 parameters: what SPIN's regressor is in evaluation."""

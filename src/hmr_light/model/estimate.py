@@ -51,6 +51,10 @@ class MeanRegressor(nn.Module):
         self.init_shape.copy_(betas.reshape(1, 10))
         self.init_cam.copy_(camera.reshape(1, 3))
 
+    def output_biases(self) -> list[nn.Parameter]:
+        """What is added to the estimate whatever the image: the biases of the last layers."""
+        return []
+
     def fold(self) -> MeanRegressor:
         """The regressor that computes in evaluation what this one does, with the fewest parameters; may be itself."""
         return self

@@ -51,6 +51,9 @@ class SpinRegressor(MeanRegressor):
             camera = camera + self.deccam(x)
         return to_parameters(pose, betas, camera)
 
+    def output_biases(self) -> list[nn.Parameter]:
+        return [self.decpose.bias, self.decshape.bias, self.deccam.bias]
+
     @torch.no_grad()
     def fold(self) -> LinearRegressor:
         """The same function in evaluation as one affine map: 157 F + 157 parameters, however many passes.
@@ -123,6 +126,9 @@ class HmrRegressor(MeanRegressor):
             body = body + self.decode(x)
         camera, pose, betas = body.split((3, 72, 10), dim=1)
         return SmplParameters(axis_angle_to_matrix(pose.unflatten(1, (24, 3))), betas, camera)
+
+    def output_biases(self) -> list[nn.Parameter]:
+        return [self.decode.bias]
 
 
 @regressors.register("spin")

@@ -24,10 +24,12 @@ def build_optimizer(config: OptimizerConfig, model: HMR) -> torch.optim.Optimize
 
     Each parameter group has a `factor`: its rate is that times `learning_rate`.
     """
-    parts = ((model.backbone, config.backbone_factor), (model.regressor, 1.0))
+    outputs = model.regressor.output_biases()
+    inner = [parameter for parameter in model.regressor.parameters() if all(parameter is not bias for bias in outputs)]
+    parts = ((list(model.backbone.parameters()), config.backbone_factor), (inner, 1.0), (outputs, config.bias_factor))
     groups = [
-        {"params": [parameter for parameter in part.parameters() if parameter.requires_grad], "factor": factor}
-        for part, factor in parts
+        {"params": [parameter for parameter in parameters if parameter.requires_grad], "factor": factor}
+        for parameters, factor in parts
     ]
     groups = [group for group in groups if group["params"]]
     if not groups:
