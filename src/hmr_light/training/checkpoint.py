@@ -158,10 +158,9 @@ def _write(temporary: Path, path: Path, content: dict[str, Any]) -> None:
     try:
         torch.save(content, temporary)
     except RuntimeError as error:  # torch's zip writer reports a full disk so
-        room = shutil.disk_usage(path.parent).free
+        room = shutil.disk_usage(path.parent).free / 2**20
         raise UserError(
-            f"cannot write {path}: {str(error).splitlines()[0]} ({room / 2**20:.0f} MiB are free)",
-            "Free some space; the last checkpoint is intact.",
+            f"cannot write {path}: its disk has {room:.0f} MiB left", "Free some space; the last checkpoint is intact."
         ) from error
 
 
