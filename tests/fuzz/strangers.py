@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from hmr_light.errors import UserError
 
-CASES = [60, pytest.param(2000, marks=pytest.mark.slow)]
+CASES = [30, pytest.param(2000, marks=pytest.mark.slow)]
 SECONDS = 20
 MEGABYTES = 200
 
