@@ -20,6 +20,7 @@ from hmr_light.protocols import DEFAULT, Scorer, build_protocol
 from hmr_light.tracking import continue_tracking, find_run_dir
 from hmr_light.training.checkpoint import Checkpoint, read_model
 from hmr_light.training.distributed import Processes, processes
+from hmr_light.training.loaders import told_plainly
 from hmr_light.training.sets import open_evaluation
 from hmr_light.training.validation import Predictor, score
 from hmr_light.training.weights import read_any_model
@@ -43,7 +44,7 @@ def run(config: EvaluateConfig) -> None:
 
     columns = ("checkpoint", "set", "people", "dropped", *(TITLES[metric] for metric in protocol.metrics))
     table = Table(*columns, title=protocol.describe())
-    with processes(config.device) as world:
+    with processes(config.device) as world, told_plainly():
         body = load_body(**config.body.files()).to(world.device)
         scorer = Scorer(protocol, body, config.body.regressors())
         for checkpoint in checkpoints:
