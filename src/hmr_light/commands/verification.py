@@ -7,12 +7,15 @@ import hashlib
 import io
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from rich.console import Console
+from rich.progress import track
 
 from hmr_light.commands import evaluate
 from hmr_light.config import typed
@@ -30,7 +33,8 @@ TOLERANCE_MM = 0.05
 def verify_rows(rows: Sequence[Row]) -> None:
     """Evaluate each row's checkpoint again, and print a line for each. Raises `UserError` if a figure does not hold."""
     wrong = 0
-    for row in rows:
+    console = Console(file=sys.stderr)
+    for row in track(rows, "measuring again", console=console, transient=True, disable=not console.is_terminal):
         name = f"{row.model} {row.pt}"
         try:
             measured = _measure(row)
@@ -45,14 +49,15 @@ def verify_rows(rows: Sequence[Row]) -> None:
             if not abs(measured[metric] - value) <= TOLERANCE_MM
         ]
         wrong += bool(differing)
-        largest = max((abs(measured[metric] - value) for metric, value in told.items()), default=0.0)
-        print(
-            f"{name}: {'does NOT hold: ' + '; '.join(differing) if differing else f'holds (within {largest:.2g} mm)'}"
-        )
+        if differing:
+            print(f"{name}: does NOT hold: {'; '.join(differing)} (run of commit {row.git_commit or 'unknown'})")
+        else:
+            largest = max((abs(measured[metric] - value) for metric, value in told.items()), default=0.0)
+            print(f"{name}: holds (within {largest:.2g} mm)")
     if wrong:
         raise UserError(
             f"{wrong} of {len(rows)} rows could not be confirmed",
-            "Evaluate them again (hmr-light evaluate run=…), or leave them out of what you publish.",
+            "Did the code or the data change since? Evaluate them again (hmr-light evaluate run=…), or leave them out.",
         )
 
 
@@ -72,7 +77,7 @@ def _measure(row: Row) -> dict[str, float]:
         copy.parent.mkdir()
         shutil.copyfile(path, copy)
         Journal(Path(folder)).close()
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             evaluate.run(_configuration(row, path, copy))
         entries = [entry for entry, _ in read_journal(Path(folder))]
     figures: dict[str, Any] = {}

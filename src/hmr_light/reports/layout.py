@@ -58,7 +58,10 @@ def lay_out(rows: Sequence[Row], language: str = "en", columns: Sequence[str] = 
     cells = []
     for index, (row, texts) in enumerate(zip(rows, shown, strict=True)):
         model = printable(row.model)
-        named = [Cell(f">>>{model}<<<" if index == winner else model, value=row.model), Cell(printable(row.pt), value=row.pt)]
+        named = [
+            Cell(f">>>{model}<<<" if index == winner else model, value=row.model),
+            Cell(printable(row.pt), value=row.pt),
+        ]
         figures = [
             Cell(_with_deviation(row, name), row.is_trained and texts[name] == best[name], getattr(row, name))
             for name in FIGURES
