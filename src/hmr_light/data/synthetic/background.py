@@ -146,8 +146,8 @@ def _scene(
     texel = np.where(above(0.0), _texels(on_wall, size) + TILE * TILE, _texels(on_floor, size))
     # Four bytes a texel: one is fetched several times faster than three.
     both = cv2.cvtColor(np.concatenate([floor_tile, wall_tile]), cv2.COLOR_RGB2RGBA)
-    image = both.reshape(-1, 4).view(np.uint32)[:, 0][texel].view(np.uint8).reshape(size, size, 4)
-    image = cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)
+    fetched = both.reshape(-1, 4).view(np.uint32)[:, 0][texel].view(np.uint8).reshape(size, size, 4)
+    image: np.ndarray = cv2.cvtColor(fetched, cv2.COLOR_RGBA2RGB)
     if roof is not None:
         cv2.copyTo(roof[1], above(roof[0]), image)
     return image

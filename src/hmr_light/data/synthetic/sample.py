@@ -180,7 +180,8 @@ class Studio:
         if pose.archetype == "sit" and (draw := stream(Draw.SEAT)).random() < config.scene.seat:
             cloth = garment_of(draw, patterns, config.people.patterned)
             support = seat(draw, self.mesh, self.figure, target.vertices, target.rotations[0], cloth)
-            solids = solids + [support] * (support is not None)
+            if support is not None:
+                solids = [*solids, support]
         surface = rasterise(camera, solids)
         mask = surface.covered.copy()
         mask[mask] = surface.solid < len(target.solids)

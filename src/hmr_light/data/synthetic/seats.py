@@ -8,6 +8,8 @@ from hmr_light.data.synthetic.appearance import Figure, Garment
 from hmr_light.data.synthetic.mesh import Mesh
 from hmr_light.data.synthetic.render import Solid
 
+_Box = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Least and greatest corner."""
 _LOWEST = 0.12  # metres: lower than this one sits on the ground
 _CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
 # The corners of each face, counter-clockwise seen from outside, and its normal.
@@ -32,7 +34,7 @@ def seat(
         return None
     under = 0.0 if block else max(0.0, top - thick)
     # Boxes as (low, high) in the sitter's frame: x to the left, y up, z to the front.
-    boxes = [((-width, under, -depth), (width, top, front))]
+    boxes: list[_Box] = [((-width, under, -depth), (width, top, front))]
     if not block:
         for x in (-width, width - 0.05):
             boxes += [((x, 0, z), (x + 0.05, under, z + 0.05)) for z in (-depth, front - 0.05)]
@@ -46,9 +48,10 @@ def seat(
     return Solid(place @ frame + middle, normals @ frame, place, faces, cloth.at)
 
 
-def _boxes(boxes: list[tuple[tuple[float, ...], tuple[float, ...]]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _boxes(boxes: list[_Box]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Corners (24 N, 3), normals and faces (12 N, 3) of N boxes (low, high); every face has corners of its own."""
-    points, normals, faces = [], [], []
+    points: list[np.ndarray] = []
+    normals, faces = [], []
     for low, high in boxes:
         corners = np.array(low) + _CORNERS * (np.array(high) - low)
         for side, normal in _SIDES:

@@ -61,7 +61,7 @@ def pick(rng: np.random.Generator, weights: Mapping[str, float]) -> str:
         left -= weight
         if left < 0:
             return name
-    return next(name for name, weight in reversed(weights.items()) if weight)
+    return [name for name, weight in weights.items() if weight][-1]  # rounding left a crumb
 
 
 class Patterns:
