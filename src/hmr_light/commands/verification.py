@@ -83,8 +83,7 @@ def _measure(row: Row) -> dict[str, float]:
     figures: dict[str, Any] = {}
     for entry in entries:
         figures |= entry["values"] if entry["kind"] == "metrics" else {}
-    named = {metric: f"{row.evaluated_on}/{metric}" for metric in METRICS}
-    return {metric: float(figures[name]) for metric, name in named.items() if name in figures}
+    return {metric: float(figures.get(f"{row.evaluated_on}/{metric}", "nan")) for metric in METRICS}
 
 
 def _configuration(row: Row, path: Path, copy: Path) -> EvaluateConfig:
@@ -110,4 +109,6 @@ def _recorded(run_dir: Path, evaluated_on: str) -> dict[str, Any]:
     if (run_dir / FILE_NAME).is_file():
         for entry, _ in read_journal(run_dir):
             last = entry if entry["kind"] == "tags" and key in entry["values"] else last
-    return json.loads(last["values"][key]) if last else {}
+    with contextlib.suppress(ValueError):
+        return json.loads(last["values"][key]) if last else {}
+    return {}
