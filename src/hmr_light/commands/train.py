@@ -62,7 +62,7 @@ def _run(config: TrainConfig, world: Processes) -> Path:
     with run_folder.claimed(folder) if world.is_main else contextlib.nullcontext():
         if world.is_main:
             checkpoint.remove_unfinished(checkpoints)
-        begun = continued and (checkpoints / checkpoint.LAST).is_file()
+        begun = continued and checkpoint.has_last(checkpoints)
         warning = state.load(checkpoints) if begun else ""
         with (
             _tracker(folder, config, world) as tracker,

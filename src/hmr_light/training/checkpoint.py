@@ -98,6 +98,11 @@ def save_last(folder: Path, content: dict[str, Any]) -> None:
                 last.replace(previous)
 
 
+def has_last(folder: Path) -> bool:
+    """Whether `read_last` has something to read."""
+    return (folder / LAST).is_file() or (folder / PREVIOUS).is_file()
+
+
 def read_last(folder: Path) -> tuple[dict[str, Any], str]:
     """A run's newest state that is whole, and a warning where that is not the newest one written.
 
