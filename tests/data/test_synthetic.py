@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -273,6 +276,82 @@ def test_a_stopped_run_goes_on_to_the_same_dataset(
     prepare_synthetic(config, body, out)
     assert contents(out) == contents(rendered)
     assert kept.stat().st_mtime_ns == written, "a finished part was rendered again"
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_synthetic import prepare, prepare_synthetic, load_body, reference_config, COUNTS
+if __name__ == "__main__":
+    prepare.PART = 7
+    prepare_synthetic(reference_config(seed=5, counts=COUNTS, workers=2), load_body(), Path({out!r}))
+"""
+
+
+def is_running(process: str) -> bool:
+    """Whether there is a process of this number that is not merely unburied."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_a_killed_run_goes_on_to_the_same_dataset_and_leaves_no_process(
+    config: SyntheticConfig, body: SMPL, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, script = tmp_path / "killed", tmp_path / "run.py"
+    script.write_text(KILLED.format(tests=str(Path(__file__).parent), out=str(out)))
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    give_up = time.monotonic() + 240
+    while not list(out.glob("parts/*.npz")):
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    process.wait()
+    assert not (out / "dataset.json").exists()
+    assert len(workers) >= 2
+    while any(is_running(worker) for worker in workers):
+        assert time.monotonic() < give_up, "rendering processes outlive their parent"
+        time.sleep(0.05)
+    monkeypatch.setattr(prepare, "PART", 7)
+    prepare_synthetic(config, body, out)
+    assert contents(out) == contents(rendered)
+
+
+FIRST_FEW = """
+import hashlib, sys
+sys.path.insert(0, {tests!r})
+from test_synthetic import Mesh, Studio, load_body, reference_config
+studio = Studio(reference_config(size=96), Mesh.of(load_body()))
+for split in ("train", "test-ood"):
+    for index in range(8):
+        sample = studio.sample(split, index)
+        numbers = (value.tobytes() for _, value in sorted(sample.labels.items()))
+        print(hashlib.sha256(sample.jpeg + b"".join(numbers)).hexdigest())
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="switches of x86 processors")
+def test_an_older_processor_renders_the_same_bytes() -> None:
+    """Without AVX, FMA and SSE4, with another BLAS kernel and other mathematical functions of the C library."""
+    older = {
+        "OPENCV_CPU_DISABLE": "AVX512-SKX,AVX2,FMA3,FP16,AVX,SSE4.2,SSE4.1,SSSE3,POPCNT",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4",
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX512F",
+    }
+    command = [sys.executable, "-c", FIRST_FEW.format(tests=str(Path(__file__).parent))]
+    runs = [
+        subprocess.Popen(command, env=os.environ | changes, stdout=subprocess.PIPE, text=True)
+        for changes in ({}, older)
+    ]
+    here, there = (run.communicate()[0].split() for run in runs)
+    assert len(here) == 16
+    assert here == there
 
 
 def test_a_finished_dataset_is_left_alone_and_another_refused(

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -158,8 +159,17 @@ _out: Path
 def _set_up(config: SyntheticConfig, mesh: Mesh, out: Path) -> None:
     global _studio, _out
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's affair
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _studio, _out = Studio(config, mesh), out
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot end its processes; without this they would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _render(task: Task) -> int:
