@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -42,6 +43,28 @@ def test_evaluation_repeats_the_figures_of_training(trained: Path, rendered: Pat
     for step, values in again:
         for metric in ("mpjpe_mm", "reconstruction_error_mm", "pve_mm"):
             assert values[f"synthetic/{metric}"] == pytest.approx(at_training[step][metric], rel=1e-5)
+
+    # Boxes as they are come first in the sweep of boxes, with the same figures.
+    sweep = ["robustness=boxes", "boxes.scales=[1.5]", "boxes.shifts=[0.15]"]
+    evaluate(compose("evaluate", f"run={trained}", "checkpoints=last", "data=synthetic", *sweep, *options(rendered)))
+    assert (trained / "robustness-synthetic-002.png").stat().st_size > 1000
+    with (trained / "robustness-synthetic-002.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["scale"], row["right"], row["down"]) for row in rows] == [
+        ("1.0", "0.0", "0.0"), ("1.5", "0.0", "0.0"), ("1.0", "0.15", "0.0"), ("1.0", "0.0", "0.15"),
+    ]  # fmt: skip
+    assert float(rows[0]["mpjpe_mm"]) == pytest.approx(at_training[2]["mpjpe_mm"], abs=1e-3)
+    assert len({row["mpjpe_mm"] for row in rows}) == 4
+
+    # By another protocol the figures have another name, and the run's own stay what they are.
+    arrays = {**load_annotations(rendered / "val.npz").to_arrays()}
+    assert arrays["S"][..., 3].any()
+    evaluate(
+        compose("evaluate", f"run={trained}", "data=synthetic", "protocol=mpi_inf_3dhp", *options(rendered)),
+    )
+    _, values = figures(trained)[-1]
+    assert "synthetic/mpjpe_mm" not in values
+    assert 0 <= values["synthetic:mpi_inf_3dhp/auc_percent"] <= values["synthetic:mpi_inf_3dhp/pck150_percent"] <= 100
 
 
 def test_the_mean_pose_is_scored_as_plain_numpy_scores_it(trained: Path, rendered: Path) -> None:

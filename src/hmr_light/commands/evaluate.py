@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -17,19 +18,26 @@ from hmr_light.errors import UserError
 from hmr_light.metrics import TITLES, MetricSums
 from hmr_light.model.regressor import MeanRegressor
 from hmr_light.protocols import DEFAULT, Scorer, build_protocol
+from hmr_light.reports.robustness import draw_curves, write_csv
 from hmr_light.tracking import continue_tracking, find_run_dir
 from hmr_light.training.checkpoint import Checkpoint, read_model
 from hmr_light.training.distributed import Processes, processes
 from hmr_light.training.loaders import told_plainly
+from hmr_light.training.robustness import Measured, box_changes, with_boxes
 from hmr_light.training.sets import open_evaluation
 from hmr_light.training.validation import Predictor, score
 from hmr_light.training.weights import read_any_model
 
 MEAN_POSE = "mean_pose"
+OF_THIS_CALL = {"checkpoint", "checkpoint_allow", "run", "tracking", "robustness", "boxes", "out"}
+"""Options that say nothing about how a set's figures came about."""
 
 
-def run(config: EvaluateConfig) -> None:
-    """Score the chosen checkpoints, print the figures beside the mean pose's, and write them to the run."""
+def run(config: EvaluateConfig) -> list[dict[str, float]]:
+    """Score the chosen checkpoints, print the figures beside the mean pose's, and write them to the run.
+
+    Returns each checkpoint's figures, by their MLflow names.
+    """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     checkpoints = _choose(config)
@@ -44,6 +52,7 @@ def run(config: EvaluateConfig) -> None:
 
     columns = ("checkpoint", "set", "people", "dropped", *(TITLES[metric] for metric in protocol.metrics))
     table = Table(*columns, title=protocol.describe())
+    everything: list[dict[str, float]] = []
     with processes(config.device) as world, told_plainly():
         body = load_body(**config.body.files()).to(world.device)
         scorer = Scorer(protocol, body, config.body.regressors())
@@ -53,16 +62,21 @@ def run(config: EvaluateConfig) -> None:
                 sums = _score(checkpoint, name, dataset, scorer, config, world)
                 _add_rows(table, f"({checkpoint.epoch}){checkpoint.saved}", name, sums)
                 figures |= _figures(_place(name, checkpoint, protocol.name), sums)
+            everything.append(figures)
             if world.is_main:
                 _write(checkpoint, figures, config)
+            if config.robustness:
+                for name, dataset in datasets.items():
+                    _sweep(checkpoint, name, dataset, scorer, config, world)
     if world.is_main:
         Console().print(table)
         Console(stderr=True).print("next: hmr-light table", highlight=False)
+    return everything
 
 
 def how_evaluated(config: EvaluateConfig, checkpoint: Checkpoint) -> dict[str, str]:
     """By tag, for each set: the configuration that `hmr-light table verify=true` evaluates it by again, as JSON."""
-    values = {key: value for key, value in plain(config).items() if key not in ("checkpoint", "run", "tracking")}
+    values = {key: value for key, value in plain(config).items() if key not in OF_THIS_CALL}
     places = [_place(name, checkpoint, config.protocol["name"]) for name in config.data.evaluation]
     return {f"hmr_light.evaluation.{place}": json.dumps(values) for place in places}
 
@@ -121,6 +135,36 @@ def _score(
             workers=config.data.workers,
             on_batch=lambda images: bar.advance(task, images),
         )
+
+
+def _sweep(
+    checkpoint: Checkpoint, name: str, dataset: MeshDataset, scorer: Scorer, config: EvaluateConfig, world: Processes
+) -> None:
+    """Measure with changed boxes, print the errors, and write them and their picture to files."""
+    measured = []
+    for change in box_changes(config.boxes.scales, config.boxes.shifts):
+        sums = _score(checkpoint, f"{name}, boxes {change}", with_boxes(dataset, change), scorer, config, world)
+        measured.append(Measured(change, sums["model"]))
+    if not world.is_main:
+        return
+    label, protocol = f"({checkpoint.epoch}){checkpoint.saved}", scorer.protocol
+    table = Table("box", "people", "dropped", *(TITLES[metric] for metric in protocol.metrics))
+    table.title = f"{label} on {name}: how errors grow with the box ({protocol.name})"
+    for one in measured:
+        figures = [f"{value:.1f}" for value in one.sums.means().values()]
+        table.add_row(str(one.change), str(one.sums.count), str(one.sums.dropped), *figures)
+    Console().print(table)
+    has_run = (checkpoint.run_dir / "journal.jsonl").is_file()
+    folder = config.out or (checkpoint.run_dir if has_run else checkpoint.path.parent)
+    stem = Path(folder).expanduser() / f"robustness-{name}-{checkpoint.epoch:03d}"
+    files = [stem.with_suffix(".csv"), stem.with_suffix(".png")]
+    write_csv(files[0], measured)
+    draw_curves(files[1], measured, f"{checkpoint.path.name} on {name}, protocol {protocol.name}")
+    if has_run:
+        with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
+            for file in files:
+                tracker.artifact(file, "robustness")
+    Console(stderr=True).print(f"wrote {files[0]} and {files[1].name}", highlight=False, soft_wrap=True)
 
 
 def _add_rows(table: Table, label: str, name: str, scores: dict[str, MetricSums]) -> None:

@@ -220,6 +220,22 @@ class TrainConfig:
 
 
 @dataclass
+class BoxesConfig:
+    """How `robustness=boxes` changes the boxes, one thing at a time."""
+
+    scales: list[float] = field(default_factory=list)
+    """Factors of the side."""
+    shifts: list[float] = field(default_factory=list)
+    """Shares of the side by which the centre is moved, to the right and down."""
+
+    def __post_init__(self) -> None:
+        for scale in self.scales:
+            _at_least("boxes.scales", scale, 0.1)
+        for shift in self.shifts:
+            _fraction("boxes.shifts", abs(shift))
+
+
+@dataclass
 class EvaluateConfig:
     """`hmr-light evaluate`."""
 
@@ -236,9 +252,16 @@ class EvaluateConfig:
     batch_size: int = MISSING
     device: str = MISSING
     threads: int | None = None
+    robustness: str | None = None
+    """boxes: the errors again with looser and moved boxes; null for none."""
+    boxes: BoxesConfig = field(default_factory=BoxesConfig)
+    out: Path | None = None
+    """The folder for the robustness files; null for the run's."""
     tracking: TrackingConfig = MISSING
 
     def __post_init__(self) -> None:
+        if self.robustness is not None:
+            _one_of("robustness", self.robustness, ("boxes",))
         _one_of("checkpoints", self.checkpoints, ("best", "last", "all"))
         _one_of("device", self.device, ("auto", "cpu", "cuda"))
         _at_least("batch_size", self.batch_size, 1)
