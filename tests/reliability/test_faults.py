@@ -72,7 +72,7 @@ def test_a_request_to_stop_is_met_after_the_step(
     assert_same(result(run_folders(tmp_path)[0]), whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)])
 def test_a_request_to_stop_before_the_first_step(number: int, nursery: Nursery, data: Path, tmp_path: Path) -> None:
     child = nursery.start(*options(data, tmp_path))
     wait_for(tmp_path, "journal.jsonl", child)
@@ -82,7 +82,7 @@ def test_a_request_to_stop_before_the_first_step(number: int, nursery: Nursery, 
     assert "Traceback" not in child.said
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed"])
+@pytest.mark.parametrize("damage", ["cut", pytest.param("changed", marks=pytest.mark.slow)])
 def test_the_state_before_is_used_when_the_last_is_damaged(
     damage: str, nursery: Nursery, data: Path, whole: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -159,6 +159,7 @@ def test_a_folder_that_cannot_be_written_is_said(nursery: Nursery, data: Path, t
         assert "cannot make a run folder" in ended(nursery.start(*options(data, disk)), 2)
 
 
+@pytest.mark.slow
 def test_too_little_shared_memory_is_said(data: Path, tmp_path: Path) -> None:
     from nursery import open_nursery
 
@@ -226,6 +227,7 @@ def journal_figure(folder: Path, name: str) -> list[float]:
     return [entry["values"][name] for entry in entries if name in entry["values"]]
 
 
+@pytest.mark.slow
 def test_of_the_checkpoints_the_newest_the_best_and_the_evaluated_stay(
     nursery: Nursery, data: Path, tmp_path: Path
 ) -> None:

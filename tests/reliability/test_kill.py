@@ -90,11 +90,11 @@ def test_twenty_kills_at_random_moments(
     "at",
     [
         ("hmr_light.commands.train:describe_run", 1),
-        ("hmr_light.tracking.tracker:Tracker.metrics", 1),
-        ("torch:save", 2),
+        pytest.param(("hmr_light.tracking.tracker:Tracker.metrics", 1), marks=pytest.mark.slow),
+        pytest.param(("torch:save", 2), marks=pytest.mark.slow),
         ("os:link", 1),  # last.pt becomes previous.pt
         ("os:fsync", 5),  # a checkpoint is written, but not under its name
-        ("hmr_light.training.report:score", 1),
+        pytest.param(("hmr_light.training.report:score", 1), marks=pytest.mark.slow),
         ("hmr_light.tracking.tracker:Tracker.metrics", 2),
         ("hmr_light.tracking.tracker:Tracker.checkpoint", 2),  # the last epoch's figures are told, its row is not
         ("hmr_light.commands.train:overlay_sheet", 1),
