@@ -87,7 +87,7 @@ def test_a_folder_gives_its_images_by_name_or_those_that_are_asked_for(tmp_path:
     found = open_pictures(tmp_path, names=None, as_stored=False, every=1)
     pictures = list(found.pictures)
     assert [picture.name for picture in pictures] == ["a.PNG", "b.jpg"]
-    assert found.count == 2
+    assert found.total == 2
     np.testing.assert_array_equal(pictures[0].read()[0, 0], [0, 0, 255])  # RGB
     asked = list(open_pictures(tmp_path, names=["sub/c.jpg", "none.jpg"], as_stored=False, every=1).pictures)
     assert asked[0].read().shape == (4, 6, 3)
@@ -119,7 +119,7 @@ def test_a_video_gives_every_so_manieth_frame_in_order(tmp_path: Path) -> None:
     frames = [(picture.name, picture.source, picture.read()) for picture in found.pictures]
     assert [name for name, _, _ in frames] == ["clip-000000", "clip-000003", "clip-000006", "clip-000009"]
     assert {source for _, source, _ in frames} == {"clip.avi"}
-    assert found.count == 4
+    assert found.total == 4
     for (_, _, image), grey in zip(frames, (0, 60, 120, 180), strict=True):
         assert image.shape == (48, 64, 3)
         np.testing.assert_allclose(image.mean((0, 1)), [grey, 0, 0], atol=6)

@@ -130,7 +130,7 @@ def _tasks(
     # The network sees images of the size that it was trained with.
     size = int(checkpoint.config["data"]["image_size"])
     console = Console(stderr=True)
-    for picture in track(pictures.pictures, "predicting", pictures.count, console=console, transient=True):
+    for picture in track(pictures.pictures, "predicting", pictures.total, console=console, transient=True):
         try:
             image = picture.read()
             if not (boxes := find(picture, image)):

@@ -32,7 +32,7 @@ class Picture(NamedTuple):
 class Pictures(NamedTuple):
     """Pictures in order, and how many there are (of a video, by its header)."""
 
-    count: int
+    total: int
     pictures: Iterator[Picture]
 
 
