@@ -76,12 +76,11 @@ class Nursery:
         self.folder = folder
         self._count = 0
         self._ended: dict[int, int] = {}
+        self._unread = b""
         self._process = subprocess.Popen(
             [*around, sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
             env={**os.environ, "OMP_NUM_THREADS": "1", "HMR_LIGHT_HOME": str(folder)},
         )
         assert self._read(180) == {"ready": True}
@@ -94,7 +93,8 @@ class Nursery:
         phase.write_bytes(b"\0")
         request = {"arguments": arguments, "env": environment, "log": str(log), "phase": str(phase), "at": at}
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.write((json.dumps(request) + "\n").encode())
+        self._process.stdin.flush()
         while "started" not in (answer := self._read(60)):
             self._ended[answer["pid"]] = answer["status"]
         return Child(self, answer["started"], log, phase)
@@ -118,12 +118,18 @@ class Nursery:
         self._process.wait()
 
     def _read(self, seconds: float) -> dict[str, Any]:
-        stream = self._process.stdout
-        assert stream is not None
-        ready, _, _ = select.select([stream], [], [], max(0.0, seconds))
-        if not ready:
-            raise TimeoutError("the process is still running")
-        return json.loads(stream.readline())
+        """The next line; read by hand, for `select` does not see what a buffered stream holds back."""
+        assert self._process.stdout is not None
+        handle, deadline = self._process.stdout.fileno(), time.monotonic() + seconds
+        while b"\n" not in self._unread:
+            ready, _, _ = select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError("the process is still running")
+            if not (part := os.read(handle, 4096)):
+                raise RuntimeError("the nursery has died")
+            self._unread += part
+        line, _, self._unread = self._unread.partition(b"\n")
+        return json.loads(line)
 
 
 @contextlib.contextmanager
