@@ -67,7 +67,7 @@ def painted(people: People, faces: np.ndarray, width: int = WIDTH, height: int =
 def test_the_overlay_is_the_silhouette_of_the_true_pose_before_the_crops_camera(body: SMPL) -> None:
     seed = int(np.random.default_rng().integers(2**31))
     rng = np.random.default_rng(seed)
-    box = Box(rng.uniform([200, 150], [440, 277]), rng.uniform(1.0, 1.6))
+    box = Box(rng.uniform([200, 150], [440, 277]), rng.uniform(1.3, 1.8))
     people, faces = person(body, rng, 800.0, [box]), body.faces.numpy()
 
     # A pinhole over the box: focal length 5000 pixels of the crop, which is 200 * scale pixels of the image wide.
@@ -76,10 +76,10 @@ def test_the_overlay_is_the_silhouette_of_the_true_pose_before_the_crops_camera(
     pixels = points[:, :2] / points[:, 2:] * 5000 * (200 * box.scale / CROP) + box.center
     expected = silhouette(pixels, faces, WIDTH, HEIGHT)
     assert expected.sum() > 2000
-    assert overlap(painted(people, faces) > 0.5, expected) > 0.97, seed
+    assert overlap(painted(people, faces) > 0.5, expected) > 0.95, seed
     # The same in a picture of another size.
     expected = silhouette((pixels + 0.5) / 2 - 0.5, faces, 320, 214)
-    assert overlap(painted(people, faces, 320, 214) > 0.5, expected) > 0.95, seed
+    assert overlap(painted(people, faces, 320, 214) > 0.5, expected) > 0.92, seed
 
     # From the side it is another silhouette, at the same height.
     beside = draw_people(people, np.zeros((HEIGHT, WIDTH, 3), np.uint8), faces)[:, WIDTH:]

@@ -41,7 +41,8 @@ def draw(image: np.ndarray, figures: Sequence[Figure], faces: np.ndarray) -> np.
         return image.copy()
     height, width = (_FINER * side for side in image.shape[:2])
     colour = np.zeros((height, width, 3), np.float32)
-    near, far = 0.9 * min(one.depth.min() for one in seen), 1.1 * max(one.depth.max() for one in seen)
+    near = 0.9 * min(one.depth.min() for one in seen)
+    far = np.float32(1.1 * max(one.depth.max() for one in seen))  # of the buffer's type, to be compared with it
     depth = np.full((height, width), far, np.float32)
     settings = cv2.TriangleRasterizeSettings()
     settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED)
