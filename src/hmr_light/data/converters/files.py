@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,19 +10,6 @@ from typing import Any
 import numpy as np
 
 from hmr_light.errors import UserError
-
-# Readers of foreign formats fail in any of these ways on a file that is damaged or of another layout.
-FAULTS = (
-    OSError,
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    NotImplementedError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @contextmanager
@@ -36,21 +21,20 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise UserError(f"there is no {path}", f"It is part of {what}; data/README.md says where it goes.") from None
     except PermissionError as error:
         raise UserError(f"cannot read {path}: {error.strerror}", "Change its permissions.") from None
-    except FAULTS as error:
+    except UserError:
+        raise
+    except Exception as error:  # readers of foreign formats fail in any way on a damaged file, or one of another layout
         raise UserError(
             f"{path} is not laid out as {what}: {type(error).__name__} {error}", "Fetch it again, or correct the path."
-        ) from None
+        ) from error
 
 
 def read_mat(path: Path, *names: str) -> dict[str, Any]:
     """The variables `names` of a MATLAB file up to version 7; structs become objects with attributes."""
-    from scipy.io.matlab import MatReadError, loadmat
+    from scipy.io import loadmat
 
     with path.open("rb") as file:  # given a path, it tries others where there is none
-        try:
-            variables = loadmat(file, variable_names=names, struct_as_record=False)
-        except MatReadError as error:
-            raise ValueError(str(error)) from None
+        variables = loadmat(file, variable_names=names, struct_as_record=False)
     return {name: variables[name] for name in names}
 
 
