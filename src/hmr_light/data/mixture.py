@@ -52,4 +52,4 @@ class Mixture(Dataset[Sample]):
 
 @lru_cache(maxsize=32)
 def _permutation(length: int, *seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).permutation(length)
+    return np.random.default_rng(seed).permutation(length).astype(np.int32)

@@ -80,7 +80,7 @@ def convert_evaluation(annotations: Path, images: Path, out: Path) -> Conversion
             columns |= {"pose": arrays["body_pose"].reshape(count, 72), "shape": arrays["betas"]}
             columns["has_smpl"] = (arrays["has_body_pose"] > 0).ravel() & (arrays["has_betas"] > 0).ravel()
     save_annotations(out, Annotations.from_arrays(columns, annotations))
-    step = f"evaluate run=RUN data.evaluation.own.annotations={out} data.evaluation.own.images={images}"
+    step = f"evaluate run=RUN data=own '+data.evaluation.own={{annotations: {out}, images: {images}}}'"
     return ConversionSummary(out, count, {}, images, step)
 
 

@@ -1,0 +1,128 @@
+"""Large annotations: mapped where they lie, checked once, and checked again when the file is another."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmr_light.data import stamps
+from hmr_light.data.annotations import Annotations, fingerprint, load_annotations, save_annotations
+from hmr_light.data.npz import NpzFile, write_npz
+from hmr_light.data.stamps import add_to_stamp, read_stamp
+from hmr_light.errors import UserError
+
+PEOPLE = 40_000
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    seed = int(np.random.default_rng().integers(2**31))
+    print("seed", seed)
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def stamped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of any size get a stamp."""
+    monkeypatch.setattr(stamps, "LEAST_BYTES", 0)
+
+
+def people(rng: np.random.Generator, count: int = PEOPLE) -> dict[str, np.ndarray]:
+    return {
+        "imgname": np.char.add(np.arange(count).astype(str), "/그림.jpg"),
+        "center": rng.random((count, 2), np.float32),
+        "scale": rng.uniform(0.1, 3, count).astype(np.float32),
+        "pose": rng.random((count, 72), np.float32),
+        "shape": rng.random((count, 10), np.float32),
+        "has_smpl": rng.random(count) < 0.5,
+        "gender": np.full(count, "n"),
+    }
+
+
+def private_memory() -> int:
+    """Bytes that this process has written to and no file backs."""
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        if line.startswith("Anonymous:"):
+            return 1024 * int(line.split()[1])
+    raise AssertionError("no such line")
+
+
+def test_written_arrays_are_mapped_aligned_and_read_only(tmp_path: Path, rng: np.random.Generator) -> None:
+    arrays = {
+        "a": rng.random((7, 3)),
+        "name": np.array(["가", "나다"]),
+        "flags": rng.random(5) < 0.5,
+        "none": np.zeros(0),
+    }
+    arrays["fortran"] = np.asfortranarray(rng.random((4, 5)))
+    write_npz(tmp_path / "a.npz", arrays)
+    with NpzFile(tmp_path / "a.npz") as file, np.load(tmp_path / "a.npz", allow_pickle=False) as numpys:
+        file.verify()
+        for name, value in arrays.items():
+            read = file.read(name)
+            np.testing.assert_array_equal(read, value)
+            np.testing.assert_array_equal(numpys[name], value)
+            assert not value.size or (read.ctypes.data % 64 == 0 and not read.flags.owndata)
+        with pytest.raises(ValueError, match="read-only"):
+            file.read("a")[0] = 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's account of memory")
+def test_opening_takes_no_memory_of_its_own(tmp_path: Path, rng: np.random.Generator, stamped: None) -> None:
+    save_annotations(tmp_path / "a.npz", Annotations.from_arrays(people(rng)))
+    size = (tmp_path / "a.npz").stat().st_size
+    load_annotations(tmp_path / "a.npz")
+    before = private_memory()
+    labels = [load_annotations(tmp_path / "a.npz") for _ in range(4)]
+    assert labels[3].pose[PEOPLE - 1].any()
+    assert private_memory() - before < size / 4
+
+
+def test_a_stamp_spares_the_second_check_of_the_same_file_only(
+    tmp_path: Path, rng: np.random.Generator, stamped: None
+) -> None:
+    arrays, path = people(rng, 50), tmp_path / "a.npz"
+    write_npz(path, arrays)
+    expected = fingerprint(load_annotations(path))
+    assert read_stamp(path) == {"rules": "1", "fingerprint": expected}
+    assert fingerprint(load_annotations(path)) == expected
+
+    arrays["scale"][7] = np.nan
+    write_npz(path, arrays)
+    assert read_stamp(path) == {}
+    with pytest.raises(UserError, match=r"scale\[7\] = nan"):
+        load_annotations(path)
+    assert read_stamp(path) == {}
+
+
+def test_a_strangers_stamp_is_not_believed(tmp_path: Path, rng: np.random.Generator, stamped: None) -> None:
+    """Whoever packs a stamp with his file can set all times of it but one."""
+    arrays, path = people(rng, 50), tmp_path / "a.npz"
+    write_npz(path, arrays)
+    load_annotations(path)
+    arrays["imgname"][3] = "../../b.jpg"
+    status = path.stat()
+    write_npz(path, arrays)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == status.st_size
+    with pytest.raises(UserError, match=r"imgname\[3\]"):
+        load_annotations(path)
+
+
+def test_small_files_and_closed_folders_get_no_stamp(tmp_path: Path, rng: np.random.Generator) -> None:
+    write_npz(tmp_path / "a.npz", people(rng, 50))
+    load_annotations(tmp_path / "a.npz")
+    add_to_stamp(tmp_path / "none.npz", rules="1")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize("at", [0, 16_383, 16_384, PEOPLE - 1])
+def test_faults_are_found_in_every_part_of_a_large_file(at: int, rng: np.random.Generator) -> None:
+    for key, value in (("pose", np.inf), ("scale", 0.0), ("gender", "x"), ("imgname", "a/../../b.jpg")):
+        arrays = people(rng)
+        arrays[key][at] = value
+        with pytest.raises(UserError, match=rf"{key}\[{at}[],].*"):
+            Annotations.from_arrays(arrays)
