@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -102,6 +103,9 @@ class Annotations:
                     f"{source} has no '{key}'; it has: {', '.join(sorted(arrays)) or 'nothing'}",
                     f"Annotations need {', '.join(REQUIRED)}; see data/README.md.",
                 )
+        if not passed:
+            for key, value in arrays.items():
+                _check_letters(np.asarray(value), key, source)
         imgname = _strings(arrays["imgname"], "imgname", source)
         count = len(imgname)
         if count == 0:
@@ -236,6 +240,16 @@ def _strings(value: np.ndarray, key: str, source: Path | str) -> np.ndarray:
     if value.dtype.kind != "U" or value.ndim != 1:
         raise UserError(f"'{key}' in {source} is {_describe(value)}, not (N,) of strings", "Save one string a person.")
     return value
+
+
+def _check_letters(value: np.ndarray, key: str, source: Path | str) -> None:
+    """Refuse strings of numbers that are no letters: Python fails where it meets them, and says nothing of the file."""
+    if value.dtype.kind == "U" and value.dtype.itemsize and value.ndim:
+        native = value.dtype.newbyteorder("=")
+        for start in range(0, len(value), _CHUNK):
+            letters = np.ascontiguousarray(value[start : start + _CHUNK], native).view(np.uint32)
+            if letters.size and letters.max() > sys.maxunicode:
+                raise UserError(f"'{key}' in {source} holds what is no text", "Make or fetch the file again.")
 
 
 def _numbers(value: np.ndarray, key: str, shape: tuple[int, ...], source: Path | str) -> np.ndarray:
