@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -140,3 +141,14 @@ def test_missing_parts_are_asked_for(tmp_path: Path) -> None:
     (tmp_path / "S9/MySegmentsMat/ground_truth_bb/Eating.60457274.mat").unlink()
     with pytest.raises(UserError, match=r"there is no .*ground_truth_bb.*mat"):
         convert(tmp_path, tmp_path / "h36m.npz")
+
+
+@pytest.mark.parametrize("package", ["h5py", "cdflib"])
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    write_sequence(tmp_path, np.random.default_rng(37), "S9", "Eating.60457274")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=package) as caught:
+        convert(tmp_path, tmp_path / "h36m.npz")
+    assert "hmr-light[datasets]" in caught.value.remedy
