@@ -42,7 +42,7 @@ def draw(image: np.ndarray, figures: Sequence[Figure], faces: np.ndarray) -> np.
     height, width = (_FINER * side for side in image.shape[:2])
     colour = np.zeros((height, width, 3), np.float32)
     near = 0.9 * min(one.depth.min() for one in seen)
-    far = np.float32(1.1 * max(one.depth.max() for one in seen))  # of the buffer's type, to be compared with it
+    far = 1.1 * max(one.depth.max() for one in seen)
     depth = np.full((height, width), far, np.float32)
     settings = cv2.TriangleRasterizeSettings()
     settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED)
@@ -58,7 +58,8 @@ def draw(image: np.ndarray, figures: Sequence[Figure], faces: np.ndarray) -> np.
             points, corners, shade, colour, depth, _TO_RASTER, float(np.pi / 2), float(near), float(far), settings
         )
     size = image.shape[1::-1]
-    covered = (depth < far).astype(np.float32)
+    # Not by the depths: where nothing is drawn, the rasteriser gives them back rounded, on either side of `far`.
+    covered = colour.any(axis=-1).astype(np.float32)
     share = _OPACITY * cv2.resize(covered, size, interpolation=cv2.INTER_AREA)[..., None]
     # The mean over the covered parts of a pixel alone, already weighted by their share.
     painted = _OPACITY * 255 * cv2.resize(colour, size, interpolation=cv2.INTER_AREA)
