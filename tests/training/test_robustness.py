@@ -50,7 +50,10 @@ def test_a_changed_box_is_what_annotations_of_that_box_give(
     named = opened(arrays | boxes, tmp_path / "named.npz")
     for person in range(2):
         for key, value in named[person].items():
-            torch.testing.assert_close(changed[person][key], value, msg=f"{key} of {person}")
+            # A box that differs in float32's last digit may round a pixel otherwise.
+            atol = 1 if key == "image" else 1e-5
+            found, expected = changed[person][key].double(), value.double()
+            torch.testing.assert_close(found, expected, atol=atol, rtol=0, msg=f"{key} of {person}")
     assert all(torch.equal(plain[1][key], value) for key, value in before.items())
     assert not torch.equal(changed[1]["image"], before["image"])
 
