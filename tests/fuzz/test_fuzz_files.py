@@ -239,6 +239,17 @@ def test_what_is_only_announced_takes_no_memory(tmp_path: Path, count: int, comp
         read_body(EMBEDDED_BODY, tmp_path / "regressor.npy")
 
 
+@pytest.mark.parametrize("key", ["imgname", "gender", "other"])
+def test_strings_that_are_no_text_are_told(tmp_path: Path, key: str) -> None:
+    with np.load(io.BytesIO(annotations())) as file:
+        arrays = dict(file)
+    for order in "<>":
+        codes = np.array([[120, 0x110000 + number] for number in range(5)], f"{order}u4")
+        np.savez(tmp_path / "a.npz", **arrays | {key: codes.view(f"{order}U2")[:, 0]})
+        with harmless(), pytest.raises(UserError, match=f"'{key}' in .* holds what is no text"):
+            load_annotations(tmp_path / "a.npz")
+
+
 @pytest.mark.parametrize("cases", CASES)
 def test_what_is_written_is_read_back(tmp_path: Path, cases: int) -> None:
     @fuzz(cases // 3)
