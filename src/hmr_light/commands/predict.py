@@ -23,8 +23,9 @@ from hmr_light.model.hmr import HMR, normalize
 from hmr_light.model.regressor import SmplParameters
 from hmr_light.reports.meshes import write_glb, write_obj
 from hmr_light.reports.people import People, draw_people, write_parameters, write_picture
-from hmr_light.training.checkpoint import Checkpoint, read_model
+from hmr_light.training.checkpoint import Checkpoint
 from hmr_light.training.distributed import choose_device
+from hmr_light.training.weights import read_any_model
 
 Finder = Callable[[Picture, np.ndarray], list[Box]]
 
@@ -89,7 +90,7 @@ def _new_folder(out: Path) -> Path:
 def _open(config: PredictConfig, device: torch.device) -> tuple[Checkpoint, Pictures, Finder]:
     assert config.checkpoint is not None  # checked by the schema
     assert config.input is not None
-    checkpoint = read_model(config.checkpoint.expanduser())
+    checkpoint = read_any_model(config.checkpoint.expanduser())
     how = config.boxes
     if how == "auto":
         how = "detector" if detector_file() else "image"

@@ -1,0 +1,35 @@
+"""`train init=PATH` starts from another model's weights, and refuses what does not fit before anything is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import compose
+
+from hmr_light.commands.train import run
+from hmr_light.errors import UserError
+from hmr_light.training.checkpoint import read_model
+
+
+def test_a_run_starts_from_the_weights_that_it_is_given(quick: list[str], home: Path) -> None:
+    untrained = [*quick, "trainer.epochs=0"]
+    first = run(compose("train", *untrained, "seed=1")) / "checkpoints" / "epoch-000.pt"
+    second = run(compose("train", *untrained, "seed=2", f"init={first}")) / "checkpoints" / "epoch-000.pt"
+    one, two = read_model(first), read_model(second)
+    assert all(torch.equal(one.state[name], value) for name, value in two.state.items())
+    assert one.metrics == two.metrics
+    assert two.config["init"] == str(first)
+
+    other = [*untrained, "regressor=linear", f"init={first}"]
+    runs = len(list((home / "outputs" / "hmr_light").iterdir()))
+    with pytest.raises(UserError, match=r"2 missing: regressor\.correction\.bias.*unexpected: regressor\.deccam\.bias"):
+        run(compose("train", *other))
+    with pytest.raises(UserError, match="there is no checkpoint /nowhere"):
+        run(compose("train", *untrained, "init=/nowhere/model_checkpoint.pt"))
+    assert len(list((home / "outputs" / "hmr_light").iterdir())) == runs
+
+    third = run(compose("train", *other, "init_allow=[regressor.*]")) / "checkpoints" / "epoch-000.pt"
+    taken = read_model(third).state
+    assert all(torch.equal(one.state[name], value) for name, value in taken.items() if name.startswith("backbone."))
