@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
 from hmr_light.config.schema import AugmentationConfig
-from hmr_light.data.annotations import load_annotations
+from hmr_light.data.annotations import READS_BETWEEN_RELEASES, load_annotations
 from hmr_light.data.augment import (
     NO_AUGMENTATION,
     augment_colour,
@@ -28,9 +28,6 @@ from hmr_light.data.images import open_images
 from hmr_light.errors import UserError
 
 Sample = dict[str, torch.Tensor]
-
-# Samples after which a process lets go of the pages of mapped annotations, lest all of them seem to be its own.
-_READS_BETWEEN_RELEASES = 256
 
 
 class MeshDataset(Dataset[Sample]):
@@ -103,7 +100,7 @@ class MeshDataset(Dataset[Sample]):
         rotations = Rotation.from_rotvec(labels.pose[index].reshape(24, 3)).as_matrix()
         joints = augment_joints(labels.S[index], change)
         self._reads += 1
-        if labels.file and self._reads % _READS_BETWEEN_RELEASES == 0:
+        if labels.file and self._reads % READS_BETWEEN_RELEASES == 0:
             labels.file.release()
         return {
             "image": torch.from_numpy(np.stack(cv2.split(image))),
