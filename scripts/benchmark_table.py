@@ -64,15 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> float:
             print(f"making {choice.runs} runs with {choice.checkpoints} checkpoints each ...", file=sys.stderr)
             make_store(uri, choice.runs, choice.checkpoints)
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import mlflow"], check=True)
-        imported = time.perf_counter() - started
+        options = [f"tracking.uri={uri}", f"tracking.experiment={EXPERIMENT}", "rows=all", f"out={folder}/table.md"]
+        subprocess.run([sys.executable, "-m", "hmr_light", "table", *options], check=True, stderr=subprocess.DEVNULL)
+        whole = time.perf_counter() - started
         times = []
         for _ in range(3):
             started = time.perf_counter()
             rows = read_rows(uri, EXPERIMENT, "all")
             write_table(rows, "markdown")
             times.append(time.perf_counter() - started)
-    print(f"{len(rows)} rows: {min(times):.2f} s (first {times[0]:.2f} s); importing MLflow besides: {imported:.2f} s")
+    print(f"{len(rows)} rows: the whole command {whole:.2f} s; reading and writing alone {min(times):.2f} s")
     return min(times)
 
 
