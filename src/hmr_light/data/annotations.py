@@ -39,7 +39,7 @@ KEYS = ("imgname", "gender", *NUMBERS)
 GENDERS = ("f", "m", "n")
 _NOT_ARRAYS = ("extras", "faulty", "file")
 # Reads after which a process lets go of the pages of a mapped file, lest all of them seem to be its own.
-READS_BETWEEN_RELEASES = 16
+READS_BETWEEN_RELEASES = 8
 # The people that are looked at together, so that checking a large file takes little memory.
 _CHUNK = 1 << 14
 # What a stamp says of a file that these rules, and none newer, have passed.
