@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+PATIENCE_SECONDS = 600.0
+"""What counts as hanging, on a machine that may have much else to do."""
 PHASES = ("start", "step", "data", "forward", "checkpoint", "validation", "tracking", "end")
 PHASE_OF = {
     "hmr_light.commands.train:train": "step",
@@ -52,7 +54,7 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def wait(self, seconds: float = 120) -> int:
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Its exit status; -9 if a signal 9 ended it."""
         return self.nursery.wait(self.pid, seconds)
 
@@ -83,7 +85,7 @@ class Nursery:
             stdout=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": "1", "HMR_LIGHT_HOME": str(folder)},
         )
-        assert self._read(180) == {"ready": True}
+        assert self._read(PATIENCE_SECONDS) == {"ready": True}
 
     def start(self, *arguments: str, at: tuple[str, int] | None = None, **environment: str) -> Child:
         """Start `hmr-light ARGUMENTS…`; with `at` it dies when it is about to call `module:name` for the n-th time."""
@@ -95,7 +97,7 @@ class Nursery:
         assert self._process.stdin is not None
         self._process.stdin.write((json.dumps(request) + "\n").encode())
         self._process.stdin.flush()
-        while "started" not in (answer := self._read(60)):
+        while "started" not in (answer := self._read(PATIENCE_SECONDS)):
             self._ended[answer["pid"]] = answer["status"]
         return Child(self, answer["started"], log, phase)
 
