@@ -150,8 +150,8 @@ class Scorer:
         except UserError as error:
             raise UserError(
                 f"protocol={self.protocol.name} needs SMPL's {word} body for its truth: {error.message}",
-                f"Name the file: protocol.{word}=FILE. Men's and women's bodies are in SMPL for Python, for the registered "
-                "at https://smpl.is.tue.mpg.de; protocol=lsp14 does without, and is another protocol.",
+                f"Name the file: protocol.{word}=FILE. SMPL for Python has it (register at https://smpl.is.tue.mpg.de); "
+                "protocol=lsp14 does without, and is another protocol.",
             ) from error
         if body.num_vertices != self.body.num_vertices or not torch.equal(body.faces, self.body.faces.cpu()):
             raise UserError(

@@ -70,8 +70,16 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
                     _sweep(checkpoint, name, dataset, scorer, config, world)
     if world.is_main:
         Console().print(table)
-        Console(stderr=True).print("next: hmr-light table", highlight=False)
+        step = "hmr-light table"
+        if not any(map(_has_run, checkpoints)):
+            # Another system's, or a file that was moved: nowhere to write the figures to.
+            step = f"a row of the table: hmr-light train init={config.checkpoint} trainer.epochs=0 experiment=…"
+        Console(stderr=True).print(f"next: {step}", highlight=False, soft_wrap=True)
     return everything
+
+
+def _has_run(checkpoint: Checkpoint) -> bool:
+    return (checkpoint.run_dir / "journal.jsonl").is_file()
 
 
 def how_evaluated(config: EvaluateConfig, checkpoint: Checkpoint) -> dict[str, str]:
@@ -154,13 +162,12 @@ def _sweep(
         figures = [f"{value:.1f}" for value in one.sums.means().values()]
         table.add_row(str(one.change), str(one.sums.count), str(one.sums.dropped), *figures)
     Console().print(table)
-    has_run = (checkpoint.run_dir / "journal.jsonl").is_file()
-    folder = config.out or (checkpoint.run_dir if has_run else checkpoint.path.parent)
+    folder = config.out or (checkpoint.run_dir if _has_run(checkpoint) else checkpoint.path.parent)
     stem = Path(folder).expanduser() / f"robustness-{name}-{checkpoint.epoch:03d}"
     files = [stem.with_suffix(".csv"), stem.with_suffix(".png")]
     write_csv(files[0], measured)
     draw_curves(files[1], measured, f"{checkpoint.path.name} on {name}, protocol {protocol.name}")
-    if has_run:
+    if _has_run(checkpoint):
         with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
             for file in files:
                 tracker.artifact(file, "robustness")
@@ -175,7 +182,7 @@ def _add_rows(table: Table, label: str, name: str, scores: dict[str, MetricSums]
 
 def _write(checkpoint: Checkpoint, figures: dict[str, float], config: EvaluateConfig) -> None:
     """Add the figures to the run that the checkpoint is of, if its folder is still there."""
-    if not (checkpoint.run_dir / "journal.jsonl").is_file():
+    if not _has_run(checkpoint):
         return
     with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
         tracker.tags(how_evaluated(config, checkpoint))
