@@ -150,7 +150,7 @@ class Scorer:
         except UserError as error:
             raise UserError(
                 f"protocol={self.protocol.name} needs SMPL's {word} body for its truth: {error.message}",
-                f"Name the file: protocol.{word}=FILE. SMPL for Python has it (register at https://smpl.is.tue.mpg.de); "
+                f"Name the file: protocol.{word}=FILE. SMPL for Python has it (https://smpl.is.tue.mpg.de); "
                 "protocol=lsp14 does without, and is another protocol.",
             ) from error
         if body.num_vertices != self.body.num_vertices or not torch.equal(body.faces, self.body.faces.cpu()):

@@ -163,8 +163,8 @@ def _sweep(
         table.add_row(str(one.change), str(one.sums.count), str(one.sums.dropped), *figures)
     Console().print(table)
     folder = config.out or (checkpoint.run_dir if _has_run(checkpoint) else checkpoint.path.parent)
-    stem = Path(folder).expanduser() / f"robustness-{name}-{checkpoint.epoch:03d}"
-    files = [stem.with_suffix(".csv"), stem.with_suffix(".png")]
+    stem = f"robustness-{name}-{checkpoint.epoch:03d}"
+    files = [Path(folder).expanduser() / f"{stem}.{suffix}" for suffix in ("csv", "png")]
     write_csv(files[0], measured)
     draw_curves(files[1], measured, f"{checkpoint.path.name} on {name}, protocol {protocol.name}")
     if _has_run(checkpoint):
