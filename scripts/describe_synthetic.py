@@ -23,7 +23,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 SPLITS = ("train", "val", "test", "test-ood")
-_COLUMNS = 10
+_COLUMNS, _TILE = 10, 116  # pixels
 _JOINTS = {"hips": (1, 2), "knees": (4, 5), "trunk": (3, 6, 9), "shoulders": (16, 17), "elbows": (18, 19)}
 
 
@@ -96,14 +96,14 @@ def tile(root: Path, labels: Annotations, index: int, body: SMPL) -> np.ndarray:
     half = 100 * labels.scale[index]
     low, high = ((labels.center[index] + sign * half).astype(int).tolist() for sign in (-1, 1))
     cv2.rectangle(image, low, high, (255, 255, 0), 1)
-    return cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (150, 150), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (_TILE, _TILE), interpolation=cv2.INTER_AREA)
 
 
 def write_rows(rows: list[tuple[str, list[np.ndarray]]], out: Path) -> None:
     """Named rows of tiles as one picture."""
     picture = []
     for name, tiles in rows:
-        label = np.full((18, 150 * _COLUMNS, 3), 32, np.uint8)
+        label = np.full((18, _TILE * _COLUMNS, 3), 32, np.uint8)
         cv2.putText(label, name, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
         picture += [label, np.hstack(tiles)]
     cv2.imwrite(str(out), np.vstack(picture), [cv2.IMWRITE_PNG_COMPRESSION, 9])
@@ -126,19 +126,17 @@ def main(root: Path, out: Path) -> None:
         out / "synthetic_splits.png",
     )
     train = sets["train"]
-    extras, rows = train.extras, []
+    extras = train.extras
     seen = extras["visibility"].sum(1)
     orders = {
         "fewest joints visible": np.argsort(seen, kind="stable"),
         "most hidden by things and others": np.argsort(-extras["occluded"], kind="stable"),
         "nearest": np.argsort(extras["camera_translation"][:, 2], kind="stable"),
-        "smallest box": np.argsort(train.scale * extras["focal"] ** 0, kind="stable"),
     } | {
         f"archetype {name}": rng.permutation(np.flatnonzero(extras["archetype"] == name))
-        for name in ("sit", "squat", "kneel", "lie", "bend", "run")
+        for name in ("sit", "squat", "kneel", "lie", "bend")
     }
-    for name, order in orders.items():
-        rows.append((name, [tile(root, train, int(k), body) for k in order[:_COLUMNS]]))
+    rows = [(name, [tile(root, train, int(k), body) for k in order[:_COLUMNS]]) for name, order in orders.items()]
     write_rows(rows, out / "synthetic_factors.png")
 
 

@@ -118,7 +118,7 @@ def test_a_seat_holds_up_who_sits(mesh: Mesh, figure: Figure, patterns: Patterns
 
 
 def test_nobody_gets_a_seat_on_the_ground(mesh: Mesh, figure: Figure, patterns: Patterns) -> None:
-    turn = rotations(angles(hip=(90,)))
+    turn = rotations(angles(hip=(90,), shoulder=(90,)))
     world = mesh.pose(turn, np.zeros(10)).vertices
     world = world - [0, world[:, 1].min(), 0]
     rng = np.random.default_rng(0)

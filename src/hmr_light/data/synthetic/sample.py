@@ -63,7 +63,7 @@ class Sample(NamedTuple):
 
     jpeg: bytes
     mask: np.ndarray
-    """(S, S) where the person, dressed, would be seen with nothing in front."""
+    """(S, S) where the person, dressed, would be seen with nothing in front but the seat."""
     labels: dict[str, np.ndarray]
     """One row of the annotations, without `imgname`."""
 
