@@ -52,6 +52,8 @@ def test_j14_and_j17_of_the_24_joints_agree_with_those_of_the_regressor():
         return name.removesuffix("_lsp").removesuffix("_h36m").removesuffix("_mpii").replace("head_top", "head")
 
     assert tuple(plain(maps.J24_NAMES[i]) for i in maps.J24_TO_J14) == LSP
+    # What Human3.6M's and MPI-INF-3DHP's annotations fill of the 24: no top of the head, no thorax, no face.
+    assert {*maps.J24_TO_J14, *maps.J24_TO_J17} == {*range(13), 14, 16, 17, 18}
     assert [plain(maps.J24_NAMES[i]) for i in maps.J24_TO_J17] == [maps.H36M_NAMES[i] for i in maps.H36M_TO_J17]
 
 

@@ -52,7 +52,8 @@ H36M_NAMES = (
 H36M_TO_J17 = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10, 0, 7, 9)
 H36M_TO_J14 = H36M_TO_J17[:14]
 J24_TO_J17 = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 18, 14, 16, 17)
-J24_TO_J14 = tuple(range(14))
+# SPIN's: its head is Human3.6M's (18), which motion capture measures, and not LSP's top of the head (13).
+J24_TO_J14 = J24_TO_J17[:14]
 
 # Index maps of a mirrored person: mirrored[i] is original[FLIP[i]] with x negated (and, for axis-angle poses, y and z).
 SMPL_FLIP = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22)
