@@ -10,7 +10,7 @@ import os
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +31,7 @@ STAGES = ("sample_pose", "dress", "sample_shot", "rasterise", "background", "cas
 
 def studio(size: int, mesh: Mesh) -> Studio:
     """The reference configuration at a size."""
-    values = OmegaConf.load(conf_dir() / "dataset" / "synthetic.yaml")
+    values: Any = OmegaConf.load(conf_dir() / "dataset" / "synthetic.yaml")
     del values["name"], values["out"]
     return Studio(typed(SyntheticConfig, OmegaConf.merge(values, {"size": size})), mesh)  # type: ignore[arg-type]
 
@@ -65,7 +65,7 @@ def yardstick(mesh: Mesh, size: int) -> Callable[[], Any]:
     return draw
 
 
-def timed(spent: Counter[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def timed(spent: dict[str, float], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, adding its processor time to `spent`."""
 
     def wrapper(*args: Any, **options: Any) -> Any:
@@ -94,7 +94,7 @@ def main() -> None:
             f"{size} px: {1 / np.median(ours):.0f} images/s a core ({1e3 * np.median(ours):.1f} ms); "
             f"{ratio[1]:.1f} times the bare rasteriser (quartiles {ratio[0]:.1f}-{ratio[2]:.1f})"
         )
-        spent: Counter[str] = Counter()
+        spent: dict[str, float] = defaultdict(float)
         before = {name: getattr(sample, name) for name in STAGES}
         for name, function in before.items():
             setattr(sample, name, timed(spent, name, function))

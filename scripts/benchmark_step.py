@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hydra
 import numpy as np
@@ -115,7 +116,7 @@ def main() -> None:
     overrides += [f"trainer.batch_size={arguments.batch}", f"trainer.device={arguments.device}"]
     overrides += [f"data.image_size={arguments.image_size}"]
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = typed(SCHEMAS["train"], hydra.compose("train", overrides))
+        config: Any = typed(SCHEMAS["train"], hydra.compose("train", overrides))
     with processes(config.trainer.device) as world, tempfile.TemporaryDirectory() as folder:
         body = load_body().to(world.device)
         model = build_model({"backbone": config.backbone, "regressor": config.regressor}).to(world.device)

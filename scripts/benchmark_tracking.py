@@ -84,7 +84,8 @@ def measure(uri: str | None, seconds: float, step: float) -> None:
         if pump:
             wait_until_quiet(pump)
         before, started = processor_seconds(pump) if pump else 0.0, time.perf_counter()
-        ratios, number = [], 0
+        ratios: list[float] = []
+        number = 0
         while time.perf_counter() - started < seconds or len(ratios) < 20:
             times = []
             for tracked in (False, True):

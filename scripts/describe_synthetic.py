@@ -62,7 +62,8 @@ def plot_distributions(sets: dict[str, Annotations], mesh: Mesh, out: Path) -> N
     figure, axes = plt.subplots(4, 4, figsize=(15, 11))
     for axis, name in zip(axes.flat, names, strict=False):
         pooled = np.concatenate([values[split][name] for split in sets])
-        bins = np.linspace(*np.percentile(pooled, (0.3, 99.7)), 30)
+        low, high = np.percentile(pooled, (0.3, 99.7))
+        bins = np.linspace(low, high, 30)
         for split in sets:
             axis.hist(values[split][name], bins, density=True, histtype="step", label=split)
         axis.set(title=name, yticks=[])
@@ -85,7 +86,8 @@ def plot_distributions(sets: dict[str, Annotations], mesh: Mesh, out: Path) -> N
 
 def tile(root: Path, labels: Annotations, index: int, body: SMPL) -> np.ndarray:
     """The image as it is written, with skeleton, outline of the mesh and annotated box, BGR."""
-    image = cv2.cvtColor(cv2.imread(str(root / str(labels.imgname[index]))), cv2.COLOR_BGR2RGB)
+    image = cv2.imread(str(root / str(labels.imgname[index])), cv2.IMREAD_COLOR_RGB)
+    assert image is not None
     size = image.shape[0]
     mask = silhouette(project_mesh(labels, index, body), body.faces.numpy(), size)
     contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)

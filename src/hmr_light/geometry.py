@@ -75,10 +75,10 @@ def weak_perspective_translation(camera: torch.Tensor, focal: float = 5000.0, si
 def full_image_translation(
     camera: torch.Tensor, offset: torch.Tensor, side: torch.Tensor, focal: float
 ) -> torch.Tensor:
-    """The translation (B, 3) in metres, before the whole image's camera, of the crops' weak-perspective `camera` (B, 3).
+    """The translation (B, 3), metres, before the whole image's camera, of the crops' weak-perspective `camera` (B, 3).
 
-    `offset` (B, 2) is from the image's centre to the box's, `side` (B,) the box's, and `focal` the whole image's, all in
-    pixels (Li et al., "CLIFF", ECCV 2022, section 3.1).
+    `offset` (B, 2) is from the image's centre to the box's, `side` (B,) the box's, and `focal` the whole image's, all
+    in pixels (Li et al., "CLIFF", ECCV 2022, section 3.1).
     """
     scale, x, y = camera.unbind(-1)
     pixels = side * scale + 1e-9  # of two metres at the body's distance

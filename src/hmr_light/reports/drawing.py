@@ -59,7 +59,7 @@ def draw(image: np.ndarray, figures: Sequence[Figure], faces: np.ndarray) -> np.
         )
     size = image.shape[1::-1]
     # Not by the depths: where nothing is drawn, the rasteriser gives them back rounded, on either side of `far`.
-    covered = colour.any(axis=-1).astype(np.float32)
+    covered = np.any(colour, axis=-1, keepdims=True).astype(np.float32)
     share = _OPACITY * cv2.resize(covered, size, interpolation=cv2.INTER_AREA)[..., None]
     # The mean over the covered parts of a pixel alone, already weighted by their share.
     painted = _OPACITY * 255 * cv2.resize(colour, size, interpolation=cv2.INTER_AREA)
