@@ -23,17 +23,16 @@ $hmr prepare dataset=synthetic dataset.out="$data" dataset.size=80 \
 train() {
     $hmr train data.root="$data" data.image_size=64 data.workers=1 data/augmentation=none \
         data.augmentation.flip_probability=0.5 regressor.dropout=0 loss.pose=20 loss.keypoints_3d=2 \
-        trainer.clip_gradient_norm=10 trainer.batch_size=32 trainer.threads=1 trainer.checkpoint_steps=null $track "$@"
+        optimizer.warmup_steps=1000 trainer.clip_gradient_norm=10 trainer.batch_size=32 trainer.threads=1 trainer.checkpoint_steps=null $track "$@"
 }
 
 # Two lanes of one thread: the large model beside the light ones. bfloat16 is half as fast again where there are no
-# depthwise convolutions. Without batch norm, the warm-up has to be longer.
+# depthwise convolutions.
 train experiment=hmr trainer.epochs=4 optimizer.warmup_steps=300 trainer.precision=bfloat16 &
 $hmr train experiment=mean_pose data.root="$data" data.image_size=64 $track
-train experiment=mobilenet_v2 trainer.epochs=6 optimizer.warmup_steps=300
+train experiment=mobilenet_v2 trainer.epochs=5
 for row in squeezenet1_0 squeezenet_1; do
-    train experiment=$row trainer.epochs=6 optimizer.warmup_steps=1000 trainer.precision=bfloat16 \
-        backbone.adapter.dropout=0
+    train experiment=$row trainer.epochs=5 trainer.precision=bfloat16 backbone.adapter.dropout=0
 done
 wait
 

@@ -299,6 +299,7 @@ def is_running(process: str) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_dataset_and_leaves_no_process(
     config: SyntheticConfig, body: SMPL, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,6 +338,7 @@ for split in ("train", "test-ood"):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="switches of x86 processors")
+@pytest.mark.slow
 def test_an_older_processor_renders_the_same_bytes() -> None:
     """Without AVX, FMA and SSE4, with another BLAS kernel and other mathematical functions of the C library."""
     older = {

@@ -91,7 +91,8 @@ def _run(config: TrainConfig, world: Processes) -> Path:
                     if tracker and evaluation:
                         primary = next(iter(evaluation.values()))
                         overlay_sheet(state.evaluated_model, primary, body, folder / "predictions.png")
-                        tracker.artifact(folder / "predictions.png")
+                        if (folder / "predictions.png").is_file():
+                            tracker.artifact(folder / "predictions.png")
             except Interrupted as stopped:
                 raise Interrupted(f"{stopped}\n  Go on with the same command and resume={folder}") from stopped
             except UserError as error:

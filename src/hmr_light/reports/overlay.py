@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from hmr_light.body import SMPL
 from hmr_light.data.dataset import MeshDataset
+from hmr_light.errors import UserError
 from hmr_light.geometry import project, weak_perspective_translation
 from hmr_light.model.hmr import HMR, normalize
 from hmr_light.reports.drawing import Figure, draw, vertex_normals
@@ -19,10 +21,17 @@ from hmr_light.reports.people import write_picture
 def overlay_sheet(model: HMR, dataset: MeshDataset, body: SMPL, out: Path, count: int = 8) -> None:
     """Write a PNG with a column each for `count` people spread over `dataset`: the crop, and the prediction over it.
 
-    `model` and `body` are on the same device.
+    `model` and `body` are on the same device. People whose image cannot be read are left out: whether that is an error
+    was decided when the set was evaluated.
     """
     indices = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
-    images = torch.stack([dataset[int(index)]["image"] for index in indices])
+    readable = []
+    for index in indices:
+        with contextlib.suppress(UserError):
+            readable.append(dataset[int(index)]["image"])
+    if not readable:
+        return
+    images = torch.stack(readable)
     parameters = model.eval()(normalize(images.to(body.faces.device)))
     vertices = body(parameters.rotations.float(), parameters.betas.float()).vertices.cpu()
     translation = weak_perspective_translation(parameters.camera.float().cpu(), size=dataset.image_size)
