@@ -65,6 +65,19 @@ def assert_same(sample: dict[str, torch.Tensor], other: dict[str, torch.Tensor])
         assert torch.equal(value, other[key]), key
 
 
+def test_shuffled_images_keep_their_own_crop_and_everybody_their_labels(folder: Path) -> None:
+    plain = open_dataset(folder)
+    shuffled = MeshDataset(
+        folder / "labels.npz", folder, image_size=SIZE, augmentation=SPIN, seed=5, shuffle_images=True
+    )
+    for index in range(PEOPLE):
+        another = plain[(index + PEOPLE // 2) % PEOPLE]
+        assert torch.equal(shuffled[index]["image"], another["image"])
+        for augmented in (index, (3, index)):
+            for key, value in plain[augmented].items():
+                assert torch.equal(value, shuffled[augmented][key]) == (key != "image"), key
+
+
 def test_sample_has_the_shapes_and_types_of_the_contract(folder: Path) -> None:
     expected = {
         "image": ((3, SIZE, SIZE), torch.uint8),

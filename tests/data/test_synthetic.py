@@ -413,6 +413,19 @@ def test_low_postures_are_one_or_two_in_ten() -> None:
     assert 0.10 <= low <= 0.20
 
 
+@pytest.mark.parametrize(("yaw", "across"), [(0, (1, 0)), (90, (0, 1)), (-90, (0, -1)), (180, (-1, 0))])
+def test_people_are_turned_as_asked(
+    config: SyntheticConfig, body: SMPL, yaw: float, across: tuple[float, float]
+) -> None:
+    """From right shoulder to left, in the camera's x (right) and z (away): facing it, turned to a side, turned away."""
+    poses = replace(config.poses, archetypes={"stand": 1.0}, noise=0.0, yaw_degrees=(yaw, yaw))
+    studio = Studio(replace(config, poses=poses), Mesh.of(body))
+    for index in range(4):
+        joints = studio.sample("train", index).labels["S"][:, :3]
+        shoulders = (joints[9] - joints[8])[[0, 2]]
+        assert shoulders @ np.array(across) > 0.7 * np.linalg.norm(shoulders)
+
+
 def test_hidden_joints_are_known(config: SyntheticConfig, body: SMPL) -> None:
     """Every image has a thing in front, and joints behind it are not called visible."""
     config = replace(config, scene=replace(config.scene, second_person=0.0))
@@ -438,6 +451,7 @@ def test_hidden_joints_are_known(config: SyntheticConfig, body: SMPL) -> None:
         ({"camera": {"fill": [0.9, 0.2]}}, "camera.fill"),
         ({"camera": {"fill": [0.1, 0.2, 0.3]}}, "camera.fill"),
         ({"poses": {"archetypes": {"squad": 1.0}}}, "squad"),
+        ({"poses": {"yaw_degrees": [90, 0]}}, "poses.yaw_degrees"),
         ({"scene": {"backgrounds": {"beach": 1.0}}}, "beach"),
         ({"ood": {"scenery": {"occlusion": 1.0}}}, "ood has no 'scenery'"),
         ({"ood": {"scene": {"oclusion": 1.0}}}, "oclusion"),

@@ -165,6 +165,8 @@ class TrainerConfig:
     on_bad_validation_sample: str = MISSING
     max_bad_fraction: float = MISSING
     """More bad samples than this share of a set stop the run."""
+    shuffle_images: bool = False
+    """Everybody is trained with another's image: the baseline that can learn from the labels alone."""
 
     def __post_init__(self) -> None:
         _at_least("trainer.epochs", self.epochs, 0)

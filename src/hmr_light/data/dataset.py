@@ -16,6 +16,7 @@ from hmr_light.config.schema import AugmentationConfig
 from hmr_light.data.annotations import READS_BETWEEN_RELEASES, load_annotations
 from hmr_light.data.augment import (
     NO_AUGMENTATION,
+    Augmentation,
     augment_colour,
     augment_joints,
     augment_keypoints,
@@ -48,7 +49,7 @@ class MeshDataset(Dataset[Sample]):
 
     Raises `UserError` at once if the annotations are faulty or the first image is missing, and on access if another
     image is missing, is not an image, or does not reach into the box. With `keep_faulty`, people with faulty entries
-    raise it on access too.
+    raise it on access too. With `shuffle_images`, everybody has the image of the person half the dataset further on.
     """
 
     def __init__(
@@ -60,9 +61,11 @@ class MeshDataset(Dataset[Sample]):
         augmentation: AugmentationConfig | None = None,
         seed: int = 0,
         keep_faulty: bool = False,
+        shuffle_images: bool = False,
     ) -> None:
         self.path = Path(annotations)
         self.keep_faulty = keep_faulty
+        self.shuffle_images = shuffle_images
         self.annotations = load_annotations(self.path, keep_faulty=keep_faulty)
         self.image_root = Path(image_root)
         self.image_size = image_size
@@ -75,7 +78,7 @@ class MeshDataset(Dataset[Sample]):
     def __reduce__(self) -> tuple[Any, ...]:
         """Loader processes that are not forked open the files again: mapped annotations are not to be copied."""
         options = {"image_size": self.image_size, "augmentation": self.augmentation, "seed": self.seed}
-        options["keep_faulty"] = self.keep_faulty
+        options |= {"keep_faulty": self.keep_faulty, "shuffle_images": self.shuffle_images}
         return partial(MeshDataset, **options), (self.path, self.image_root)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
@@ -94,7 +97,8 @@ class MeshDataset(Dataset[Sample]):
         scale = labels.scale[index] * change.scale
         matrix = crop_matrix(labels.center[index], scale, size, change.rotation_degrees, change.flip)
 
-        image = augment_colour(self._crop(index, matrix), change.gain)
+        shown = (index + len(self) // 2) % len(self) if self.shuffle_images else index
+        image = augment_colour(self._crop(shown, change), change.gain)
         keypoints = np.concatenate([labels.openpose[index], labels.part[index]])
         keypoints = augment_keypoints(keypoints, _normalised(matrix, size), change.flip)
         rotations = Rotation.from_rotvec(labels.pose[index].reshape(24, 3)).as_matrix()
@@ -115,9 +119,10 @@ class MeshDataset(Dataset[Sample]):
             "index": torch.tensor(index),
         }
 
-    def _crop(self, index: int, matrix: np.ndarray) -> np.ndarray:
-        labels = self.annotations
-        shrink = shrink_factor(crop_matrix(labels.center[index], labels.scale[index], self.image_size))
+    def _crop(self, index: int, change: Augmentation) -> np.ndarray:
+        center, scale = self.annotations.center[index], self.annotations.scale[index]
+        matrix = crop_matrix(center, scale * change.scale, self.image_size, change.rotation_degrees, change.flip)
+        shrink = shrink_factor(crop_matrix(center, scale, self.image_size))
         try:
             image, window = self.images.read(index, shrink)
         except UserError as error:

@@ -36,6 +36,7 @@ def open_training(config: TrainConfig) -> Mixture:
             augmentation=data.augmentation,
             seed=config.seed,
             keep_faulty=config.trainer.on_bad_sample == "skip",
+            shuffle_images=config.trainer.shuffle_images,
         )
         for set_config in data.train.values()
     ]

@@ -62,6 +62,8 @@ class PosesConfig:
     """Relative frequency of each archetype of pose; 0 leaves one out."""
     noise: float
     """Factor of the joints' noise; 1 has standard deviations of 3 to 15 degrees, by joint."""
+    yaw_degrees: tuple[float, float]
+    """Which way people are turned, drawn uniformly: 0 faces the camera, 90 looks to the image's right."""
     frames_per_clip: int
     """Images that show moments of one movement, each by another camera, of another person, elsewhere."""
     amass: str | None
@@ -72,6 +74,7 @@ class PosesConfig:
 
         _frequencies("poses.archetypes", self.archetypes, list(ARCHETYPES))
         _between("poses.noise", self.noise, 0, 2)
+        _range("poses.yaw_degrees", self.yaw_degrees, -360, 360)
         _between("poses.frames_per_clip", self.frames_per_clip, 1, 10_000)
 
 

@@ -171,7 +171,7 @@ class Studio:
             return generator(config.seed, split, index, draw)
 
         pose, place = self.pose(split, index), stream(Draw.PLACE)
-        yaw = place.uniform(0, 360)
+        yaw = place.uniform(*config.poses.yaw_degrees)
         target = self.figurant(stream(Draw.LOOKS), pose, self.betas(split, index), yaw, np.zeros(2), scene)
         shot = sample_shot(place, config.camera, target.vertices, config.size)
         camera = shot.camera
