@@ -144,13 +144,14 @@ def test_hmrs_port_gives_what_its_equations_give(tmp_path: Path) -> None:
         for columns, rows in pairwise(sizes)
     ]
     theta_mean = torch.randn(85, generator=generator)
-    state = prefixed("encoder.", weights) | {"regressor.mean_theta": theta_mean}
+    # As its trainer writes it: wrapped for many devices, and with the mean once for each sample of a batch.
+    state = prefixed("encoder.", weights) | {"regressor.mean_theta": theta_mean.repeat(6, 1)}
     for number, (weight, bias) in enumerate(layers):
         state |= {f"regressor.fc_blocks.regressor_fc_{number}.weight": weight}
         state |= {f"regressor.fc_blocks.regressor_fc_{number}.bias": bias}
-    torch.save(state, tmp_path / "hmr.pth")
+    torch.save(prefixed("module.", state), tmp_path / "hmr.pth")
 
-    features = network(2 * (images(seed) / 255) - 1)
+    features = network(2 * (images(seed)[:, [2, 1, 0]] / 255) - 1)  # of BGR, which is what OpenCV reads
     theta = theta_mean.expand(2, -1)
     for _ in range(3):
         x = torch.cat([features, theta], 1)
@@ -160,6 +161,9 @@ def test_hmrs_port_gives_what_its_equations_give(tmp_path: Path) -> None:
     turns = Rotation.from_rotvec(theta[:, 3:75].reshape(-1, 3).double().numpy()).as_matrix().reshape(2, 24, 3, 3)
     expected = SmplParameters(torch.from_numpy(turns), theta[:, 75:], theta[:, :3])
     check(tmp_path / "hmr.pth", expected, seed)
+
+    state["regressor.mean_theta"] = torch.randn(6, 85, generator=generator)
+    assert "not one mean" in message(state, tmp_path / "means.pth")
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@
 | mmhuman3d | `state_dict` | `backbone.` | `head.`, as SPIN's | interleaved |
 | 4D-Humans (ICCV 2023) | `state_dict` | `backbone.` | `smpl_head.`, as SPIN's where it is iterative | blocks |
 
-Interleaved numbers are the rows of a (3, 2) matrix, ours too; in blocks, the first column comes first. Only ResNets
-with an iterative head are networks of ours: an HRNet, a vision transformer and a transformer head are refused by name.
+Interleaved numbers are the rows of a (3, 2) matrix, ours too; in blocks, the first column comes first. HMR's port
+(MandyMo/pytorch_HMR) sees images as OpenCV reads them, BGR, in -1 … 1, and holds the mean once for each sample of its
+batches. Only ResNets with an iterative head are networks of ours: an HRNet, a vision transformer and a transformer head
+are refused by name.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ _SPIN_HEAD = {
     **{"init_pose": "init_pose", "init_shape": "init_shape", "init_cam": "init_cam"},
     **{"init_body_pose": "init_pose", "init_betas": "init_shape"},
 }
+_FIRST_LAYER = "backbone.network.trunk.conv1.weight"
 _HMR_HEAD = {
     f"fc_blocks.regressor_fc_{number}.{kind}": f"{layer}.{kind}"
     for number, layer in enumerate(("fc1", "fc2", "decode"))
@@ -111,6 +114,8 @@ def import_weights(content: Mapping[str, Any]) -> Imported:
     num_features = 2048 if backbone["name"] == "resnet50" else 512
     if layout.name == "HMR":
         backbone["pixels"] = "symmetric"
+        if (first := state.get(_FIRST_LAYER)) is not None:
+            state[_FIRST_LAYER] = first.flip(1)  # of BGR; ours is RGB
         regressor = _hmr_head(state, given, unexpected)
     else:
         regressor = _spin_head(state, layout, num_features, unexpected)
@@ -194,10 +199,13 @@ def _spin_head(state: State, layout: Layout, num_features: int, unexpected: list
 def _hmr_head(state: State, given: State, unexpected: list[str]) -> dict[str, Any]:
     """Check HMR's iterative head in `state`, add the mean that it starts from, and describe it."""
     fc1, name = state.get("regressor.fc1.weight"), next((one for one in given if one.endswith("mean_theta")), None)
-    if fc1 is None or name is None or given[name].numel() != 85:
-        raise UserError("its head lacks fc_blocks.regressor_fc_0 or mean_theta (85)", "Use the whole checkpoint.")
+    if fc1 is None or name is None or given[name].numel() % 85:
+        raise UserError("its head lacks fc_blocks.regressor_fc_0 or mean_theta (…, 85)", "Use the whole checkpoint.")
     unexpected.remove(name)
-    camera, pose, betas = given[name].reshape(1, 85).float().split((3, 72, 10), dim=1)
+    means = given[name].reshape(-1, 85).float()
+    if not len(means) or not torch.equal(means, means[:1].expand_as(means)):
+        raise UserError("the rows of its mean_theta are not one mean", "Use the checkpoint as training wrote it.")
+    camera, pose, betas = means[:1].split((3, 72, 10), dim=1)
     six = matrix_to_rot6d(axis_angle_to_matrix(pose.unflatten(1, (24, 3))))
     state |= {
         "regressor.init_pose": six.flatten(1),
