@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -60,6 +61,23 @@ def test_a_torn_line_costs_itself_alone(tmp_path: Path, seed: int) -> None:
     journal.close()
     numbers_read = [entry["values"]["number"] for entry, _ in read_journal(tmp_path)]
     assert numbers_read == [*map(str, range(19)), "next"], f"seed {seed}"
+
+
+def test_what_is_said_after_a_line_that_did_not_fit_is_not_lost_with_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append("tags", values={"number": "first"})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The system writes up to the limit, as it does on a disk that becomes full.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + 100, limits[1]))
+    try:
+        with pytest.raises(UserError, match="cannot write"):
+            journal.append("tags", values={"number": "x" * 1000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not journal.path.read_bytes().endswith(b"\n"), "part of the line is there"
+    journal.append("status", status="FAILED", error="")
+    journal.close()
+    assert [entry["kind"] for entry, _ in read_journal(tmp_path)] == ["tags", "status"]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import compose
 from mlflow import MlflowClient
 from whole_run import contents, write_run
 
+from hmr_light.commands import sync
 from hmr_light.errors import UserError
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.replay import journals, replay
@@ -170,6 +172,47 @@ def test_a_parameter_that_a_continued_run_changed_is_kept_as_a_tag(tmp_path: Pat
     (run,) = contents(uri)
     assert run["params"] == {"trainer.epochs": "10", "trainer.batch_size": "64"}
     assert run["tags"]["hmr_light.changed.trainer.epochs"] == "20"
+
+
+def test_a_run_that_went_on_after_its_failure_bears_the_error_no_longer(tmp_path: Path) -> None:
+    run_dir, uri = tmp_path / "run", default_uri(tmp_path)
+
+    def train(fails: bool) -> None:
+        with start_tracking(run_dir, experiment="e", uri=None, run_name="r") as tracker:
+            tracker.metrics({"loss/total": 1.0}, step=0)
+            if fails:
+                raise ValueError("the loss is nan")
+
+    with pytest.raises(ValueError, match="nan"):
+        train(fails=True)
+    replay(run_dir, uri)
+    (run,) = contents(uri)
+    assert (run["status"], run["tags"]["hmr_light.error"]) == ("FAILED", "ValueError: the loss is nan")
+    for _ in range(2):
+        train(fails=False)
+        replay(run_dir, uri)
+    (run,) = contents(uri)
+    assert run["status"] == "FINISHED"
+    assert "hmr_light.error" not in run["tags"]
+    (run_dir / FILE_NAME).unlink()
+    assert replay(run_dir, uri).refused == []
+    assert contents(uri) == [run]
+
+
+def test_of_a_folder_of_runs_one_that_cannot_be_sent_does_not_keep_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        write_run(tmp_path / "runs" / f"run{number}", seed=number, epochs=1, points=1)
+    (tmp_path / "runs" / "run3").mkdir()
+    (tmp_path / "runs" / "run3" / "journal.jsonl").touch()  # killed before its first word
+    config = compose("sync", f"run_dir={tmp_path / 'runs'}", f"tracking.uri={default_uri(tmp_path)}")
+    with sender_lock(tmp_path / "runs" / "run0"), pytest.raises(UserError, match="1 of 4 journals were not sent"):
+        sync.run(config)
+    said = capsys.readouterr()
+    assert "run0: not sent: another process is sending" in said.err
+    assert "run3: its journal is empty" in said.out
+    assert {run["name"] for run in contents(default_uri(tmp_path))} == {"run 1", "run 2"}
 
 
 def test_one_process_sends_a_journal_at_a_time(tmp_path: Path) -> None:

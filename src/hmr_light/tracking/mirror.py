@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RUN_KEY = "hmr_light.run_key"
 RUN_DIR = "hmr_light.run_dir"
+ERROR = "hmr_light.error"
 # Else MLflow's pages take the experiment for one of language models.
 EXPERIMENT_KIND = "custom_model_development"
 # What MLflow will never accept, however often it is sent; if it is MLflow that says so, not something on the way to it.
@@ -222,14 +223,24 @@ class Mirror:
         match entry["kind"]:
             case "resume":
                 self._client.update_run(run_id, status="RUNNING")
+                self._remove_tag(ERROR)  # what ended it once is over
             case "status":
                 if entry["error"]:
-                    self._client.set_tag(run_id, "hmr_light.error", entry["error"][: batch.TAG_CHARACTERS])
+                    self._client.set_tag(run_id, ERROR, entry["error"][: batch.TAG_CHARACTERS])
                 self._client.set_terminated(run_id, entry["status"], entry["time"])
             case "artifact":
                 self._artifact(entry)
             case "checkpoint":
                 self._checkpoint(entry)
+
+    def _remove_tag(self, key: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.delete_tag(self._sent.run_id, key)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
 
     def _artifact(self, entry: Entry) -> None:
         path = self.run_dir / entry["path"]
