@@ -43,6 +43,7 @@ def test_evaluation_repeats_the_figures_of_training(trained: Path, rendered: Pat
     for step, values in again:
         for metric in ("mpjpe_mm", "reconstruction_error_mm", "pve_mm"):
             assert values[f"synthetic/{metric}"] == pytest.approx(at_training[step][metric], rel=1e-5)
+    assert (trained / "predictions-synthetic.png").stat().st_size > 1000
 
     # Boxes as they are come first in the sweep of boxes, with the same figures.
     sweep = ["robustness=boxes", "boxes.scales=[1.5]", "boxes.shifts=[0.15]"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from hmr_light.body import load_body
@@ -44,12 +45,23 @@ def test_a_mesh_that_cannot_be_seen_leaves_the_image() -> None:
         assert np.array_equal(draw_mesh(image, vertices, torch.zeros(3), np.array([[0, 1, 2]])), image)
 
 
-def test_the_sheet_shows_each_person_twice(rendered: Path, tmp_path: Path) -> None:
-    dataset = MeshDataset(rendered / "test.npz", rendered, image_size=96)
+@pytest.mark.parametrize(("size", "shown"), [(192, 192), (80, 240)])
+def test_the_sheet_shows_each_person_twice(rendered: Path, tmp_path: Path, size: int, shown: int) -> None:
+    """Small crops are enlarged, and the mesh is drawn over them in the larger size."""
+    dataset = MeshDataset(rendered / "test.npz", rendered, image_size=size)
     model = build_model({"backbone": {"name": "blank"}, "regressor": {"name": "mean"}})
     overlay_sheet(model, dataset, load_body(), tmp_path / "sheet.png", count=5)
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
-    assert sheet.shape == (2 * 96, 5 * 96, 3)
+    assert sheet.shape == (2 * shown, 5 * shown, 3)
     first = np.ascontiguousarray(dataset[0]["image"].permute(1, 2, 0).numpy()[..., ::-1])
-    assert np.array_equal(sheet[:96, :96], first)
-    assert (sheet[96:, :96] != first).any()
+    above, below = sheet[:shown, :shown].astype(int), sheet[shown:, :shown].astype(int)
+    assert (
+        np.abs(
+            cv2.resize(above.astype(np.uint8), (size, size), interpolation=cv2.INTER_AREA) - first.astype(int)
+        ).mean()
+        < 3
+    )
+    changed = (above != below).any(2)
+    rows, columns = np.nonzero(changed)
+    assert np.ptp(rows) > 0.4 * shown, "a standing body"
+    assert abs(columns.mean() - shown / 2) < 0.25 * shown

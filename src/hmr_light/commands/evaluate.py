@@ -18,6 +18,7 @@ from hmr_light.errors import UserError
 from hmr_light.metrics import TITLES, MetricSums
 from hmr_light.model.regressor import MeanRegressor
 from hmr_light.protocols import DEFAULT, Scorer, build_protocol
+from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.reports.robustness import draw_curves, write_csv
 from hmr_light.tracking import continue_tracking, find_run_dir
 from hmr_light.training.checkpoint import Checkpoint, read_model
@@ -63,8 +64,11 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
                 _add_rows(table, f"({checkpoint.epoch}){checkpoint.saved}", name, sums)
                 figures |= _figures(_place(name, checkpoint, protocol.name), sums)
             everything.append(figures)
-            if world.is_main:
-                _write(checkpoint, figures, config)
+            if world.is_main and _has_run(checkpoint):
+                sheets = {checkpoint.run_dir / f"predictions-{name}.png": dataset for name, dataset in datasets.items()}
+                for path, dataset in sheets.items():
+                    overlay_sheet(checkpoint.build().to(world.device), dataset, body, path)
+                _write(checkpoint, figures, list(sheets), config)
             if config.robustness:
                 for name, dataset in datasets.items():
                     _sweep(checkpoint, name, dataset, scorer, config, world)
@@ -180,11 +184,11 @@ def _add_rows(table: Table, label: str, name: str, scores: dict[str, MetricSums]
         table.add_row(label if who == "model" else "mean pose", name, str(sums.count), str(sums.dropped), *figures)
 
 
-def _write(checkpoint: Checkpoint, figures: dict[str, float], config: EvaluateConfig) -> None:
-    """Add the figures to the run that the checkpoint is of, if its folder is still there."""
-    if not _has_run(checkpoint):
-        return
+def _write(checkpoint: Checkpoint, figures: dict[str, float], pictures: list[Path], config: EvaluateConfig) -> None:
+    """Add what was found to the run that the checkpoint is of."""
     with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
         tracker.tags(how_evaluated(config, checkpoint))
         tracker.metrics(figures, step=checkpoint.epoch)
         tracker.checkpoint(checkpoint.path, epoch=checkpoint.epoch, saved=checkpoint.saved, metrics=figures)
+        for picture in pictures:
+            tracker.artifact(picture)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -15,6 +17,9 @@ from hmr_light.geometry import project, weak_perspective_translation
 from hmr_light.model.hmr import HMR, normalize
 from hmr_light.reports.drawing import Figure, draw, vertex_normals
 from hmr_light.reports.people import write_picture
+
+_LEAST_SIDE = 192
+"""Pixels; smaller crops are enlarged to see something."""
 
 
 @torch.no_grad()
@@ -34,9 +39,11 @@ def overlay_sheet(model: HMR, dataset: MeshDataset, body: SMPL, out: Path, count
     images = torch.stack(readable)
     parameters = model.eval()(normalize(images.to(body.faces.device)))
     vertices = body(parameters.rotations.float(), parameters.betas.float()).vertices.cpu()
-    translation = weak_perspective_translation(parameters.camera.float().cpu(), size=dataset.image_size)
+    size = dataset.image_size * math.ceil(_LEAST_SIDE / dataset.image_size)
+    translation = weak_perspective_translation(parameters.camera.float().cpu(), size=size)
     columns = []
-    for image, mesh, place in zip(images.permute(0, 2, 3, 1).numpy(), vertices, translation, strict=True):
+    for crop, mesh, place in zip(images.permute(0, 2, 3, 1).numpy(), vertices, translation, strict=True):
+        image = cv2.resize(crop, (size, size), interpolation=cv2.INTER_CUBIC)
         columns.append(np.concatenate([image, draw_mesh(image, mesh, place, body.faces.cpu().numpy())]))
     write_picture(np.concatenate(columns, axis=1), out)
 

@@ -39,7 +39,7 @@ def synthetic_sheet(out: Path, split: str, body: SMPL) -> None:
 def project_mesh(labels: Annotations, index: int, body: SMPL) -> np.ndarray:
     """Pixels (V, 2), float64, of the mesh that the labels of one image describe."""
     pose = torch.tensor(labels.pose[index].reshape(24, 3)).double()
-    betas = torch.from_numpy(labels.shape[index])
+    betas = torch.tensor(labels.shape[index])
     with torch.no_grad():
         vertices = body(axis_angle_to_matrix(pose).float()[None], betas[None]).vertices[0].double().numpy()
     points = vertices + labels.extras["camera_translation"][index]
