@@ -79,6 +79,11 @@ FAULTS = {
     "an array of objects": ({"imgname": np.array(["a"] * PEOPLE, object)}, "'imgname'"),
     "labels flagged but not there": ({"pose": None}, "'has_smpl' but not both"),
     "an unknown gender": ({"gender": np.array(["m", "f", "x", "m", "f"])}, r"gender\[2\] = x"),
+    "a scale that overflows": (
+        {"scale": np.array([1.0, 1, 1, 1e7, 1])},
+        r"scale\[3\] = 10000000.0 .*is the size of no box",
+    ),
+    "a scale that vanishes": ({"scale": np.array([1.0, 1, 1e-40, 1, 1])}, r"scale\[2\] = .*is the size of no box"),
     "a scale of zero": ({"scale": np.array([1.0, 1, 1, 0, 1])}, r"scale\[3\] = 0.0 .*is not positive"),
     "nobody": ({"imgname": np.array([], str)}, "holds no people"),
     "a name alone": ({"imgname": np.array("a.jpg")}, "'imgname'"),

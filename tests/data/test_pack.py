@@ -126,6 +126,30 @@ def test_a_shard_that_is_gone_or_cut_off_is_named(folder: Path, tmp_path: Path) 
         MeshDataset(tmp_path / "pack.npz", tmp_path, image_size=SIZE)
 
 
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("packed_offset", [-1, 1 << 62, 1 << 40]),
+        ("packed_bytes", [-1, 1 << 62, 1 << 40, 0]),
+        ("packed_pixels", [(-1, -1), (1 << 30, 1 << 30), (0, 5)]),
+        ("packed_window", [(0, 0, np.nan), (np.inf, 0, 1), (0, 0, 0)]),
+    ],
+)
+def test_a_place_that_a_stranger_made_up_is_told(folder: Path, tmp_path: Path, key: str, values: list[object]) -> None:
+    packed(folder, tmp_path / "pack.npz")
+    with np.load(tmp_path / "pack.npz") as file:
+        arrays = dict(file)
+    for number, value in enumerate(values):
+        changed = arrays[key].copy()
+        changed[2] = value
+        np.savez(tmp_path / f"{number}.npz", **arrays | {key: changed})
+        with pytest.raises(UserError, match=r"imgname\[2\]"):
+            MeshDataset(tmp_path / f"{number}.npz", tmp_path, image_size=SIZE)[2]
+    np.savez(tmp_path / "text.npz", **arrays | {key: np.full(len(changed), "text")})
+    with pytest.raises(UserError, match=rf"'{key}' in .* is \(4,\) of <U4"):
+        MeshDataset(tmp_path / "text.npz", tmp_path, image_size=SIZE)
+
+
 def test_augmentation_beyond_what_crops_hold_is_refused(folder: Path, tmp_path: Path) -> None:
     wide = AugmentationConfig(
         flip_probability=0.5, rotation_std_degrees=30.0, rotation_probability=0.4, scale_std=0.5, colour_gain=0.4

@@ -43,7 +43,9 @@ READS_BETWEEN_RELEASES = 8
 # The people that are looked at together, so that checking a large file takes little memory.
 _CHUNK = 1 << 14
 # What a stamp says of a file that these rules, and none newer, have passed.
-_RULES = "1"
+_RULES = "2"
+# A box of more than 20 million pixels a side, or of less than a thousandth, is a mistake; squares of such overflow.
+_SCALES = (1e-5, 1e5)
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,9 @@ class Annotations:
     ) -> Annotations:
         """The annotations that `arrays` hold by the names of the file's keys; `source` is named in errors.
 
-        Raises `UserError` for a missing key, a wrong shape or length, a number that is not finite, a scale that is not
-        positive, an unknown gender, and a path that is absolute or leads out of the folder of images. Where `passed`,
-        the entries have been looked at before and only the arrays' types and shapes are. With `keep_faulty`, a faulty
+        Raises `UserError` for a missing key, a wrong shape or length, a number that is not finite, a scale that is no
+        box's, an unknown gender, and a path that is absolute or leads out of the folder of images. Where `passed`, the
+        entries have been looked at before and only the arrays' types and shapes are. With `keep_faulty`, a faulty
         number is noted in `faulty` instead.
         """
         for key in REQUIRED:
@@ -124,6 +126,7 @@ class Annotations:
             for key, bad, problem in (
                 *((key, _not_finite, "is not finite") for key in NUMBERS if key in arrays),
                 ("scale", _not_positive, "is not positive"),
+                ("scale", _no_size, "is the size of no box"),
             ):
                 if keep_faulty:
                     for entry in _first_of_each(bad, columns[key]):
@@ -311,6 +314,10 @@ def _not_finite(part: np.ndarray) -> np.ndarray:
 
 def _not_positive(part: np.ndarray) -> np.ndarray:
     return part <= 0
+
+
+def _no_size(part: np.ndarray) -> np.ndarray:
+    return (part < _SCALES[0]) | (part > _SCALES[1])
 
 
 def _first_of_each(bad: Callable[[np.ndarray], np.ndarray], value: np.ndarray) -> Iterator[tuple[int, ...]]:

@@ -16,6 +16,8 @@ PACKED = ("packed_shard", "packed_offset", "packed_bytes", "packed_pixels", "pac
 """What annotations say beyond others' whose images are in tar files: a person's image is in which of these (N,), a path
 within the folder of images, at which byte (N,), how long it is (N,), height and width (N,2) of unencoded pixels, or
 zeros, and where they are in the image (N,3: `Window`)."""
+_NUMBERS_OF = {"packed_offset": (), "packed_bytes": (), "packed_pixels": (2,), "packed_window": (3,)}
+"""Of those that are numbers, a person's shape."""
 
 
 class Images(Protocol):
@@ -67,6 +69,10 @@ class PackedImages:
     def __init__(self, annotations: Annotations, path: Path, folder: Path, context: float) -> None:
         self.annotations, self.path, self.folder, self.context = annotations, path, folder, context
         self._open: dict[str, int] = {}
+        for key, shape in _NUMBERS_OF.items():
+            value = annotations.extras[key]
+            if value.dtype.kind not in "iuf" or value.shape[1:] != shape:
+                raise UserError(f"'{key}' in {path} is {value.shape} of {value.dtype}", "Make the pack again.")
         self._shards, self._offsets, self._lengths, self._pixels, self._windows = (
             annotations.extras[key] for key in PACKED
         )
@@ -78,15 +84,20 @@ class PackedImages:
             )
 
     def read(self, index: int, shrink: int) -> tuple[np.ndarray, Window]:
-        length = int(self._lengths[index])
-        content = os.pread(self._file(str(self._shards[index])), length, int(self._offsets[index]))
-        height, width = map(int, self._pixels[index])
-        labels = self.annotations
-        if len(content) != length or (height and length != height * width * 3):
-            raise UserError(f"{self.path} does not fit its shards in {self.folder}", "Make the pack again.")
-        if height:
-            pixels = np.frombuffer(content, np.uint8).reshape(height, width, 3)
-            return pixels, Window(*map(float, self._windows[index]))
+        file, labels = self._file(str(self._shards[index])), self.annotations
+        misfit = UserError(f"{self.path} does not fit its shards in {self.folder}", "Make the pack again.")
+        try:
+            length, (height, width) = int(self._lengths[index]), map(int, self._pixels[index])
+            window = Window(*map(float, self._windows[index]))
+            content = os.pread(file, length, int(self._offsets[index]))
+        except (OSError, OverflowError, ValueError, MemoryError):  # numbers that are no places in a file
+            raise misfit from None
+        if len(content) != length:
+            raise misfit
+        if height or width:
+            if min(height, width) <= 0 or length != height * width * 3 or not (np.isfinite(window).all() and window[2]):
+                raise misfit
+            return np.frombuffer(content, np.uint8).reshape(height, width, 3), window
         image = decode_image(np.frombuffer(content, np.uint8), str(labels.imgname[index]), shrink)
         return cut_window(image, shrink, labels.center[index], labels.scale[index], self.context)
 
