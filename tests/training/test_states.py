@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hmr_light.errors import UserError
-from hmr_light.training.checkpoint import FORMAT, read, read_last, remove_unfinished, save_last
+from hmr_light.training.checkpoint import FORMAT, read, read_last, remove_damaged, remove_unfinished, save_last
 from hmr_light.training.recorded import recorded, remove_old
 
 SEED = int(np.random.default_rng().integers(2**31))
@@ -44,6 +44,25 @@ def test_the_state_before_stays_and_is_used_when_the_last_one_is_gone_or_damaged
     (tmp_path / "previous.pt").write_bytes(b"")
     with pytest.raises(UserError, match=r"previous\.pt cannot be read"):
         read_last(tmp_path)
+
+
+def test_the_state_that_is_whole_outlives_a_kill_at_the_next_saving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        save_last(tmp_path, content(number))
+    (tmp_path / "last.pt").write_bytes(b"")
+    assert read_last(tmp_path)[0]["number"] == 0
+    remove_damaged(tmp_path)
+
+    def kill(handle: int) -> None:
+        raise KeyboardInterrupt
+
+    # All is written by then, and the names are about to change.
+    monkeypatch.setattr("os.fsync", kill)
+    with pytest.raises(KeyboardInterrupt):
+        save_last(tmp_path, content(2))
+    assert read_last(tmp_path)[0]["number"] == 0
 
 
 def test_no_change_of_a_file_goes_unseen(tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def _run(config: TrainConfig, world: Processes) -> Path:
             checkpoint.remove_unfinished(checkpoints)
         begun = continued and checkpoint.has_last(checkpoints)
         warning = state.load(checkpoints) if begun else ""
+        if warning and world.is_main:
+            checkpoint.remove_damaged(checkpoints)
         with (
             _tracker(folder, config, world) as tracker,
             TrainingProgress(

@@ -41,6 +41,11 @@ class Checkpoint:
     metrics: dict[str, float]
 
     @property
+    def body(self) -> str | None:
+        """The choice of `body=` that its shapes are of, where it says."""
+        return (self.config.get("body") or {}).get("name")
+
+    @property
     def run_dir(self) -> Path:
         return self.path.resolve().parent.parent
 
@@ -114,6 +119,13 @@ def read_last(folder: Path) -> tuple[dict[str, Any], str]:
         if not (folder / PREVIOUS).is_file():
             raise
         return read(folder / PREVIOUS), f"{error.message}; going on from {PREVIOUS}, which was written before it"
+
+
+def remove_damaged(folder: Path) -> None:
+    """Remove the `last.pt` in whose place `read_last` gave the one before, which the next `save_last` would replace
+    by the damaged one. No other may be writing there.
+    """
+    (folder / LAST).unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path) -> None:

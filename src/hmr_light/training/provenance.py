@@ -14,6 +14,8 @@ def git_commit() -> str:
     """The checkout's commit, with `-dirty` if files differ from it; `unknown` outside a checkout."""
     root = Path(__file__).resolve().parents[3]
     try:
+        # An installed copy may lie within somebody else's repository.
+        _git(root, "ls-files", "--error-unmatch", str(Path(__file__).resolve()))
         commit = _git(root, "rev-parse", "HEAD")
         dirty = _git(root, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
