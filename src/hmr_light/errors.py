@@ -31,5 +31,8 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f"Choose one of: {', '.join(names)}." if names else ""
 
 
-class Interrupted(Exception):
-    """The user or the system asked to stop; what was done is saved. The message says how to go on."""
+class Interrupted(KeyboardInterrupt):
+    """The user or the system asked to stop; what was done is saved. The message says how to go on.
+
+    No `Exception`, for who goes on after those would go on: a sweep, with its next run.
+    """

@@ -82,6 +82,20 @@ def test_a_request_to_stop_before_the_first_step(number: int, nursery: Nursery, 
     assert "Traceback" not in child.said
 
 
+def test_a_request_to_stop_ends_a_sweep_and_not_only_the_run_at_hand(
+    nursery: Nursery, data: Path, tmp_path: Path
+) -> None:
+    sweep = ("-m", "seed=0,1,2", "trainer.epochs=500")
+    child = nursery.start(*options(data, tmp_path, *sweep, f"hydra.sweep.dir={tmp_path / 'sweep'}"))
+    wait_for(tmp_path, "last.pt", child)
+    child.kill(signal.SIGTERM)
+    assert child.wait() == 130, child.said
+    assert "hmr-light: stopped. Saved after" in child.said
+    assert "Traceback" not in child.said
+    (folder,) = run_folders(tmp_path)
+    assert journal(folder)[-1]["status"] == "KILLED"
+
+
 @pytest.mark.parametrize("damage", ["cut", pytest.param("changed", marks=pytest.mark.slow)])
 def test_the_state_before_is_used_when_the_last_is_damaged(
     damage: str, nursery: Nursery, data: Path, whole: dict[str, Any], tmp_path: Path

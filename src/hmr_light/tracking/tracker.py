@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from hmr_light.errors import Interrupted, UserError
+from hmr_light.errors import UserError
 from hmr_light.paths import home, without_secret
 from hmr_light.tracking.journal import FILE_NAME, Journal, numbers, read_journal
 from hmr_light.tracking.state import unsent
@@ -111,7 +111,7 @@ class Tracker:
         if error is None:
             self.finish()
             return
-        killed = isinstance(error, KeyboardInterrupt | Interrupted | SystemExit)
+        killed = isinstance(error, KeyboardInterrupt | SystemExit)
         try:
             self.finish("KILLED" if killed else "FAILED", f"{type(error).__name__}: {error}")
         except UserError as second:

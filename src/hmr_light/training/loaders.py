@@ -49,7 +49,7 @@ def told_plainly(stop: StopRequest | None = None) -> Iterator[None]:
         raise
 
 
-def _in_plain_words(error: RuntimeError, stopping: bool) -> Exception | None:
+def _in_plain_words(error: RuntimeError, stopping: bool) -> UserError | Interrupted | None:
     text = str(error)
     if _SHARED_MEMORY.search(text):
         return UserError(
