@@ -23,10 +23,10 @@ MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.2
 
 
 def encoder(name: str, seed: int) -> tuple[torch.nn.Module, State]:
-    """A ResNet with statistics as after some training, without classifier, and its weights."""
+    """A network with statistics as after some training, without classifier, and its weights."""
     torch.manual_seed(seed)
     network = torchvision.models.get_model(name, weights=None)
-    network.fc = torch.nn.Identity()
+    setattr(network, "classifier" if name.startswith("densenet") else "fc", torch.nn.Identity())
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.0)
@@ -102,7 +102,8 @@ def test_spins_checkpoint_gives_what_its_equations_give(tmp_path: Path, containe
         content |= {"dataset_perm": torch.randperm(5), "total_step_count": 4000}
     torch.save(content, tmp_path / "model_checkpoint.pt", _use_new_zipfile_serialization=container == "published")
     check(tmp_path / "model_checkpoint.pt", spin(head, network(normalised(seed))), seed)
-    assert read_any_model(tmp_path / "model_checkpoint.pt").epoch == (7 if container == "trainer" else 0)
+    checkpoint = read_any_model(tmp_path / "model_checkpoint.pt")
+    assert (checkpoint.epoch, checkpoint.body) == (7 if container == "trainer" else 0, "smpl")
 
 
 @pytest.mark.parametrize("layout", ["CLIFF", "BEDLAM", "mmhuman3d", "4D-Humans"])
@@ -133,12 +134,13 @@ def test_other_layouts_give_what_their_equations_give(tmp_path: Path, layout: st
     check(tmp_path / "other.ckpt", spin(seen, features, in_blocks=layout == "4D-Humans"), seed, allow)
 
 
+@pytest.mark.parametrize(("name", "num_features"), [("resnet18", 512), ("densenet121", 1024)])
 @torch.no_grad()
-def test_hmrs_port_gives_what_its_equations_give(tmp_path: Path) -> None:
+def test_hmrs_port_gives_what_its_equations_give(tmp_path: Path, name: str, num_features: int) -> None:
     seed = int(np.random.default_rng().integers(10**6))
-    network, weights = encoder("resnet18", seed)
+    network, weights = encoder(name, seed)
     generator = torch.Generator().manual_seed(seed)
-    sizes = [512 + 85, 64, 64, 85]
+    sizes = [num_features + 85, 64, 64, 85]
     layers: list[tuple[torch.Tensor, torch.Tensor]] = [
         (torch.randn(rows, columns, generator=generator) / columns**0.5, 0.1 * torch.randn(rows, generator=generator))
         for columns, rows in pairwise(sizes)
@@ -146,6 +148,7 @@ def test_hmrs_port_gives_what_its_equations_give(tmp_path: Path) -> None:
     theta_mean = torch.randn(85, generator=generator)
     # As its trainer writes it: wrapped for many devices, and with the mean once for each sample of a batch.
     state = prefixed("encoder.", weights) | {"regressor.mean_theta": theta_mean.repeat(6, 1)}
+    state["encoder.classifier.weight"] = torch.zeros(1000, num_features)  # its DenseNets keep theirs, unused
     for number, (weight, bias) in enumerate(layers):
         state |= {f"regressor.fc_blocks.regressor_fc_{number}.weight": weight}
         state |= {f"regressor.fc_blocks.regressor_fc_{number}.bias": bias}
@@ -160,7 +163,7 @@ def test_hmrs_port_gives_what_its_equations_give(tmp_path: Path) -> None:
         theta = theta + x @ layers[2][0].T + layers[2][1]
     turns = Rotation.from_rotvec(theta[:, 3:75].reshape(-1, 3).double().numpy()).as_matrix().reshape(2, 24, 3, 3)
     expected = SmplParameters(torch.from_numpy(turns), theta[:, 75:], theta[:, :3])
-    check(tmp_path / "hmr.pth", expected, seed)
+    check(tmp_path / "hmr.pth", expected, seed, ["encoder.classifier.*"])
 
     state["regressor.mean_theta"] = torch.randn(6, 85, generator=generator)
     assert "not one mean" in message(state, tmp_path / "means.pth")

@@ -11,8 +11,8 @@
 
 Interleaved numbers are the rows of a (3, 2) matrix, ours too; in blocks, the first column comes first. HMR's port
 (MandyMo/pytorch_HMR) sees images as OpenCV reads them, BGR, in -1 … 1, and holds the mean once for each sample of its
-batches. Only ResNets with an iterative head are networks of ours: an HRNet, a vision transformer and a transformer head
-are refused by name.
+batches. Only ResNets and DenseNets with an iterative head are networks of ours: an HRNet, a vision transformer and a
+transformer head are refused by name.
 """
 
 from __future__ import annotations
@@ -35,9 +35,14 @@ BOX = "bbox_info"
 # Of each joint's 6 numbers: where in a block layout our interleaved layout finds them.
 INTERLEAVED_FROM_BLOCKS = (0, 3, 1, 4, 2, 5)
 _NORMS = re.compile(r"(.*)running_var")
-_RESNET = re.compile(r"(conv1|bn1|layer[1-4])\.")
-# By the number of blocks in the third stage, and whether they are bottlenecks.
-_RESNETS = {(2, False): "resnet18", (6, False): "resnet34", (6, True): "resnet50"}
+# torchvision's names of both, which everybody kept.
+_TRUNK = re.compile(
+    r"(?:(?=conv1|bn1|layer[1-4])|features\.(?=conv0|norm[05]|denseblock[1-4]|transition[1-3]))(\w+\..*)"
+)
+# Name and features: of ResNets by the number of blocks in the third stage, and whether they are bottlenecks; of
+# DenseNets by the number of layers in the third block.
+_RESNETS = {(2, False): ("resnet18", 512), (6, False): ("resnet34", 512), (6, True): ("resnet50", 2048)}
+_DENSENETS = {24: ("densenet121", 1024), 32: ("densenet169", 1664), 48: ("densenet201", 1920)}
 _SPIN_HEAD = {
     **{
         f"{layer}.{kind}": f"{layer}.{kind}"
@@ -47,7 +52,7 @@ _SPIN_HEAD = {
     **{"init_pose": "init_pose", "init_shape": "init_shape", "init_cam": "init_cam"},
     **{"init_body_pose": "init_pose", "init_betas": "init_shape"},
 }
-_FIRST_LAYER = "backbone.network.trunk.conv1.weight"
+_FIRST_LAYERS = {"backbone.network.trunk.conv1.weight", "backbone.network.trunk.conv0.weight"}
 _HMR_HEAD = {
     f"fc_blocks.regressor_fc_{number}.{kind}": f"{layer}.{kind}"
     for number, layer in enumerate(("fc1", "fc2", "decode"))
@@ -86,7 +91,7 @@ class Imported:
 
     layout: str
     config: dict[str, Any]
-    """The nodes `backbone` and `regressor`, and `data` with the size of its images."""
+    """The nodes `backbone` and `regressor`, `data` with the size of its images, and `body`, which is SMPL for all."""
     state: State
     unexpected: tuple[str, ...]
     """What has no place in the network, by the file's own names."""
@@ -110,16 +115,17 @@ def import_weights(content: Mapping[str, Any]) -> Imported:
             # Old files lack the count of batches, on which nothing that is computed depends.
             state.setdefault(f"{norm[1]}num_batches_tracked", torch.tensor(0))
 
-    backbone = {"name": _resnet(given, layout), "weights": None, "adapter": {"name": "pooled"}}
-    num_features = 2048 if backbone["name"] == "resnet50" else 512
+    name, num_features = _backbone(given, layout)
+    backbone = {"name": name, "weights": None, "adapter": {"name": "pooled"}}
     if layout.name == "HMR":
         backbone["pixels"] = "symmetric"
-        if (first := state.get(_FIRST_LAYER)) is not None:
-            state[_FIRST_LAYER] = first.flip(1)  # of BGR; ours is RGB
+        for first in _FIRST_LAYERS & state.keys():
+            state[first] = state[first].flip(1)  # of BGR; ours is RGB
         regressor = _hmr_head(state, given, unexpected)
     else:
         regressor = _spin_head(state, layout, num_features, unexpected)
     config = {"backbone": backbone, "regressor": regressor, "data": {"image_size": layout.image_size}}
+    config["body"] = {"name": "smpl"}
     return Imported(layout.name, config, state, tuple(unexpected))
 
 
@@ -140,16 +146,19 @@ def _place(name: str, layout: Layout) -> str | None:
         head = _HMR_HEAD if layout.name == "HMR" else _SPIN_HEAD
         if ours := head.get(name.removeprefix(layout.head)):
             return f"regressor.{ours}"
-    if name.startswith(layout.backbone) and _RESNET.match(rest := name.removeprefix(layout.backbone)):
+    if name.startswith(layout.backbone) and (found := _TRUNK.fullmatch(name.removeprefix(layout.backbone))):
         # What sees other pixels than ours is wrapped (`hmr_light.backbones.pixels`).
-        return f"backbone.{'network.' if layout.name == 'HMR' else ''}trunk.{rest}"
+        return f"backbone.{'network.' if layout.name == 'HMR' else ''}trunk.{found[1]}"
     return None
 
 
-def _resnet(given: State, layout: Layout) -> str:
+def _backbone(given: State, layout: Layout) -> tuple[str, int]:
+    """Our name for the backbone, and the number of its features."""
     names = [name.removeprefix(layout.backbone) for name in given if name.startswith(layout.backbone)]
     blocks = {name.split(".")[1] for name in names if name.startswith("layer3.")}
-    if found := _RESNETS.get((len(blocks), "layer1.0.conv3.weight" in names)):
+    layers = {name.split(".")[2] for name in names if name.startswith("features.denseblock3.")}
+    is_bottleneck = "layer1.0.conv3.weight" in names
+    if found := _RESNETS.get((len(blocks), is_bottleneck)) or _DENSENETS.get(len(layers)):
         return found
     kind = "another network"
     if any(name.startswith("stage2.") for name in names):
@@ -158,7 +167,7 @@ def _resnet(given: State, layout: Layout) -> str:
         kind = "a vision transformer"
     raise UserError(
         f"its layout is {layout.name}'s, and its backbone is {kind}; hmr_light has none such",
-        f"Of such files those with {', '.join(_RESNETS.values())} can be read.",
+        f"Of such files those with {', '.join(name for name, _ in (_RESNETS | _DENSENETS).values())} can be read.",
     )
 
 
