@@ -12,11 +12,13 @@ import torch
 from conftest import compose
 
 from hmr_light.body import load_body
+from hmr_light.commands.evaluate import _say_if_bodies_differ
 from hmr_light.commands.evaluate import run as evaluate
 from hmr_light.commands.train import run as train
 from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
 from hmr_light.errors import UserError
 from hmr_light.geometry import axis_angle_to_matrix
+from hmr_light.training.checkpoint import Checkpoint
 
 Figures = dict[str, float]
 
@@ -128,3 +130,13 @@ def test_weights_of_another_backbone_are_refused(trained: Path, rendered: Path, 
         evaluate(
             compose("evaluate", f"checkpoint={tmp_path / 'epoch-001.pt'}", "data=synthetic_test", *options(rendered))
         )
+
+
+def test_another_body_than_that_of_the_checkpoint_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    def of(body: str | None) -> Checkpoint:
+        return Checkpoint(Path("a.pt"), {"body": {"name": body}} if body else {}, 1, "261121-120000", {}, {})
+
+    _say_if_bodies_differ([of("embedded"), of(None)], "embedded")
+    assert not capsys.readouterr().err
+    _say_if_bodies_differ([of("smpl"), of("embedded"), of("smpl")], "embedded")
+    assert capsys.readouterr().err.count("note: trained with body=smpl, scored with body=embedded") == 1

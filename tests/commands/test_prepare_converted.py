@@ -50,12 +50,28 @@ def test_a_dataset_becomes_annotations_a_sheet_and_a_next_step(
     assert "3dpw_test.npz: 3 people kept, 0 left out" in printed.out
     step = printed.err.partition("next: hmr-light ")[2].split()
     assert step[0] == "evaluate"
-    evaluation = compose(step[0], *step[1:]).data.evaluation["pw3d"]
+    config = compose(step[0], *step[1:])
+    assert (config.protocol["name"], config.body.name) == ("3dpw", "smpl")  # the papers' figures, not some
+    evaluation = config.data.evaluation["pw3d"]
     assert evaluation.annotations == root / "3dpw_test.npz"
     assert evaluation.images == root
 
     with pytest.raises(UserError, match="exists already"):
         prepare(compose("prepare", "dataset=3dpw", f"dataset.root={root}"))
+
+
+def test_images_that_cannot_be_drawn_are_said_and_do_not_undo_the_conversion(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "3dpw"
+    write_3dpw(root, seed=3)
+    (root / "imageFiles" / "one_00" / "image_00001.jpg").write_bytes(b"\xff\xd8 not a photograph")
+    prepare(compose("prepare", "dataset=3dpw", f"dataset.root={root}"))
+    assert cv2.imread(str(root / "3dpw_test.png")).shape[1] < 3 * 224  # two crops in a row
+    said = capsys.readouterr().err
+    assert "1 of 3 images to look at cannot be used: " in said
+    assert "image_00001.jpg is not an image" in said
+    assert "next: hmr-light evaluate" in said
 
 
 def test_poses_without_images_are_drawn_as_figures(home: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -55,6 +56,8 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
     table = Table(*columns, title=protocol.describe())
     everything: list[dict[str, float]] = []
     with processes(config.device) as world, told_plainly():
+        if world.is_main:
+            _say_if_bodies_differ(checkpoints, config.body.name)
         body = load_body(**config.body.files()).to(world.device)
         scorer = Scorer(protocol, body, config.body.regressors())
         for checkpoint in checkpoints:
@@ -80,6 +83,15 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
             step = f"a row of the table: hmr-light train init={config.checkpoint} trainer.epochs=0 experiment=…"
         Console(stderr=True).print(f"next: {step}", highlight=False, soft_wrap=True)
     return everything
+
+
+def _say_if_bodies_differ(checkpoints: list[Checkpoint], name: str) -> None:
+    for trained in sorted({one.body for one in checkpoints if one.body} - {name}):
+        print(
+            f"note: trained with body={trained}, scored with body={name}, on which its shapes mean other people; "
+            f"for figures that can be compared add body={trained}",
+            file=sys.stderr,
+        )
 
 
 def _has_run(checkpoint: Checkpoint) -> bool:

@@ -119,9 +119,8 @@ def _boxes_of(source: str, boxes: dict[str, list[Box]], file: str) -> list[Box]:
 
 
 def _say_if_bodies_differ(checkpoint: Checkpoint, name: str) -> None:
-    trained = (checkpoint.config.get("body") or {}).get("name")
-    if trained and trained != name:
-        print(f"note: trained with body={trained}, drawn with body={name}: shapes will differ", file=sys.stderr)
+    if checkpoint.body not in (None, name):
+        print(f"note: trained with body={checkpoint.body}, drawn with body={name}: shapes will differ", file=sys.stderr)
 
 
 def _tasks(

@@ -72,10 +72,14 @@ def _convert(name: str, options: dict[str, Any], config: PrepareConfig) -> None:
     print(summary)
     sheet = summary.out.with_suffix(".png")
     shown = np.unique(np.linspace(0, summary.kept - 1, 24).round().astype(int)).tolist()
+    problems: list[str] = []
     if summary.images is None:
         pose_sheet(np.load(summary.out, allow_pickle=False)["pose"][shown], sheet, load_body(**config.body.files()))
     else:
-        contact_sheet(MeshDataset(summary.out, summary.images, image_size=224), sheet, shown, columns=6)
-    print(f"  look at {sheet}", file=sys.stderr)
+        problems = contact_sheet(MeshDataset(summary.out, summary.images, image_size=224), sheet, shown, columns=6)
+    if problems:
+        print(f"  {len(problems)} of {len(shown)} images to look at cannot be used: {problems[0]}", file=sys.stderr)
+    if len(problems) < len(shown):
+        print(f"  look at {sheet}", file=sys.stderr)
     if summary.next_step:
         print(f"  next: hmr-light {summary.next_step}", file=sys.stderr)

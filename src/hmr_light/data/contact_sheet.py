@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from hmr_light.body import SMPL
 from hmr_light.body.joints import J24_NAMES, J24_SKELETON
 from hmr_light.data.dataset import Sample
+from hmr_light.errors import UserError
 from hmr_light.geometry import axis_angle_to_matrix
 from hmr_light.paths import atomic_write
 
@@ -29,20 +30,27 @@ _GAP = 4
 
 def contact_sheet(
     dataset: Dataset[Sample], out: Path, indices: Sequence[Any], columns: int = 8, draw: Draw | None = None
-) -> None:
+) -> list[str]:
     """Write the samples `dataset[i] for i in indices` as a PNG, `columns` a row; an index may be (epoch, index).
 
     The 24 joints are drawn with their limbs (orange: the person's right, blue: left), OpenPose's 25 as white rings.
-    `draw` adds to each crop, under the joints. Raises `UserError` if `out` cannot be written.
+    `draw` adds to each crop, under the joints. Samples that cannot be read are left out, and why is returned; without
+    any other nothing is written. Raises `UserError` if `out` cannot be written.
     """
-    tiles = []
+    tiles, problems = [], []
     for index in indices:
-        sample = dataset[index]
+        try:
+            sample = dataset[index]
+        except UserError as error:
+            problems.append(error.message)
+            continue
         image = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
         if draw is not None:
             image = draw(image, sample, index)
         tiles.append(draw_keypoints(image, sample["keypoints_2d"].numpy()))
-    _write(tiles, out, columns)
+    if tiles:
+        _write(tiles, out, columns)
+    return problems
 
 
 def pose_sheet(pose: np.ndarray, out: Path, body: SMPL, columns: int = 6, size: int = 224) -> None:

@@ -46,7 +46,8 @@ def convert(root: Path, out: Path, *, protocol: Literal[1, 2] = 1) -> Conversion
     people = People()
     for sequence in progress(_sequences(root, protocol)):
         _convert_sequence(root, sequence, people)
-    data = f"data=h36m_p{protocol} data.root={root} data.evaluation.h36m_p{protocol}.annotations={out}"
+    name = f"h36m_p{protocol}"
+    data = f"protocol={name} data={name} data.root={root} data.evaluation.{name}.annotations={out}"
     remedy = f"The videos belong into {root / SUBJECTS[0] / 'Videos'} and {root / SUBJECTS[1] / 'Videos'}."
     return people.save(out, root, root, f"evaluate checkpoint=PATH {data}", remedy)
 

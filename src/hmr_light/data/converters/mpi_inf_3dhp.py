@@ -66,7 +66,7 @@ def convert(root: Path, out: Path, *, split: Literal["train", "test"] = "train")
     else:
         _convert_test(root, people)
         data = f"data=mpi_inf_3dhp_test data.root={root} data.evaluation.mpi_inf_3dhp.annotations={out}"
-        next_step = f"evaluate checkpoint=PATH {data}"
+        next_step = f"evaluate checkpoint=PATH protocol=mpi_inf_3dhp {data}"
         remedy = f"The images belong into {root / TEST_SEQUENCES[0] / 'imageSequence'} and its like."
     return people.save(out, root, root, next_step, remedy)
 

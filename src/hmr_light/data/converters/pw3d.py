@@ -44,8 +44,9 @@ def convert(root: Path, out: Path, *, split: Literal["train", "validation", "tes
         sequence = read_pickle(file)
         with reading(file, "a sequence of 3DPW"):
             _convert_sequence(sequence, file, root, people)
-    use = {"train": "train data=3dpw data.train", "validation": "train data=3dpw data.evaluation"}
-    command = use.get(split, "evaluate checkpoint=PATH data=3dpw_test data.evaluation")
+    use = {"train": "train body=smpl data=3dpw data.train", "validation": "train body=smpl data=3dpw data.evaluation"}
+    # The protocol needs SMPL's three bodies; without its name, the figures are of another.
+    command = use.get(split, "evaluate checkpoint=PATH body=smpl protocol=3dpw data=3dpw_test data.evaluation")
     next_step = f"{command}.pw3d.annotations={out} data.root={root}"
     return people.save(out, folder, root, next_step, f"Unpack 3DPW's imageFiles.zip in {root}.")
 
