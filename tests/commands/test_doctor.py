@@ -36,6 +36,9 @@ def test_an_empty_home_is_healthy_and_every_missing_thing_has_a_remedy(report) -
     assert re.search(r"sha256 [0-9a-f]{16}, fingerprint [0-9a-f]{16}", text)
     assert "hmr-light prepare body=FILE" in text
     assert re.search(r"– data=synthetic no .*hmr-light prepare dataset=synthetic", text)
+    assert re.search(r"data=mpi_inf_3dhp_test no .*dataset=mpi_inf_3dhp dataset\.split=test", text)
+    assert re.search(r"data=3dpw no .*dataset=3dpw dataset\.split=train", text)
+    assert re.search(r"data=h36m_p2 no .*dataset=h36m dataset\.protocol=2", text)
     assert "made by the first run" in text
     assert "GB free" in text
     assert "✗" not in text
@@ -63,6 +66,20 @@ def test_what_is_there_is_found_and_a_damaged_file_does_not_stop_the_rest(report
     assert "detector ssdlite320_mobilenet_v3_large" in text
     assert "kept in their journals alone" in text
     assert "next: hmr-light train" in text
+
+
+def test_a_chosen_body_is_looked_at_with_the_regressors_that_are_given_for_it(report, tmp_path: Path) -> None:
+    with np.load(EMBEDDED_BODY) as content:
+        arrays = dict(content)
+    for key in ("J_regressor_extra", "J_regressor_h36m"):
+        np.save(tmp_path / f"{key}_elsewhere.npy", arrays.pop(key))
+    np.savez(tmp_path / "SMPL_MALE.npz", **arrays)
+    chosen = ["body=smpl", f"body.path={tmp_path / 'SMPL_MALE.npz'}"]
+    assert "there is no joint regressor" in report(*chosen)
+    given = {"extra": "J_regressor_extra", "h36m": "J_regressor_h36m"}
+    text = report(*chosen, *(f"body.{key}_regressor={tmp_path / name}_elsewhere.npy" for key, name in given.items()))
+    assert "there is no joint regressor" not in text
+    assert "male, 6890 vertices, 13776 faces, 10 betas" in text
 
 
 def test_a_store_that_does_not_answer_is_said_without_its_password(report) -> None:

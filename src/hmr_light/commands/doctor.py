@@ -10,7 +10,7 @@ import re
 import shutil
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hmr_light.config.choices import choices, compose_choice
-from hmr_light.config.schema import DoctorConfig
+from hmr_light.config.schema import BodyConfig, DoctorConfig
 from hmr_light.errors import UserError
 from hmr_light.paths import home
 
@@ -43,7 +43,7 @@ def run(config: DoctorConfig) -> None:
         "system": _system,
         "packages": _packages,
         "devices": _devices,
-        "bodies": lambda: _bodies(config.body.path),
+        "bodies": lambda: _bodies(config.body),
         "data": _data,
         "weights": _weights,
         "tracking": lambda: _tracking(config.tracking.uri),
@@ -113,7 +113,7 @@ def _devices() -> Iterator[Finding]:
         yield Finding("cuda", "no GPU: torch trains on the CPU", _MISSING)
 
 
-def _bodies(chosen: Path | None) -> Iterator[Finding]:
+def _bodies(body: BodyConfig) -> Iterator[Finding]:
     from hmr_light.body.files import EMBEDDED_BODY, GENDERS, GET_BODY, find_bodies, find_body, gender_of
 
     yield _body("embedded", EMBEDDED_BODY, "neutral", needed=True)
@@ -121,19 +121,21 @@ def _bodies(chosen: Path | None) -> Iterator[Finding]:
     found = find_bodies(folder) if folder.is_dir() else {}
     for gender in GENDERS:
         if gender in found:
-            yield _body("smpl", found[gender], gender)
+            yield _body("smpl", found[gender], gender, body.regressors())
     if not found:
         yield Finding("smpl", f"none in {folder}", _MISSING, GET_BODY)
-    if chosen is not None and (file := find_body(chosen)) not in found.values():
-        yield _body("chosen", file, gender_of(file) or "gender not named")
+    if body.path is not None and (file := find_body(body.path)) not in found.values():
+        yield _body("chosen", file, gender_of(file) or "gender not named", body.regressors())
 
 
-def _body(subject: str, file: Path, gender: str, needed: bool = False) -> Finding:
+def _body(
+    subject: str, file: Path, gender: str, regressors: Mapping[str, Path | None] | None = None, needed: bool = False
+) -> Finding:
     from hmr_light.body.files import read_body
     from hmr_light.body.smpl import fingerprint
 
     try:
-        body = read_body(file)
+        body = read_body(file, **(regressors or {}))
     except UserError as error:
         return Finding(subject, error.message, _BROKEN if needed else _MISSING, error.remedy)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -153,13 +155,21 @@ def _data() -> Iterator[Finding]:
         listed |= files.keys()
         if missing := [file for file in files if not file.exists()]:
             makers = [dataset for dataset in datasets if name.startswith(dataset)]
-            remedy = f"hmr-light prepare dataset={max(makers, key=len)}" if makers else "See data/README.md."
+            remedy = _maker(max(makers, key=len), missing[0]) if makers else "See data/README.md."
             yield Finding(f"data={name}", f"no {missing[0]}", _MISSING, remedy)
         elif files:
             yield Finding(f"data={name}", "\n".join(f"{file}: {_people(file) or 'unknown'} people" for file in files))
     for file in sorted((home() / "data").glob("*/*.npz")):
         if file not in listed and (people := _people(file)):
             yield Finding(f"data/{file.parent.name}", f"{file}: {people} people")
+
+
+def _maker(dataset: str, file: Path) -> str:
+    """The command that makes the annotations `file`, of which a dataset may have several."""
+    part = file.stem.removeprefix(f"{dataset}_")
+    option = f" dataset.split={part}" if part in ("train", "validation", "test") and part != file.stem else ""
+    option = f" dataset.protocol={part[1]}" if part in ("p1", "p2") else option
+    return f"hmr-light prepare dataset={dataset}{option}"
 
 
 def _people(file: Path) -> str:
