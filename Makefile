@@ -40,12 +40,15 @@ lint: $(READY) ## ruff and mypy
 format: $(READY) ## let ruff format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-# make sweep BACKBONES=mobilenet_v2,resnet50 SEEDS=0,1 ARGS="trainer.epochs=5"
+# make sweep BACKBONES=mobilenet_v2,resnet50 SEEDS=0,1 JOBS=2 ARGS="trainer.epochs=5"
 BACKBONES ?= mobilenet_v2,squeezenet1_0
 SEEDS ?= 0
+JOBS ?= 1
 ARGS ?=
-sweep: $(READY) ## train every backbone of BACKBONES= with every seed of SEEDS=, then print the table
-	@$(HMR) train -m backbone=$(BACKBONES) seed=$(SEEDS) $(ARGS)
+# Bars of several processes would draw over one another: they print lines instead.
+sweep: PARALLEL = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS))
+sweep: $(READY) ## train every backbone of BACKBONES= with every seed of SEEDS=, JOBS= at a time, then print the table
+	@$(if $(PARALLEL),TTY_COMPATIBLE=0) $(HMR) train -m $(PARALLEL) backbone=$(BACKBONES) seed=$(SEEDS) $(ARGS)
 	$(HMR) table
 
 table: $(READY) ## rebuild the comparison table from the runs

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_MOST_NAMES = 40
+
 
 class UserError(Exception):
     """The user's input was wrong; the command line prints message and remedy, without a traceback, and exits with 2."""
@@ -23,11 +25,13 @@ class UserError(Exception):
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """A remedy that names the nearest choice, or all of them when none is near."""
-    names = sorted(choices)
+    """A remedy that names the nearest choice; when none is near, all of them, unless they are too many to read."""
+    names = sorted(set(choices))
     near = get_close_matches(word, names, n=1, cutoff=0.6)
     if near:
         return f"Did you mean '{near[0]}'?"
+    if len(names) > _MOST_NAMES:
+        return f"Choose one of the {len(names)} that --help lists."
     return f"Choose one of: {', '.join(names)}." if names else ""
 
 

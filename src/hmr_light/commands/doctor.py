@@ -51,7 +51,9 @@ def run(config: DoctorConfig) -> None:
     console = Console()
     findings: list[Finding] = []
     with console.status("looking …"):
-        table = Table("", "", "found", "remedy", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        table = Table("", "", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        for title in ("found", "remedy"):
+            table.add_column(title, overflow="fold")  # a path or an address with a hole in it helps nobody
         for title, look in sections.items():
             table.add_section()
             table.add_row("", f"[bold]{title}[/]")

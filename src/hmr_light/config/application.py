@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.types import RunMode
@@ -51,6 +52,7 @@ def run_application(command: str, conf: Path, overrides: list[str]) -> None:
                 raise
             stopped.append(error)
 
+    _refuse_unknown_flags(command, conf, overrides)
     # Hydra would print its own traceback and exit with 1; with this it raises, and the command line decides.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     application = hydra.main(config_path=str(conf), config_name=command, version_base="1.3")(task)
@@ -62,6 +64,18 @@ def run_application(command: str, conf: Path, overrides: list[str]) -> None:
             raise stopped[0]
     except (HydraException, OmegaConfBaseException) as error:
         raise _explain(error, command, conf) from error
+
+
+def _refuse_unknown_flags(command: str, conf: Path, arguments: list[str]) -> None:
+    """`--epochs=5` is what many try first; Hydra would answer with its own usage, and name none of our options."""
+    known = [flag for action in get_args_parser()._actions for flag in action.option_strings]
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if name.startswith("--") and not any(flag.startswith(name) for flag in known):
+            key = name.lstrip("-").replace("-", "_")
+            raise UserError(
+                f"there is no flag '{name}'", f"Options are key=value. {did_you_mean(key, _valid_keys(command, conf))}"
+            )
 
 
 def _without_address(override: str) -> str:
@@ -79,6 +93,11 @@ def _explain(error: Exception, command: str, conf: Path) -> UserError:
     text = str(error)
     if isinstance(error, MissingConfigException) and (match := re.search(r"Could not find '([^']+)'", text)):
         group, _, choice = match[1].rpartition("/")
+        if group == "hydra/launcher":
+            return UserError(
+                f"the launcher '{choice}' is not installed",
+                "hydra/launcher=joblib runs a sweep in several processes: pip install 'hmr-light[sweep]'",
+            )
         if group:
             choices = [file.stem for file in (conf / group).glob("*.yaml")]
             return UserError(f"there is no choice '{choice}' in '{group}'", did_you_mean(choice, choices))
@@ -88,6 +107,13 @@ def _explain(error: Exception, command: str, conf: Path) -> UserError:
         key = match[1].split("@")[0]
         others = [other for other in _valid_keys(command, conf) if other != key]
         return UserError(f"there is no option '{key}'", did_you_mean(key, others))
+    if match := re.match(r"Ambiguous value for argument '([^=]+)=([^']*)'", text):
+        key, values = match.groups()
+        return UserError(
+            f"{key}={values} is several values", f"For a sweep over them add -m; as one list write {key}=[{values}]."
+        )
+    if match := re.match(r"Error parsing override '(.*)'", text):
+        return UserError(f"cannot read '{match[1]}'", f"Options are key=value. See hmr-light {command} --help.")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     cause = str(error.__cause__).splitlines()[0] if error.__cause__ is not None else ""
     message = "; ".join(part for part in (" ".join(lines[:2]), cause) if part)
