@@ -176,6 +176,9 @@ def test_a_detector_whose_weights_are_there_is_used_and_a_damaged_one_refused(
     file.parent.mkdir(parents=True)
     torch.manual_seed(0)
     model = torchvision.models.get_model(name, weights=None, weights_backbone=None)
+    for key, bias in model.state_dict().items():
+        if "classification_head" in key and key.endswith("bias") and len(bias) % 91 == 0:
+            bias.view(-1, 91)[:, 1] += 2  # random weights that see people
     torch.save(model.state_dict(), file)
     image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
     with torch.no_grad():
