@@ -85,8 +85,8 @@ def test_a_request_to_stop_before_the_first_step(number: int, nursery: Nursery, 
 def test_a_request_to_stop_ends_a_sweep_and_not_only_the_run_at_hand(
     nursery: Nursery, data: Path, tmp_path: Path
 ) -> None:
-    sweep = ("-m", "seed=0,1,2", "trainer.epochs=500")
-    child = nursery.start(*options(data, tmp_path, *sweep, f"hydra.sweep.dir={tmp_path / 'sweep'}"))
+    sweep = ("seed=0,1,2", "trainer.epochs=500", f"hydra.sweep.dir={tmp_path / 'sweep'}", "-m")
+    child = nursery.start(*options(data, tmp_path, *sweep))
     wait_for(tmp_path, "last.pt", child)
     child.kill(signal.SIGTERM)
     assert child.wait() == 130, child.said

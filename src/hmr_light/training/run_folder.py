@@ -142,8 +142,8 @@ def _lock(handle: int) -> bool:
 def _differences(folder: Path, plain_config: dict[str, Any]) -> list[str]:
     try:
         before = flatten(OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")))
-    except OSError:
-        return ["its config.yaml is missing"]
+    except Exception:  # a damaged file makes the reader raise almost anything
+        return ["its config.yaml is missing or damaged"]
     now = flatten(plain_config)
     return [
         f"{key} was {before.get(key)}, is {now.get(key)}"
