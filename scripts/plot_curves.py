@@ -1,4 +1,7 @@
-"""Draw the learning curves of an experiment's runs from their journals: `plot_curves.py RUNS_FOLDER OUT.png`."""
+"""Draw the learning curves of an experiment's runs from their journals: `plot_curves.py RUNS_FOLDER OUT.png`.
+
+A row has one colour, whatever the seed; what has one point only, such as the mean pose, is a dotted line.
+"""
 
 from __future__ import annotations
 
@@ -35,15 +38,19 @@ def curves(run_dir: Path) -> tuple[str, dict[str, list[tuple[int, float]]]]:
 def main() -> None:
     folder, out = map(Path, sys.argv[1:])
     figure, axes = plt.subplots(1, len(PANELS), figsize=(13, 4), layout="constrained")
+    colours: dict[str, str] = {}
     for run_dir in sorted(path.parent for path in folder.glob("*/journal.jsonl")):
         row, points = curves(run_dir)
+        label = row if row not in colours else None
+        colour = colours.setdefault(row, f"C{len(colours)}")
         for axis, (name, title) in zip(axes, PANELS.items(), strict=True):
             axis.set(title=title, xlabel="epoch")
-            if len(points[name]) == 1:  # nothing was trained: the mean pose
-                axis.axhline(points[name][0][1], linestyle=":", color="grey", label=row)
+            axis.xaxis.get_major_locator().set_params(integer=True)
+            if len(points[name]) == 1:
+                axis.axhline(points[name][0][1], linestyle=":", color=colour, label=label)
             elif points[name]:
-                axis.plot(*zip(*points[name], strict=True), marker=".", label=row)
-    axes[1].legend()
+                axis.plot(*zip(*points[name], strict=True), marker=".", color=colour, label=label)
+    axes[1].legend(fontsize="small")
     figure.savefig(out, dpi=110)
     print(out)
 
