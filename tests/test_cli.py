@@ -48,6 +48,7 @@ def test_every_command_has_help_with_two_examples_and_a_config(command: str, hmr
         (["train", "mobilenet_v2"], "cannot read 'mobilenet_v2'\n  Options are key=value."),
         (["train", "--epochs=5"], "Did you mean 'trainer.epochs'?"),
         (["train", "seed=0,1"], "For a sweep over them add -m"),
+        (["train", "-m", "seed=0,1", "--cfg", "job"], "--cfg job shows the configuration of a single run"),
         (["train", "-m", "hydra/launcher=slurm", "seed=0,1"], "pip install 'hmr-light[sweep]'"),
         (["table", "format=markdwon"], "Did you mean 'markdown'?"),
         (["evaluate"], "one of checkpoint= and run="),

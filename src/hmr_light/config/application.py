@@ -64,6 +64,10 @@ def run_application(command: str, conf: Path, overrides: list[str]) -> None:
             raise stopped[0]
     except (HydraException, OmegaConfBaseException) as error:
         raise _explain(error, command, conf) from error
+    except ValueError as error:
+        if "can be specified" in str(error):  # two of Hydra's flags that exclude each other
+            raise UserError(str(error), "-m runs a sweep; --cfg job shows the configuration of a single run.") from error
+        raise
 
 
 def _refuse_unknown_flags(command: str, conf: Path, arguments: list[str]) -> None:
