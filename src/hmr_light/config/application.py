@@ -40,7 +40,7 @@ SCHEMAS: dict[str, type] = {
 def run_application(command: str, conf: Path, overrides: list[str]) -> None:
     """Compose the config of `command` with `overrides`, check it, and hand it to `commands/<command>.py`'s `run`."""
 
-    stopped: list[Exception] = []
+    stopped: list[UserError | Interrupted] = []
 
     def task(config: DictConfig) -> Any:
         try:
