@@ -66,7 +66,8 @@ def run_application(command: str, conf: Path, overrides: list[str]) -> None:
         raise _explain(error, command, conf) from error
     except ValueError as error:
         if "can be specified" in str(error):  # two of Hydra's flags that exclude each other
-            raise UserError(str(error), "-m runs a sweep; --cfg job shows what a single run would do.") from error
+            remedy = "-m runs a sweep; --cfg job shows the configuration of a single run."
+            raise UserError(str(error), remedy) from error
         raise
 
 
