@@ -7,7 +7,7 @@ import os
 import pickle
 import struct
 import subprocess
-import time
+import sys
 import tracemalloc
 from collections import OrderedDict
 from pathlib import Path
@@ -141,17 +141,49 @@ def test_announced_lengths_take_no_memory(tmp_path: Path, bomb: str) -> None:
     assert peak < 5e6
 
 
-def test_lists_that_hold_each_other_cost_no_more_than_they_are() -> None:
-    nested: list[Any] = [0]
-    for _ in range(60):
-        nested = [nested, nested]  # 2^60 numbers, if they were written out
-    loop: list[Any] = []
-    loop.append(loop)
-    started = time.process_time()
-    content = load_pickle(pickle.dumps({"nested": nested, "loop": loop}, 2), "a.pkl")
-    assert content["nested"][0] is content["nested"][1]
-    assert content["loop"][0] is content["loop"]
-    assert time.process_time() - started < 5
+TWICE = b"0h\x00h\x00\x86q\x00"  # a tuple of the last one, twice
+DEEP = b"K\x01q\x00" + TWICE * 40
+DEEP_LIST = DEEP.replace(b"h\x00h\x00\x86", b"](h\x00h\x00e")
+ENDLESS = {
+    "key": b"\x80\x02}" + DEEP + b"K\x01s.",
+    "keys": b"\x80\x02}(" + DEEP + b"K\x01K\x02K\x03u.",
+    "dict of the stack": b"\x80\x02(" + DEEP + b"K\x01d.",
+    "pairs": b"\x80\x02ccollections\nOrderedDict\n](](" + DEEP + b"K\x01ee\x85R.",
+    "members": b"\x80\x04\x8f(" + DEEP + b"\x90.",
+    "frozen members": b"\x80\x04(" + DEEP + b"\x91.",
+    "called set": b"\x80\x02c__builtin__\nset\n](" + DEEP + b"e\x85R.",
+    "key that is an array's": b"\x80\x02}cnumpy.core.multiarray\nscalar\n" + OBJECT + b"](" + DEEP + b"e\x86RK\x01s.",
+    "value": b"\x80\x02}U\x01a" + DEEP + b"s.",
+    "list": b"\x80\x02}U\x01a" + DEEP_LIST + b"s.",
+    "objects": b"\x80\x02}U\x01a" + EMPTY_ARRAY + b"(K\x01K\x01\x85" + OBJECT + b"\x89](" + DEEP + b"etbs.",
+    "type of numbers": b"\x80\x02cnumpy\ndtype\n" + DEEP + b"\x85R.",
+    "type of array": b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n" + DEEP + b"\x85R.",
+    "encoding": b"\x80\x02c_codecs\nencode\nU\x01a" + DEEP + b"\x86R.",
+    "chumpy's picks": python_2_dict(
+        a=chumpy_node(b"chumpy.reordering\nSelect", a=python_2_array(np.zeros(2)), idxs=DEEP, preferred_shape=b")")
+    ),
+    "list in itself": b"\x80\x02}U\x01a]q\x00(h\x00h\x00es.",
+}
+
+
+def test_tuples_and_lists_that_share_their_parts_are_refused_at_once(tmp_path: Path) -> None:
+    """In a process of its own, with 30 s of CPU: a hash or a repr that has begun cannot be interrupted."""
+    for name, data in ENDLESS.items():
+        (tmp_path / f"{name}.pkl").write_bytes(data)
+    program = (
+        "import resource\nimport sys\nfrom pathlib import Path\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (30, 30))\n"
+        "from hmr_light.body.pickles import read_pickle\nfrom hmr_light.errors import UserError\n"
+        "for file in sorted(Path(sys.argv[1]).iterdir()):\n"
+        "    try:\n        read_pickle(file)\n    except UserError as error:\n        print(error.message, flush=True)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    said = done.stdout.splitlines()
+    assert len(said) == len(ENDLESS), done.stdout
+    assert all(f"{name}.pkl" in message for name, message in zip(sorted(ENDLESS), said, strict=True))
+    assert sum("as a dict's key or in a set" in message for message in said) == 8
+    assert max(map(len, said)) < 500 + len(str(tmp_path))
 
 
 class Call:

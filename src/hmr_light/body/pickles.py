@@ -2,7 +2,8 @@
 
 A pickle may name any function to call. This reader knows the few names that files of numpy arrays, scipy CSC matrices
 and chumpy nodes need, each replaced by a stand-in that only remembers what it was given, and refuses every other. The
-arrays are made afterwards, from what the stand-ins remember, and are never larger than the file's own content.
+arrays are made afterwards, from what the stand-ins remember, and are never larger than the file's own content. What a
+few bytes can make endless work of, tuples within tuples that share their parts, is refused before anything looks at it.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import io
 import math
 import pickle
 import re
+import reprlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from hmr_light.body.shared_values import refuse_endless
 from hmr_light.errors import UserError
 
 Plain = Callable[[Any], Any]
@@ -42,7 +45,9 @@ def load_pickle(data: bytes, source: Path | str) -> Any:
     function, when the pickle asks for one that is not on the list, and for damaged ones.
     """
     try:
-        return _plain(_Reader(io.BytesIO(data), encoding="latin1").load(), {})
+        content = _plain(_Reader(io.BytesIO(data), encoding="latin1").load(), {})
+        refuse_endless(content)
+        return content
     except _Refused as refusal:
         raise UserError(
             f"{source} asks for {refusal}, which no file of numbers needs; it was not read, and nothing in it was run",
@@ -84,6 +89,55 @@ class _Reader(pickle._Unpickler):
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
+def _key(item: Any) -> Any:
+    """`item`, if it may be a dict's key or in a set. Refuses those whose hash takes time: that of forty tuples, each
+    twice the one before, takes hours."""
+    if item is not None and not isinstance(item, str | bytes | int | np.generic | _Node):
+        raise _Refused(f"a {type(item).__name__} as a dict's key or in a set")
+    return item
+
+
+def _keys(items: Iterable[Any]) -> list[Any]:
+    return [_key(item) for item in items]
+
+
+def _with_keys_checked(load: Callable[[Any], None], places: slice) -> Callable[[Any], None]:
+    def checked(reader: Any) -> None:
+        _keys(reader.stack[places])
+        load(reader)
+
+    return checked
+
+
+# Where an opcode finds its keys or members in the stack since the last mark.
+for _code, _places in {
+    pickle.SETITEM: slice(-2, -1),
+    pickle.SETITEMS: slice(0, None, 2),
+    pickle.DICT: slice(0, None, 2),
+    pickle.ADDITEMS: slice(None),
+    pickle.FROZENSET: slice(None),
+}.items():
+    _Reader.dispatch[_code[0]] = _with_keys_checked(_Reader.dispatch[_code[0]], _places)
+
+
+class _Set(set[Any]):
+    """`set(list)`: how sets are written before protocol 4."""
+
+    __slots__ = ()
+
+    def __init__(self, items: Iterable[Any] = ()) -> None:
+        super().__init__(_keys(items))
+
+
+class _Dict(dict[Any, Any]):
+    """`OrderedDict(pairs)`: how Python 2 writes one; the items of Python 3's follow by themselves."""
+
+    __slots__ = ()
+
+    def __init__(self, pairs: Iterable[tuple[Any, Any]] = ()) -> None:
+        super().__init__([(_key(key), value) for key, value in pairs])
+
+
 class _Node:
     """What a pickled object becomes: what it was made of and its state. It has none of the object's methods."""
 
@@ -113,7 +167,7 @@ class _Object(_Node):
     def value(self, plain: Plain) -> Any:
         cls, base, _ = self.arguments
         if not (isinstance(cls, type) and issubclass(cls, _Node) and base is _Type):
-            raise _Refused(f"an object of type {cls!r}")
+            raise _Refused(f"an object of type {reprlib.repr(cls)}")
         node = cls()
         node.state = self.state
         return node.value(plain)
@@ -125,7 +179,7 @@ class _Bytes(_Node):
     def value(self, plain: Plain) -> bytes:
         text, encoding = (*self.arguments, "latin1")[:2]
         if encoding not in ("latin1", "latin-1"):
-            raise _Refused(f"the text encoding {encoding!r}")
+            raise _Refused(f"the text encoding {reprlib.repr(encoding)}")
         return text.encode("latin1")
 
 
@@ -145,7 +199,7 @@ class _Array(_Node):
 
     def value(self, plain: Plain) -> np.ndarray:
         if self.arguments[0] is not _Type:
-            raise _Refused(f"an array of type {self.arguments[0]!r}")
+            raise _Refused(f"an array of type {reprlib.repr(self.arguments[0])}")
         *_, shape, dtype, is_fortran, content = self.state
         return _array(plain(content), plain(dtype), plain(shape), "F" if is_fortran else "C")
 
@@ -170,8 +224,9 @@ class _Csc(_Node):
     """A scipy CSC matrix: its dense array."""
 
     def value(self, plain: Plain) -> np.ndarray:
-        rows, columns = plain(self.state["_shape"] if "_shape" in self.state else self.state["shape"])
-        data, indices, indptr = (np.asarray(plain(self.state[key])) for key in ("data", "indices", "indptr"))
+        shape = plain(self.state["_shape"] if "_shape" in self.state else self.state["shape"])
+        rows, columns = map(int, shape)
+        data, indices, indptr = (_numbers(plain(self.state[key])) for key in ("data", "indices", "indptr"))
         if len(indptr) != columns + 1 or not 0 <= rows * columns <= _LARGEST_DENSE:
             raise ValueError(f"a sparse matrix of {rows} x {columns} with {len(indptr)} column pointers")
         dense = np.zeros((rows, columns))
@@ -190,7 +245,7 @@ class _Select(_Node):
     """A chumpy node of some elements of another: a.ravel()[idxs] in a new shape."""
 
     def value(self, plain: Plain) -> np.ndarray:
-        array, indices = (np.asarray(plain(self.state[key])) for key in ("a", "idxs"))
+        array, indices = (_numbers(plain(self.state[key])) for key in ("a", "idxs"))
         return array.ravel()[indices].reshape(plain(self.state["preferred_shape"]))
 
 
@@ -198,7 +253,7 @@ class _Transpose(_Node):
     """A chumpy node of another with its axes in another order."""
 
     def value(self, plain: Plain) -> np.ndarray:
-        return np.transpose(plain(self.state["a"]), plain(self.state.get("axes")))
+        return np.transpose(_numbers(plain(self.state["a"])), plain(self.state.get("axes")))
 
 
 _LARGEST_DENSE = 2**26
@@ -210,7 +265,7 @@ _KNOWN: dict[str, type] = {
     "numpy.dtype": _Dtype,
     "copy_reg._reconstructor": _Object,
     "copyreg._reconstructor": _Object,
-    "collections.OrderedDict": dict,
+    "collections.OrderedDict": _Dict,
     "chumpy.ch.Ch": _Chumpy,
     "chumpy.reordering.Select": _Select,
     "chumpy.reordering.transpose": _Transpose,
@@ -220,9 +275,14 @@ for _package in ("numpy.core", "numpy._core"):
     _KNOWN[f"{_package}.multiarray.scalar"] = _Scalar
     _KNOWN[f"{_package}.numeric._frombuffer"] = _Buffer
 for _package in ("__builtin__", "builtins"):
-    _KNOWN |= {f"{_package}.object": _Type, f"{_package}.set": set}
+    _KNOWN |= {f"{_package}.object": _Type, f"{_package}.set": _Set}
 for _package in ("scipy.sparse.csc", "scipy.sparse._csc"):
     _KNOWN |= {f"{_package}.csc_matrix": _Csc, f"{_package}.csc_array": _Csc}
+
+
+def _numbers(value: Any) -> np.ndarray:
+    refuse_endless(value)
+    return np.asarray(value)
 
 
 def _plain(item: Any, done: dict[int, tuple[Any, Any]]) -> Any:
@@ -241,9 +301,11 @@ def _plain(item: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     elif isinstance(item, dict):
         value = {}
         done[id(item)] = item, value
-        value |= {plain(key): plain(part) for key, part in item.items()}
-    elif isinstance(item, tuple | set):
-        value = type(item)(map(plain, item))
+        value |= {_key(plain(key)): plain(part) for key, part in item.items()}
+    elif isinstance(item, tuple):
+        value = tuple(map(plain, item))
+    elif isinstance(item, set | frozenset):
+        value = set(_keys(map(plain, item)))
     elif isinstance(item, _Node):
         value = item.value(plain)
     elif isinstance(item, type):
@@ -255,7 +317,9 @@ def _plain(item: Any, done: dict[int, tuple[Any, Any]]) -> Any:
 def _array(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
     """The array (`shape`) of `content`: raw bytes, Python 2's bytes as text, or a list of objects. Always a copy."""
     if not isinstance(dtype, np.dtype):
-        raise ValueError(f"an array of type {dtype!r}")
+        raise ValueError(f"an array of type {reprlib.repr(dtype)}")
+    if not all(isinstance(side, int) for side in shape):
+        raise ValueError(f"an array of shape {reprlib.repr(shape)}")
     count = math.prod(shape)
     if dtype.hasobject:
         if len(content) != count:
@@ -271,4 +335,6 @@ def _array(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
 
 
 def _text(value: Any) -> str:
-    return value.decode("latin1") if isinstance(value, bytes) else str(value)
+    if not isinstance(value, str | bytes):
+        raise ValueError(f"a {type(value).__name__} where a text should be")
+    return value.decode("latin1") if isinstance(value, bytes) else value
