@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import compose
 
 from hmr_light.commands import evaluate, table, train
+from hmr_light.data.annotations import Annotations, fingerprint, load_annotations, save_annotations
 from hmr_light.errors import UserError
 from hmr_light.reports.rows import read_rows
 from hmr_light.tracking import continue_tracking
@@ -21,13 +23,15 @@ def run_dir(quick: list[str]) -> Path:
 
 
 def test_a_row_is_measured_again_and_a_false_figure_is_told(
-    home: Path, rendered: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, rendered: Path, run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = default_uri(home)
     replay(run_dir, uri)
     verify = compose("table", "format=csv", "verify=true", f"tracking.uri={uri}")
     table.run(verify)
     assert ": holds (within " in capsys.readouterr().out, "what the training itself measured"
+    (trained,) = read_rows(uri, "hmr_light")
+    assert trained.evaluation_fingerprint == fingerprint(load_annotations(rendered / "val.npz"))
 
     options = ("data=synthetic_test", f"data.root={rendered}", "data.workers=0", "tracking=journal", "device=cpu")
     evaluate.run(compose("evaluate", f"run={run_dir}", *options))
@@ -40,6 +44,7 @@ def test_a_row_is_measured_again_and_a_false_figure_is_told(
     assert (row.seed, row.git_commit != "", "torch 2." in row.versions) == ("0", True, True)
     assert ": holds (within " in printed
     assert "synthetic_test" in row.evaluated_on
+    assert row.evaluation_fingerprint == fingerprint(load_annotations(rendered / "test.npz"))
     assert (run_dir / "journal.jsonl").read_bytes() == journal, "to verify is not to measure anew"
 
     (path,) = (run_dir / "checkpoints").glob("epoch-*.pt")
@@ -50,6 +55,21 @@ def test_a_row_is_measured_again_and_a_false_figure_is_told(
     with pytest.raises(UserError, match="1 of 1 rows"):
         table.run(verify)
     assert f"does NOT hold: mpjpe_mm is {row.mpjpe_mm:.3f}, the table says" in capsys.readouterr().out
+
+    # A set that has changed is told, be the figures the same.
+    arrays = load_annotations(rendered / "test.npz").to_arrays()
+    moved = tmp_path / "test.npz"
+    save_annotations(moved, Annotations.from_arrays(arrays))
+    evaluate.run(compose("evaluate", f"run={run_dir}", *options, f"data.evaluation.synthetic_test.annotations={moved}"))
+    replay(run_dir, uri)
+    table.run(verify)
+    assert ": holds (within " in capsys.readouterr().out, "the same annotations in another place"
+    (again,) = read_rows(uri, "hmr_light")
+    assert again.evaluation_fingerprint == row.evaluation_fingerprint
+    save_annotations(moved, Annotations.from_arrays(arrays | {"scale": arrays["scale"] * np.float32(1 + 1e-6)}))
+    with pytest.raises(UserError, match="1 of 1 rows"):
+        table.run(verify)
+    assert f"does NOT hold: the annotations of {row.evaluated_on} have changed since" in capsys.readouterr().out
 
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(UserError, match="1 of 1 rows"):

@@ -41,9 +41,17 @@ def test_what_is_not_comparable_stays_apart_and_in_order() -> None:
         row("b", seed="2", data_fingerprint="other"),
         row("b", seed="3", protocol="other"),
         row("b", seed="4", body="other"),
+        row("b", seed="5", evaluation_fingerprint="other"),
     ]
     combined = combine_seeds(rows)
-    assert [(each.model, each.runs) for each in combined] == [("b", 2), ("a", 1), ("b", 1), ("b", 1), ("b", 1)]
+    assert [(each.model, each.runs) for each in combined] == [
+        ("b", 2),
+        ("a", 1),
+        ("b", 1),
+        ("b", 1),
+        ("b", 1),
+        ("b", 1),
+    ]
     assert combined[1:] == [rows[1], *rows[3:]], "one run alone is shown as it is"
     epochs = [row(epoch=epoch, seed=seed) for epoch in (2, 1) for seed in "01"]
     assert [(each.epoch, each.runs) for each in combine_seeds(epochs, same_epoch=True)] == [(2, 2), (1, 2)]

@@ -109,6 +109,29 @@ def test_a_row_is_traceable() -> None:
     assert (row.seed, row.device, row.body) == ("3", "a processor", "embedded")
 
 
+@pytest.mark.parametrize(
+    ("tags", "params", "expected"),
+    [
+        (
+            {"hmr_light.evaluation.val": '{"seed": 1, "fingerprint": "e"}'},
+            {"data.evaluation.val.fingerprint": "t"},
+            "e",
+        ),
+        ({}, {"data.evaluation.val.fingerprint": "t"}, "t"),
+        ({"hmr_light.evaluation.val": '{"seed": 1}'}, {"data.evaluation.val.fingerprint": "t"}, ""),
+        ({"hmr_light.evaluation.val:other": '{"fingerprint": "e"}'}, {}, ""),
+        ({"hmr_light.evaluation.val": "[1"}, {}, ""),
+        ({"hmr_light.evaluation.val": "[1]"}, {}, ""),
+    ],
+)
+def test_the_set_that_was_evaluated_on_is_known_where_the_run_says(
+    tags: dict[str, str], params: dict[str, str], expected: str
+) -> None:
+    stored = StoredRun("a", "name", "FINISHED", 0, params, tags, {})
+    (row,) = make_rows([stored], [checkpoint("a", 1, val=77.0)], "all")
+    assert row.evaluation_fingerprint == expected
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1.7976931348623157e308])
 def test_a_figure_that_is_no_number_is_missing(value: float) -> None:
     rows = make_rows([run("a", parameters=1)], [checkpoint("a", 1, val=value), checkpoint("a", 2, val=50.0)], "all")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ from rich.table import Table
 from hmr_light.body import load_body
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.config.strict import plain
+from hmr_light.data.annotations import fingerprint
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.errors import UserError
 from hmr_light.metrics import TITLES, MetricSums
@@ -71,7 +74,7 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
                 sheets = {checkpoint.run_dir / f"predictions-{name}.png": dataset for name, dataset in datasets.items()}
                 for path, dataset in sheets.items():
                     overlay_sheet(checkpoint.build().to(world.device), dataset, body, path)
-                _write(checkpoint, figures, list(sheets), config)
+                _write(checkpoint, figures, list(sheets), how_evaluated(config, checkpoint, datasets), config)
             if config.robustness:
                 for name, dataset in datasets.items():
                     _sweep(checkpoint, name, dataset, scorer, config, world)
@@ -80,7 +83,8 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
         step = "hmr-light table"
         if not any(map(_has_run, checkpoints)):
             # Another system's, or a file that was moved: nowhere to write the figures to.
-            step = f"a row of the table: hmr-light train init={config.checkpoint} trainer.epochs=0 experiment=…"
+            init = shlex.quote(f"init={config.checkpoint}")
+            step = f"a row of the table: hmr-light train {init} trainer.epochs=0 experiment=…"
         Console(stderr=True).print(f"next: {step}", highlight=False, soft_wrap=True)
     return everything
 
@@ -98,11 +102,20 @@ def _has_run(checkpoint: Checkpoint) -> bool:
     return (checkpoint.run_dir / "journal.jsonl").is_file()
 
 
-def how_evaluated(config: EvaluateConfig, checkpoint: Checkpoint) -> dict[str, str]:
-    """By tag, for each set: the configuration that `hmr-light table verify=true` evaluates it by again, as JSON."""
+def how_evaluated(
+    config: EvaluateConfig, checkpoint: Checkpoint, datasets: Mapping[str, MeshDataset]
+) -> dict[str, str]:
+    """By tag, for each set: the configuration that `hmr-light table verify=true` evaluates it by again, as JSON.
+
+    Its `fingerprint` is that of the set's annotations.
+    """
     values = {key: value for key, value in plain(config).items() if key not in OF_THIS_CALL}
-    places = [_place(name, checkpoint, config.protocol["name"]) for name in config.data.evaluation]
-    return {f"hmr_light.evaluation.{place}": json.dumps(values) for place in places}
+    return {
+        f"hmr_light.evaluation.{_place(name, checkpoint, config.protocol['name'])}": json.dumps(
+            values | {"fingerprint": fingerprint(dataset.annotations)}
+        )
+        for name, dataset in datasets.items()
+    }
 
 
 def _place(name: str, checkpoint: Checkpoint, protocol: str) -> str:
@@ -196,10 +209,12 @@ def _add_rows(table: Table, label: str, name: str, scores: dict[str, MetricSums]
         table.add_row(label if who == "model" else "mean pose", name, str(sums.count), str(sums.dropped), *figures)
 
 
-def _write(checkpoint: Checkpoint, figures: dict[str, float], pictures: list[Path], config: EvaluateConfig) -> None:
+def _write(
+    checkpoint: Checkpoint, figures: dict[str, float], pictures: list[Path], how: dict[str, str], config: EvaluateConfig
+) -> None:
     """Add what was found to the run that the checkpoint is of."""
     with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
-        tracker.tags(how_evaluated(config, checkpoint))
+        tracker.tags(how)
         tracker.metrics(figures, step=checkpoint.epoch)
         tracker.checkpoint(checkpoint.path, epoch=checkpoint.epoch, saved=checkpoint.saved, metrics=figures)
         for picture in pictures:

@@ -37,7 +37,7 @@ def verify_rows(rows: Sequence[Row]) -> None:
     for row in track(rows, "measuring again", console=console, transient=True, disable=not console.is_terminal):
         name = f"{row.model} {row.pt}"
         try:
-            measured = _measure(row)
+            measured, fingerprint = _measure(row)
         except UserError as error:
             wrong += 1
             print(f"{name}: cannot be verified: {error.message}")
@@ -48,6 +48,8 @@ def verify_rows(rows: Sequence[Row]) -> None:
             for metric, value in told.items()
             if not abs(measured[metric] - value) <= TOLERANCE_MM
         ]
+        if row.evaluation_fingerprint not in ("", fingerprint):
+            differing.insert(0, f"the annotations of {row.evaluated_on} have changed since")
         wrong += bool(differing)
         if differing:
             print(f"{name}: does NOT hold: {'; '.join(differing)} (run of commit {row.git_commit or 'unknown'})")
@@ -61,8 +63,8 @@ def verify_rows(rows: Sequence[Row]) -> None:
         )
 
 
-def _measure(row: Row) -> dict[str, float]:
-    """The errors of the row's checkpoint on the row's set, now. Nothing is written to the run."""
+def _measure(row: Row) -> tuple[dict[str, float], str]:
+    """The errors of the row's checkpoint on the row's set, now, and the set's fingerprint. The run stays as it is."""
     path = Path(row.checkpoint)
     if not path.is_file():
         raise UserError(f"its checkpoint is not here: {path}")
@@ -80,17 +82,22 @@ def _measure(row: Row) -> dict[str, float]:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             evaluate.run(_configuration(row, path, copy))
         entries = [entry for entry, _ in read_journal(Path(folder))]
+        how = _recorded(Path(folder), row.evaluated_on)
     figures: dict[str, Any] = {}
     for entry in entries:
         figures |= entry["values"] if entry["kind"] == "metrics" else {}
-    return {metric: float(figures.get(f"{row.evaluated_on}/{metric}", "nan")) for metric in METRICS}
+    return (
+        {metric: float(figures.get(f"{row.evaluated_on}/{metric}", "nan")) for metric in METRICS},
+        str(how.get("fingerprint", "")),
+    )
 
 
 def _configuration(row: Row, path: Path, copy: Path) -> EvaluateConfig:
     """How the row's set was evaluated: by `hmr-light evaluate`, else by the training itself."""
     config = compose_defaults("evaluate")
     name = row.evaluated_on.partition(":")[0]  # a protocol may follow
-    known: dict[str, Any] = dict(_recorded(path.parent.parent, row.evaluated_on))
+    known = _recorded(path.parent.parent, row.evaluated_on)
+    known.pop("fingerprint", None)  # a fact of that time, no option
     if not known:
         trained = read_model(path).config
         known = {key: trained[key] for key in ("data", "body", "protocol") if key in trained}

@@ -10,7 +10,7 @@ from typing import Any
 from hmr_light.reports.rows import Row
 
 # Rows that differ in one of these are not of one experiment.
-SAME = ("model", "evaluated_on", "protocol", "data_fingerprint", "body", "parameters")
+SAME = ("model", "evaluated_on", "evaluation_fingerprint", "protocol", "data_fingerprint", "body", "parameters")
 STANDARD_DEVIATIONS = {
     "mpjpe_mm": "mpjpe_std_mm",
     "reconstruction_error_mm": "reconstruction_error_std_mm",

@@ -127,6 +127,7 @@ def _notes(rows: Sequence[Row], language: str) -> list[str]:
         differ = "행마다 다른 {}: {}"
         over_seeds = "±: 시드가 다른 실행들의 평균과 표준편차(n−1); 시드마다 가장 최근 실행."
         names = {"protocol": "평가 방법", "device": "장치", "body": "신체 모델", "data_fingerprint": "데이터"}
+        names["evaluation_fingerprint"] = "평가 데이터"
     else:
         on = f" on {where}" if where else ""
         notes = [
@@ -135,6 +136,7 @@ def _notes(rows: Sequence[Row], language: str) -> list[str]:
         differ = "The rows differ in {}: {}"
         over_seeds = "±: mean and standard deviation (n−1) over runs of several seeds, of each seed the newest run."
         names = {"protocol": "protocol", "device": "device", "body": "body", "data_fingerprint": "data"}
+        names["evaluation_fingerprint"] = "evaluation data"
     for field, name in names.items():
         values = dict.fromkeys(value for row in rows if (value := getattr(row, field)))
         if len(values) > 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -41,6 +43,8 @@ class Row:
     seed: str
     device: str
     body: str
+    evaluation_fingerprint: str = ""
+    """Of the annotations of `evaluated_on`; empty where the run does not say."""
     versions: str = ""
     """Of the packages that the figures depend on."""
     runs: int = 1
@@ -176,5 +180,14 @@ def _row(candidate: _Candidate, evaluated_on: str) -> Row:
         seed=run.params.get("seed", ""),
         device=run.tags.get("hmr_light.device", ""),
         body=run.tags.get("hmr_light.body", ""),
+        evaluation_fingerprint=_evaluation_fingerprint(run, evaluated_on),
         versions=run.tags.get("hmr_light.versions", ""),
     )
+
+
+def _evaluation_fingerprint(run: StoredRun, evaluated_on: str) -> str:
+    """Of `hmr-light evaluate`, else of the training, which measures by the run's own protocol alone."""
+    with contextlib.suppress(ValueError, AttributeError):  # a tag that somebody has changed
+        if how := json.loads(run.tags.get(f"hmr_light.evaluation.{evaluated_on}", "{}")):
+            return str(how.get("fingerprint", ""))
+    return run.params.get(f"data.evaluation.{evaluated_on}.fingerprint", "")

@@ -9,6 +9,7 @@ from hmr_light.body import SMPL
 from hmr_light.config.schema import TrainConfig
 from hmr_light.cost.latency import cpu_name, device_name
 from hmr_light.cost.summary import cost_metrics
+from hmr_light.data.annotations import fingerprint
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.mixture import Mixture
 from hmr_light.errors import UserError
@@ -39,15 +40,16 @@ def describe_run(
     not the ones that the run began with.
     """
     said = recorded(folder)
-    fingerprint = data_fingerprint([*training.datasets, *evaluation.values()])
-    if said.fingerprint not in ("", fingerprint):
+    of_all = data_fingerprint([*training.datasets, *evaluation.values()])
+    if said.fingerprint not in ("", of_all):
         raise UserError(
             f"the annotations have changed since {folder.name} began",
             "Bring the former ones back, or start a new run without resume=.",
         )
     if said.described:
         return
-    tracker.params(run_folder.flatten(plain_config) | {"data.fingerprint": fingerprint})
+    of_each = {f"data.evaluation.{name}.fingerprint": fingerprint(one.annotations) for name, one in evaluation.items()}
+    tracker.params(run_folder.flatten(plain_config) | {"data.fingerprint": of_all} | of_each)
     tracker.tags(
         {
             "hmr_light.row": run_folder.row_name(config),
