@@ -25,7 +25,11 @@ def test_every_choice_learns_is_evaluated_saved_and_read_again(choice: str, tmp_
     if choice == "timm":
         pytest.importorskip("timm")
     torch.manual_seed(0)
-    config = {"backbone": config_of(choice), "regressor": {"name": "spin", "dropout": 0.0, "hidden": 64}}
+    config = {
+        "backbone": config_of(choice),
+        "regressor": {"name": "spin", "dropout": 0.0, "hidden": 64},
+        "data": {"image_size": 224},
+    }
     model = build_model(config).train()
     for module in model.modules():
         if isinstance(module, nn.Dropout):

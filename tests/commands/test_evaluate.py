@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from hmr_light.commands.train import run as train
 from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
 from hmr_light.errors import UserError
 from hmr_light.geometry import axis_angle_to_matrix
-from hmr_light.training.checkpoint import Checkpoint
+from hmr_light.training.checkpoint import Checkpoint, read_model, save
 
 Figures = dict[str, float]
 
@@ -120,6 +121,22 @@ def test_what_is_no_checkpoint_is_refused(trained: Path, rendered: Path, tmp_pat
     assert "is not a checkpoint of hmr_light" in message(foreign)
     # last.pt is a whole training state, not a row of the table.
     assert "is not a checkpoint of hmr_light" in message(trained / "checkpoints" / "last.pt")
+
+
+@pytest.mark.parametrize("value", [None, True, 0, {}])
+@pytest.mark.parametrize("missing", ["data.image_size", "data", "backbone.name", "regressor.name", "regressor"])
+def test_a_configuration_that_lacks_what_commands_read_is_told_in_one_sentence(
+    tmp_path: Path, missing: str, value: object
+) -> None:
+    config = {"backbone": {"name": "squeezenet1_1"}, "regressor": {"name": "spin"}, "data": {"image_size": 64}}
+    content = {"format": 1, "config": config, "epoch": 1, "saved": "260101-000000", "metrics": {}, "model": {}}
+    save(tmp_path / "whole.pt", content)
+    assert read_model(tmp_path / "whole.pt").config == config
+    node, _, key = missing.partition(".")
+    (config[node] if key else config)[key or node] = value
+    save(tmp_path / "lacking.pt", content)
+    with pytest.raises(UserError, match=f"its config lacks '{re.escape(missing)}" + ("'" if value != {} else "")):
+        read_model(tmp_path / "lacking.pt")
 
 
 def test_weights_of_another_backbone_are_refused(trained: Path, rendered: Path, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from hmr_light.paths import atomic_write
 
 FORMAT = 1
 LAST, PREVIOUS = "last.pt", "previous.pt"
+_NEEDED = {("backbone", "name"): str, ("regressor", "name"): str, ("data", "image_size"): int}
+"""What commands read of a checkpoint's configuration."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,13 @@ def read_model(path: Path) -> Checkpoint:
     for key, kind in {"config": dict, "epoch": int, "saved": str, "model": dict, "metrics": dict}.items():
         if not isinstance(content.get(key), kind):
             raise UserError(f"{path} is not a checkpoint of hmr_light: it lacks '{key}'", _REMEDY)
-    for node in ("backbone", "regressor"):
-        if not isinstance(content["config"].get(node), dict):
+    for (node, key), kind in _NEEDED.items():
+        values = content["config"].get(node)
+        if not isinstance(values, dict):
             raise UserError(f"{path} is not a checkpoint of hmr_light: its config lacks '{node}'", _REMEDY)
+        # A bool is an int to Python.
+        if not isinstance(value := values.get(key), kind) or isinstance(value, bool) or not value:
+            raise UserError(f"{path} is not a checkpoint of hmr_light: its config lacks '{node}.{key}'", _REMEDY)
     if not all(isinstance(value, torch.Tensor) for value in content["model"].values()):
         raise UserError(f"{path} is not a checkpoint of hmr_light: its weights are no tensors", _REMEDY)
     return Checkpoint(path, content["config"], content["epoch"], content["saved"], content["model"], content["metrics"])
