@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shlex
 from pathlib import Path
 
 import cv2
@@ -41,14 +42,14 @@ def write_3dpw(root: Path, seed: int, frames: int = 3) -> None:
 def test_a_dataset_becomes_annotations_a_sheet_and_a_next_step(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = tmp_path / "3dpw"
+    root = tmp_path / "my 3dpw"
     write_3dpw(root, seed=1)
     prepare(compose("prepare", "dataset=3dpw", f"dataset.root={root}"))
     assert len(load_annotations(root / "3dpw_test.npz")) == 3
     assert cv2.imread(str(root / "3dpw_test.png")) is not None
     printed = capsys.readouterr()
     assert "3dpw_test.npz: 3 people kept, 0 left out" in printed.out
-    step = printed.err.partition("next: hmr-light ")[2].split()
+    step = shlex.split(printed.err.partition("next: hmr-light ")[2])
     assert step[0] == "evaluate"
     config = compose(step[0], *step[1:])
     assert (config.protocol["name"], config.body.name) == ("3dpw", "smpl")  # the papers' figures, not some

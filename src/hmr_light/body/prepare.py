@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -41,7 +42,9 @@ def prepare_bodies(
         vertices, betas = len(arrays["v_template"]), arrays["shapedirs"].shape[2]
         print(f"{target}: {name}, {vertices} vertices, {len(arrays['f'])} faces, {betas} betas")
         print(f"  fingerprint {fingerprint(arrays)[:16]}", file=sys.stderr)
-    print(f"  next: hmr-light train experiment=mobilenet_v2 body=smpl body.path={out}", file=sys.stderr)
+    print(
+        f"  next: hmr-light train experiment=mobilenet_v2 body=smpl {shlex.quote(f'body.path={out}')}", file=sys.stderr
+    )
     return [target for target, _ in bodies.values()]
 
 

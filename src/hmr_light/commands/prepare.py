@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def _render(options: dict[str, Any], config: PrepareConfig) -> None:
     summary = prepare_synthetic(settings, load_body(**config.body.files()), out)
     print(f"{out}: " + ", ".join(f"{name} {split['images']}" for name, split in summary["splits"].items()))
     print(f"  fingerprint {summary['fingerprint'][:16]}  look at {out / 'contact_sheet.png'}", file=sys.stderr)
-    print(f"  next: hmr-light train experiment=mobilenet_v2 data.root={out}", file=sys.stderr)
+    print(f"  next: hmr-light train experiment=mobilenet_v2 {shlex.quote(f'data.root={out}')}", file=sys.stderr)
 
 
 def _prepare_body(config: PrepareConfig, *, out: str, gender: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,7 @@ def _run(config: TrainConfig, world: Processes) -> Path:
             report = RunReport(
                 folder, config, plain_config, state, training, evaluation, body, scorer, world, tracker, progress, stop
             )
+            resume = shlex.quote(f"resume={folder}")
             try:
                 with told_plainly(stop):
                     _train(state, report, steps, checkpoints)
@@ -96,13 +98,14 @@ def _run(config: TrainConfig, world: Processes) -> Path:
                         if (folder / "predictions.png").is_file():
                             tracker.artifact(folder / "predictions.png")
             except Interrupted as stopped:
-                raise Interrupted(f"{stopped}\n  Go on with the same command and resume={folder}") from stopped
+                raise Interrupted(f"{stopped}\n  Go on with the same command and {resume}") from stopped
             except UserError as error:
-                go_on = f"Then go on with the same command and resume={folder}"
+                go_on = f"Then go on with the same command and {resume}"
                 raise UserError(error.message, f"{error.remedy}\n  {go_on}") from error
             progress.say(f"done: {folder}\n  next: hmr-light table")
             if evaluation:
-                progress.say(f"  or: hmr-light evaluate run={folder} data=synthetic_test data.root={config.data.root}")
+                which, where = shlex.quote(f"run={folder}"), shlex.quote(f"data.root={config.data.root}")
+                progress.say(f"  or: hmr-light evaluate {which} data=synthetic_test {where}")
     return folder
 
 

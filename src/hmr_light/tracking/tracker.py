@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -175,7 +176,7 @@ def find_run_dir(run: str, uri: str | None) -> Path:
 def sync_command(run_dir: Path, uri: str) -> str:
     """The command that sends what is left of a journal."""
     where = "" if uri == default_uri(home()) else f" tracking.uri={without_secret(uri)}"
-    return f"hmr-light sync run_dir={run_dir}{where}"
+    return f"hmr-light sync {shlex.quote(f'run_dir={run_dir}')}{where}"
 
 
 class _Pump(NamedTuple):

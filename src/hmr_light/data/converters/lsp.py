@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from hmr_light.data.converters.files import read_mat, reading
@@ -38,5 +39,5 @@ def convert(root: Path, out: Path, *, split: Literal["train", "test"] = "train")
             people.drop("image missing")
         else:
             people.keep(name, box, part=in_j24(points, range(14)))
-    next_step = f"train data=lsp data.train.lsp.annotations={out} data.train.lsp.images={root}"
+    next_step = f"train data=lsp data.train.lsp.annotations={quote(str(out))} data.train.lsp.images={quote(str(root))}"
     return people.save(out, source, root, next_step, f"The images belong into {root / 'images'}.")

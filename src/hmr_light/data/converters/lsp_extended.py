@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from hmr_light.data.converters.files import read_mat, reading
 from hmr_light.data.converters.people import People, box_around, in_j24, progress, refuse_existing
@@ -40,5 +41,5 @@ def convert(root: Path, out: Path) -> ConversionSummary:
         else:
             people.keep(image.relative_to(root).as_posix(), box, part=in_j24(points, range(14), known))
     data = "data.train.lsp_extended"
-    next_step = f"train data=lsp_extended {data}.annotations={out} {data}.images={root}"
+    next_step = f"train data=lsp_extended {data}.annotations={quote(str(out))} {data}.images={quote(str(root))}"
     return people.save(out, source, root, next_step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Literal, NamedTuple
 
 import cv2
@@ -59,13 +60,14 @@ def convert(root: Path, out: Path, *, split: Literal["train", "test"] = "train")
     """
     refuse_existing(out)
     people = People()
+    where, annotations = quote(f"data.root={root}"), f"annotations={quote(str(out))}"
     if split == "train":
         _convert_train(root, people)
-        next_step = f"train data=mpi_inf_3dhp data.root={root} data.train.mpi_inf_3dhp.annotations={out}"
+        next_step = f"train data=mpi_inf_3dhp {where} data.train.mpi_inf_3dhp.{annotations}"
         remedy = f"The videos belong into {root / TRAIN_SEQUENCES[0] / 'imageSequence'} and its like."
     else:
         _convert_test(root, people)
-        data = f"data=mpi_inf_3dhp_test data.root={root} data.evaluation.mpi_inf_3dhp.annotations={out}"
+        data = f"data=mpi_inf_3dhp_test {where} data.evaluation.mpi_inf_3dhp.{annotations}"
         next_step = f"evaluate checkpoint=PATH protocol=mpi_inf_3dhp {data}"
         remedy = f"The images belong into {root / TEST_SEQUENCES[0] / 'imageSequence'} and its like."
     return people.save(out, root, root, next_step, remedy)

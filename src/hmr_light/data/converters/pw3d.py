@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 import numpy as np
@@ -47,7 +48,7 @@ def convert(root: Path, out: Path, *, split: Literal["train", "validation", "tes
     use = {"train": "train body=smpl data=3dpw data.train", "validation": "train body=smpl data=3dpw data.evaluation"}
     # The protocol needs SMPL's three bodies; without its name, the figures are of another.
     command = use.get(split, "evaluate checkpoint=PATH body=smpl protocol=3dpw data=3dpw_test data.evaluation")
-    next_step = f"{command}.pw3d.annotations={out} data.root={root}"
+    next_step = f"{command}.pw3d.annotations={quote(str(out))} data.root={quote(str(root))}"
     return people.save(out, folder, root, next_step, f"Unpack 3DPW's imageFiles.zip in {root}.")
 
 
