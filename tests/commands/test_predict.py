@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from conftest import compose
 
+from hmr_light.commands.predict import _target
 from hmr_light.commands.predict import run as predict
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.detector import DETECTORS, load_detector
@@ -192,3 +194,11 @@ def test_a_detector_whose_weights_are_there_is_used_and_a_damaged_one_refused(
     file.write_bytes(b"damaged")
     with pytest.raises(UserError, match="cannot be read as weights"):
         load_detector(torch.device("cpu"), 0.5)
+
+
+@pytest.mark.parametrize("names", itertools.permutations(("a.jpg", "a_png.jpg", "a.png", "a.jpeg")))
+def test_no_image_takes_the_place_of_another_in_whatever_order_they_come(names: tuple[str, ...]) -> None:
+    written: list[Path] = []
+    for name in names:
+        written.append(_target(Path("out"), name, written))
+    assert len(set(written)) == len(names)

@@ -181,10 +181,14 @@ def _estimate(model: HMR, body: SMPL, tasks: list[Task], config: PredictConfig) 
 def _target(out: Path, name: str, written: list[Path]) -> Path:
     """Where an image's files go, less their suffix: under its own name, never outside `out`, never twice."""
     path = PurePosixPath(*(part for part in PurePosixPath(name).parts if part not in ("..", "/")))
+    wanted = path
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        stem = out / path.with_suffix("")
-        return stem if stem not in written else out / path.with_name(path.name.replace(".", "_"))
-    return out / path
+        path = path.with_suffix("")
+        wanted = path if out / path not in written else wanted.with_name(wanted.name.replace(".", "_"))
+    target, number = out / wanted, 2
+    while target in written:
+        target, number = out / wanted.with_name(f"{wanted.name}_{number}"), number + 1
+    return target
 
 
 def _write(people: People, task: Task, faces: np.ndarray, target: Path, formats: list[str]) -> None:
