@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from hmr_light.body.joints import J24_NAMES, OPENPOSE25_NAMES
 from hmr_light.data.annotations import load_annotations
+from hmr_light.data.converters import people as gathering
 from hmr_light.data.converters.bedlam import convert as convert_bedlam
 from hmr_light.data.converters.hmr2 import convert as convert_tars
 from hmr_light.data.converters.hmr2 import convert_evaluation
@@ -156,6 +157,24 @@ def test_people_of_4d_humans_tars_are_read_with_their_images_in_place(tmp_path: 
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
         assert np.isin(dataset.images.read(row, 1)[0].reshape(-1, 3), image.reshape(-1, 3)).all()
         assert torch.equal(dataset[row]["index"], torch.tensor(row))
+
+
+def test_people_gathered_in_blocks_are_the_same(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for shard, names in enumerate((["a", "b"], ["a_longer_name", "d", "e"])):
+        parts = {
+            name: {".jpg": picture(rng, ".jpg"), ".data.pyd": pickle.dumps([entry(rng), entry(rng)])} for name in names
+        }
+        write_tar(tmp_path / f"{shard}.tar", parts)
+    convert_tars(tmp_path, tmp_path / "one.npz")
+    monkeypatch.setattr(gathering, "BLOCK", 3)  # ten people: three full blocks, and one more
+    convert_tars(tmp_path, tmp_path / "blocks.npz")
+    one, blocks = (np.load(tmp_path / name, allow_pickle=False) for name in ("one.npz", "blocks.npz"))
+    assert set(one.files) == set(blocks.files)
+    assert len(blocks["imgname"]) == 10
+    for key in one.files:
+        np.testing.assert_array_equal(blocks[key], one[key], strict=True)
 
 
 def test_evaluation_npz_of_4d_humans_has_boxes_in_pixels(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from hmr_light.data.annotations import Annotations, save_annotations
+from hmr_light.data.annotations import NUMBERS, Annotations, save_annotations
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.errors import UserError
 
@@ -31,28 +31,44 @@ class Box(NamedTuple):
     """Side of the square / 200, pixels."""
 
 
+# People whose labels wait as Python values, which take several times the memory, for the rest to be one array.
+BLOCK = 4096
+
+
 class People:
     """The people of a source as they are met: each is kept with labels, or left out for a reason, which is counted."""
 
     def __init__(self) -> None:
         self._columns: dict[str, list[Any]] = {}
+        self._blocks: dict[str, list[np.ndarray]] = {}
         self._dropped: Counter[str] = Counter()
 
     def keep(self, imgname: str, box: Box, **labels: Any) -> None:
         """`labels` are of the annotations' keys, the same for every person of a source."""
         for key, value in ({"imgname": imgname} | box._asdict() | labels).items():
             self._columns.setdefault(key, []).append(value)
+        if len(self._columns["imgname"]) == BLOCK:
+            self._close_block()
+
+    def _close_block(self) -> None:
+        for key, values in self._columns.items():
+            block = np.array(values)
+            # Annotations have these keys in single precision; the others are needed as they are.
+            self._blocks.setdefault(key, []).append(block.astype(np.float32) if key in NUMBERS else block)
+        self._columns = {}
 
     def drop(self, reason: str, count: int = 1) -> None:
         self._dropped[reason] += count
 
     def save(self, out: Path, source: Path, images: Path, next_step: str, remedy: str = "") -> ConversionSummary:
         """Write `out`, which must not exist yet. Raises `UserError`, ending in `remedy`, if nobody was kept."""
-        kept = len(self._columns.get("imgname", ()))
+        self._close_block()
+        kept = sum(map(len, self._blocks.get("imgname", ())))
         summary = ConversionSummary(out, kept, dict(self._dropped.most_common()), images, next_step)
         if not kept:
             raise UserError(f"nobody in {source} can be used. {summary}", remedy or f"Look at what {source} holds.")
-        arrays = {key: np.array(values) for key, values in self._columns.items()}
+        # A column's blocks go as soon as it is one array, or all people would be in memory twice.
+        arrays = {key: np.concatenate(self._blocks.pop(key)) for key in list(self._blocks)}
         save_annotations(out, Annotations.from_arrays(arrays, source))
         return summary
 
