@@ -316,6 +316,7 @@ def test_a_killed_run_goes_on_to_the_same_dataset_and_leaves_no_process(
     process.wait()
     assert not (out / "dataset.json").exists()
     assert len(workers) >= 2
+    give_up = time.monotonic() + 120
     while any(is_running(worker) for worker in workers):
         assert time.monotonic() < give_up, "rendering processes outlive their parent"
         time.sleep(0.05)
