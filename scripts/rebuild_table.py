@@ -21,11 +21,12 @@ def main() -> None:
     parser.add_argument("--uri", default=default_uri(home()), help="MLflow tracking URI (default: %(default)s)")
     parser.add_argument("--experiment", default="hmr_light")
     parser.add_argument("--rows", choices=("best", "last", "all"), default="best")
+    parser.add_argument("--evaluated-on", help="the evaluation set of the errors (default: the one most rows have)")
     parser.add_argument("--format", choices=("markdown", "csv", "json", "latex", "html"), default="markdown")
     parser.add_argument("--language", choices=("en", "ko"), default="en")
     choice = parser.parse_args()
     try:
-        rows = read_rows(choice.uri, choice.experiment, choice.rows)
+        rows = read_rows(choice.uri, choice.experiment, choice.rows, choice.evaluated_on)
     except UserError as error:
         sys.exit(f"rebuild_table: {error}")
     sys.stdout.write(write_table(rows, choice.format, choice.language))

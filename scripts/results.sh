@@ -56,5 +56,5 @@ for run in "$HMR_LIGHT_HOME"/outputs/results/*/; do
     $hmr evaluate run="$run" data=synthetic_test_ood data.root="$data" $track
     $hmr evaluate run="$run" data=synthetic_test data.root="$data" $track
 done
-$hmr table $track
-$hmr table $track group=row "columns=[pve_mm,synthetic_test_ood/mpjpe_mm,synthetic_test_ood/reconstruction_error_mm]"
+$hmr table $track group=row evaluated_on=synthetic_test
+$hmr table $track group=row evaluated_on=synthetic_test_ood

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hmr_light.errors import UserError
 from hmr_light.reports.rows import make_rows
 from hmr_light.tracking.stored import Point, StoredCheckpoint, StoredRun
 
@@ -74,6 +75,17 @@ def test_all_rows_show_errors_on_one_set() -> None:
     other = [checkpoint("b", 1, other=70.0)]
     rows = make_rows([run("a"), run("b")], tested + other, "all")
     assert [row.mpjpe_mm for row in rows if row.run_id == "b"] == [None]
+
+
+def test_the_set_can_be_chosen() -> None:
+    checkpoints = [checkpoint("a", 1, val=90.0, test=95.0, test_ood=130.0), checkpoint("b", 1, val=80.0)]
+    runs = [run("a"), run("b")]
+    rows = make_rows(runs, checkpoints, "best", "test_ood")
+    assert {(row.run_id, row.mpjpe_mm, row.evaluated_on) for row in rows} == {
+        ("a", 130.0, "test_ood"), ("b", None, "test_ood"),
+    }  # fmt: skip
+    with pytest.raises(UserError, match=r"no checkpoint has errors on 'test_odd'\n.*Did you mean 'test_ood'"):
+        make_rows(runs, checkpoints, "best", "test_odd")
 
 
 def test_the_newest_measurement_of_a_figure_counts() -> None:

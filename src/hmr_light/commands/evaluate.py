@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from hmr_light.body import load_body
+from hmr_light.commands.table import table_command
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.config.strict import plain
 from hmr_light.data.annotations import fingerprint
@@ -80,7 +81,7 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
                     _sweep(checkpoint, name, dataset, scorer, config, world)
     if world.is_main:
         Console().print(table)
-        step = "hmr-light table"
+        step = table_command(config.tracking.experiment)
         if not any(map(_has_run, checkpoints)):
             # Another system's, or a file that was moved: nowhere to write the figures to.
             init = shlex.quote(f"init={config.checkpoint}")

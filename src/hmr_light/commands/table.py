@@ -24,13 +24,18 @@ def run(config: TableConfig) -> None:
     if not config.tracking.uri:
         raise UserError("tracking.uri is null: there is no store to read", "Choose tracking=local or tracking=server.")
     _check(config.columns)
-    each = read_rows(config.tracking.uri, config.tracking.experiment, config.rows)
+    each = read_rows(config.tracking.uri, config.tracking.experiment, config.rows, config.evaluated_on)
     rows = combine_seeds(each, same_epoch=config.rows == "all") if config.group else each
     _write(rows, config)
     if config.verify:
         from hmr_light.commands.verification import verify_rows  # torch: the table alone does without
 
         verify_rows(each)
+
+
+def table_command(experiment: str) -> str:
+    """What to type for the table of `experiment`."""
+    return "hmr-light table" + ("" if experiment == "hmr_light" else f" tracking.experiment={experiment}")
 
 
 def _check(columns: list[str]) -> None:

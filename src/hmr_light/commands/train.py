@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from hmr_light.body import load_body
+from hmr_light.commands.table import table_command
 from hmr_light.config.schema import TrainConfig
 from hmr_light.config.strict import plain
 from hmr_light.errors import Interrupted, UserError
@@ -102,7 +103,7 @@ def _run(config: TrainConfig, world: Processes) -> Path:
             except UserError as error:
                 go_on = f"Then go on with the same command and {resume}"
                 raise UserError(error.message, f"{error.remedy}\n  {go_on}") from error
-            progress.say(f"done: {folder}\n  next: hmr-light table")
+            progress.say(f"done: {folder}\n  next: {table_command(config.tracking.experiment)}")
             if evaluation:
                 which, where = shlex.quote(f"run={folder}"), shlex.quote(f"data.root={config.data.root}")
                 progress.say(f"  or: hmr-light evaluate {which} data=synthetic_test {where}")

@@ -292,6 +292,8 @@ class TableConfig:
     """The file to write; null prints."""
     language: str = MISSING
     rows: str = MISSING
+    evaluated_on: str | None = None
+    """The evaluation set of the errors; null: the one that most rows have."""
     group: str | None = None
     """row: runs that differ in their seeds are one row."""
     columns: list[str] = field(default_factory=list)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hmr_light.errors import UserError
+from hmr_light.errors import UserError, did_you_mean
 from hmr_light.tracking.search import read_experiment
 from hmr_light.tracking.stored import Point, StoredCheckpoint, StoredRun
 
@@ -79,16 +79,17 @@ class _Candidate:
         return (self.epoch, self.tags.get("saved", ""), self.run.run_id)
 
 
-def read_rows(uri: str, experiment: str, which: str = "all") -> list[Row]:
+def read_rows(uri: str, experiment: str, which: str = "all", evaluated_on: str | None = None) -> list[Row]:
     """The rows of an experiment: of each run the `best` checkpoint, the `last`, or `all`.
 
     The best one is chosen by the error that the run measured while it trained, on its validation set. The errors
-    shown are of one set for all rows: the one that most of them were evaluated on, of several the latest. Rows are
-    grouped by model in the order in which the models began; inside a group the latest epoch comes first.
-    Raises `UserError` if the store cannot be read, lacks the experiment, or has no checkpoint yet.
+    shown are of one set for all rows: `evaluated_on`, else the one that most of them were evaluated on, of several the
+    latest. Rows are grouped by model in the order in which the models began; inside a group the latest epoch comes
+    first. Raises `UserError` if the store cannot be read, lacks the experiment, or has no checkpoint yet, or none that
+    was evaluated on that set.
     """
     runs, checkpoints = read_experiment(uri, experiment)
-    rows = make_rows(runs, checkpoints, which)
+    rows = make_rows(runs, checkpoints, which, evaluated_on)
     if not rows:
         raise UserError(
             f"the experiment '{experiment}' has no checkpoint yet",
@@ -97,7 +98,9 @@ def read_rows(uri: str, experiment: str, which: str = "all") -> list[Row]:
     return rows
 
 
-def make_rows(runs: Sequence[StoredRun], checkpoints: Iterable[StoredCheckpoint], which: str) -> list[Row]:
+def make_rows(
+    runs: Sequence[StoredRun], checkpoints: Iterable[StoredCheckpoint], which: str, evaluated_on: str | None = None
+) -> list[Row]:
     """`read_rows` for what was read; `runs` oldest first."""
     by_id = {run.run_id: run for run in runs}
     candidates: dict[str, list[_Candidate]] = {run.run_id: [] for run in runs}
@@ -109,8 +112,11 @@ def make_rows(runs: Sequence[StoredRun], checkpoints: Iterable[StoredCheckpoint]
         if found := candidates[run.run_id]:
             groups.setdefault(_model(run), []).extend(_choose(found, which))
     ordered = [each for group in groups.values() for each in sorted(group, key=lambda one: one.order, reverse=True)]
-    evaluated_on = _common_set(ordered)
-    return [_row(each, evaluated_on) for each in ordered]
+    sets = _sets(ordered)
+    if evaluated_on is not None and evaluated_on not in sets:
+        remedy = did_you_mean(evaluated_on, sets) if sets else f"hmr-light evaluate data={evaluated_on} measures them."
+        raise UserError(f"no checkpoint has errors on '{evaluated_on}'", remedy)
+    return [_row(each, evaluated_on or next(iter(sets), "")) for each in ordered]
 
 
 def _candidate(run: StoredRun, checkpoint: StoredCheckpoint) -> _Candidate:
@@ -129,8 +135,8 @@ def _choose(candidates: list[_Candidate], which: str) -> list[_Candidate]:
     return [min(sorted(candidates, key=lambda one: one.order, reverse=True), key=lambda one: one.validation_mm)]
 
 
-def _common_set(candidates: Iterable[_Candidate]) -> str:
-    """The evaluation set that most candidates have errors on; of several, the one measured last."""
+def _sets(candidates: Iterable[_Candidate]) -> list[str]:
+    """The evaluation sets, first the one that most candidates have errors on; of several, the one measured last."""
     count: Counter[str] = Counter()
     newest: dict[str, int] = {}
     for candidate in candidates:
@@ -139,7 +145,7 @@ def _common_set(candidates: Iterable[_Candidate]) -> str:
                 where = name.removesuffix("/mpjpe_mm")
                 count[where] += 1
                 newest[where] = max(newest.get(where, 0), point.time_ms)
-    return max(count, key=lambda where: (count[where], newest[where], where), default="")
+    return sorted(count, key=lambda where: (count[where], newest[where], where), reverse=True)
 
 
 def _model(run: StoredRun) -> str:
