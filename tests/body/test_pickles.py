@@ -181,9 +181,11 @@ def test_tuples_and_lists_that_share_their_parts_are_refused_at_once(tmp_path: P
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     said = done.stdout.splitlines()
     assert len(said) == len(ENDLESS), done.stdout
-    assert all(f"{name}.pkl" in message for name, message in zip(sorted(ENDLESS), said, strict=True))
+    assert all(
+        f"{name}.pkl" in message for name, message in zip(sorted(ENDLESS, key="{}.pkl".format), said, strict=True)
+    )
     assert sum("as a dict's key or in a set" in message for message in said) == 8
-    assert max(map(len, said)) < 500 + len(str(tmp_path))
+    assert max(map(len, said)) < 1000 + len(str(tmp_path))
 
 
 class Call:
