@@ -57,7 +57,9 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
         )
 
     columns = ("checkpoint", "set", "people", "dropped", *(TITLES[metric] for metric in protocol.metrics))
-    table = Table(*columns, title=protocol.describe())
+    table = Table(title=protocol.describe())
+    for column in columns:
+        table.add_column(column, overflow="fold")  # a narrow terminal, or a pipe, loses nothing
     everything: list[dict[str, float]] = []
     with processes(config.device) as world, told_plainly():
         if world.is_main:
