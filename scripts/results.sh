@@ -41,14 +41,13 @@ four=trainer.epochs=4
 [ -e "$HMR_LIGHT_HOME/outputs/results/.mean_pose" ] ||
     $hmr train experiment=mean_pose data.root="$data" data.image_size=64 $track
 touch "$HMR_LIGHT_HOME/outputs/results/.mean_pose"
-for seed in 0 1; do
-    train squeezenet1_0 $seed experiment=squeezenet1_0 $four $half $no_dropout
-    train mobilenet_v2 $seed experiment=mobilenet_v2 $four $no_dropout
-    [ $seed = 1 ] && continue
-    train squeezenet_1 $seed experiment=squeezenet_1 $four $half $no_dropout
-    train shufflenet_v2 $seed backbone=shufflenet_v2_x1_0 $four
-    train mobilenetv3 $seed experiment=mobilenetv3 $four $no_dropout
-done
+train squeezenet1_0 0 experiment=squeezenet1_0 $four $half $no_dropout
+train mobilenet_v2 0 experiment=mobilenet_v2 $four $no_dropout
+train squeezenet_1 0 experiment=squeezenet_1 $four $half $no_dropout
+train shufflenet_v2 0 backbone=shufflenet_v2_x1_0 $four
+train mobilenetv3 0 experiment=mobilenetv3 $four $no_dropout
+train squeezenet1_0 1 experiment=squeezenet1_0 $four $half $no_dropout
+train mobilenetv3 1 experiment=mobilenetv3 $four $no_dropout
 train shuffled_images 0 experiment=shuffled_images trainer.epochs=1 $no_dropout
 wait
 
