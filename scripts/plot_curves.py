@@ -37,7 +37,7 @@ def curves(run_dir: Path) -> tuple[str, dict[str, list[tuple[int, float]]]]:
 
 def main() -> None:
     folder, out = map(Path, sys.argv[1:])
-    figure, axes = plt.subplots(1, len(PANELS), figsize=(13, 4), layout="constrained")
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(14, 4), layout="constrained")
     colours: dict[str, str] = {}
     for run_dir in sorted(path.parent for path in folder.glob("*/journal.jsonl")):
         row, points = curves(run_dir)
@@ -50,7 +50,7 @@ def main() -> None:
                 axis.axhline(points[name][0][1], linestyle=":", color=colour, label=label)
             elif points[name]:
                 axis.plot(*zip(*points[name], strict=True), marker=".", color=colour, label=label)
-    axes[1].legend(fontsize="small")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     figure.savefig(out, dpi=110)
     print(out)
 
