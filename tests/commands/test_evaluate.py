@@ -71,6 +71,15 @@ def test_evaluation_repeats_the_figures_of_training(trained: Path, rendered: Pat
     assert 0 <= values["synthetic:mpi_inf_3dhp/auc_percent"] <= values["synthetic:mpi_inf_3dhp/pck150_percent"] <= 100
 
 
+def test_the_table_to_look_at_next_is_that_of_the_runs_experiment(
+    quick: list[str], rendered: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = train(compose("train", *quick, "trainer.epochs=0", "tracking.experiment=other"))
+    capfd.readouterr()
+    evaluate(compose("evaluate", f"run={folder}", "data=synthetic", *options(rendered)))
+    assert "next: hmr-light table tracking.experiment=other\n" in capfd.readouterr().err
+
+
 def test_the_mean_pose_is_scored_as_plain_numpy_scores_it(trained: Path, rendered: Path) -> None:
     evaluate(compose("evaluate", f"run={trained}", "data=synthetic_test", "checkpoints=last", *options(rendered)))
     _, values = figures(trained)[-1]

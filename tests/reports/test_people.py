@@ -111,18 +111,20 @@ def test_the_crop_shows_the_network_what_is_drawn_over_the_image(body: SMPL) -> 
     rng = np.random.default_rng(seed)
     # A box so large that the image is shrunk before it is cropped, and one that is enlarged.
     for scale, size in ((1.6, 56), (0.9, 224)):
-        box = Box(rng.uniform([0.4, 0.45], [0.6, 0.55]) * (WIDTH, HEIGHT), scale)
-        people = person(body, rng, 800.0, [box])._replace(crop_size=size)
-        share = np.repeat((255 * painted(people, body.faces.numpy()))[..., None], 3, axis=2).astype(np.uint8)
-        found = crop_person(share, box, size)[..., 0] > 128
-        points = people.vertices[0].double().numpy() + people.crop_translation[0].double().numpy()
-        pixels = points[:, :2] / points[:, 2:] * 5000 + (size - 1) / 2
-        # What leaves the image is black in the crop.
-        inside = crop_person(np.full_like(share, 255), box, size)[..., 0] > 128
-        expected = silhouette(pixels, body.faces.numpy(), size, size) & inside
-        assert overlap(found, expected) > 0.85, seed  # limbs are two or three pixels wide
-        middles = [np.mean(np.nonzero(mask), axis=1) for mask in (found, expected)]
-        assert np.abs(middles[0] - middles[1]).max() < 0.3, seed
+        shifts = []
+        for _ in range(5):  # one person's silhouette is up to half a pixel off by its own edges
+            box = Box(rng.uniform([0.4, 0.45], [0.6, 0.55]) * (WIDTH, HEIGHT), scale)
+            people = person(body, rng, 800.0, [box])._replace(crop_size=size)
+            share = np.repeat((255 * painted(people, body.faces.numpy()))[..., None], 3, axis=2).astype(np.uint8)
+            found = crop_person(share, box, size)[..., 0] > 128
+            points = people.vertices[0].double().numpy() + people.crop_translation[0].double().numpy()
+            pixels = points[:, :2] / points[:, 2:] * 5000 + (size - 1) / 2
+            # What leaves the image is black in the crop.
+            inside = crop_person(np.full_like(share, 255), box, size)[..., 0] > 128
+            expected = silhouette(pixels, body.faces.numpy(), size, size) & inside
+            assert overlap(found, expected) > 0.85, seed  # limbs are two or three pixels wide
+            shifts.append(np.subtract(*(np.mean(np.nonzero(mask), axis=1) for mask in (found, expected))))
+        assert np.abs(np.mean(shifts, axis=0)).max() < 0.3, seed
 
 
 def test_the_nearer_person_hides_the_farther_one_and_the_nearer_limb_the_farther(body: SMPL) -> None:

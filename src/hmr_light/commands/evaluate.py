@@ -83,8 +83,10 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
                     _sweep(checkpoint, name, dataset, scorer, config, world)
     if world.is_main:
         Console().print(table)
-        step = table_command(config.tracking.experiment)
-        if not any(map(_has_run, checkpoints)):
+        if any(map(_has_run, checkpoints)):
+            trained = checkpoints[0].config.get("tracking") or {}
+            step = table_command(str(trained.get("experiment", config.tracking.experiment)))
+        else:
             # Another system's, or a file that was moved: nowhere to write the figures to.
             init = shlex.quote(f"init={config.checkpoint}")
             step = f"a row of the table: hmr-light train {init} trainer.epochs=0 experiment=…"
