@@ -15,6 +15,8 @@ fi
 if [ ! -x "$venv/bin/python" ]; then
     "$uv" venv --quiet --python '>=3.11,<3.14' "$venv"
 fi
-echo "setup: installing into $venv (about 6 GB with torch; a minute or two the first time)"
-UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} "$uv" pip install --quiet --python "$venv/bin/python" -c constraints.txt -e . --group dev
+echo "setup: installing into $venv (about 7 GB with torch; a minute or two the first time)"
+# Compiled once, here: where Python may not write its bytecode, as in many containers, each command would compile torch anew.
+UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} "$uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" \
+    -c constraints.txt -e . --group dev
 echo "setup: done"
