@@ -237,6 +237,7 @@ def test_absent_pose_directions_are_zeros(tmp_path):
         ("f", np.full((30, 3), VERTICES), "faces .* do not exist"),
         ("kintree_table", np.zeros((2, 24), np.int64), "kintree_table"),
         ("J_regressor", np.array(["a", "b"]), "J_regressor .* not an array of numbers"),
+        ("weights", np.ones((VERTICES, 24), complex), "weights .* not an array of numbers"),
         ("J_regressor", np.array([None, {}]), "not a readable npz"),
     ],
 )

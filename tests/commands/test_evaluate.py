@@ -87,7 +87,7 @@ def test_the_mean_pose_is_scored_as_plain_numpy_scores_it(trained: Path, rendere
     body = load_body()
     regressor = body.h36m_regressor.numpy().astype(np.float64)
     labels, people = load_annotations(rendered / "test.npz"), load_annotations(rendered / "train.npz")
-    rotations = axis_angle_to_matrix(torch.from_numpy(people.pose).double().view(-1, 24, 3)).mean(0).numpy()
+    rotations = axis_angle_to_matrix(torch.tensor(people.pose).double().view(-1, 24, 3)).mean(0).numpy()
     left, _, right = np.linalg.svd(rotations)
     left[:, :, 2] *= np.linalg.det(left @ right)[:, None]
     mean = torch.from_numpy(left @ right).float()[None], torch.from_numpy(people.shape.mean(0))[None]

@@ -196,7 +196,7 @@ def test_a_detector_whose_weights_are_there_is_used_and_a_damaged_one_refused(
         load_detector(torch.device("cpu"), 0.5)
 
 
-@pytest.mark.parametrize("names", itertools.permutations(("a.jpg", "a_png.jpg", "a.png", "a.jpeg")))
+@pytest.mark.parametrize("names", list(itertools.permutations(("a.jpg", "a_png.jpg", "a.png", "a.jpeg"))))
 def test_no_image_takes_the_place_of_another_in_whatever_order_they_come(names: tuple[str, ...]) -> None:
     written: list[Path] = []
     for name in names:

@@ -76,8 +76,8 @@ def described_mesh(labels: Annotations, index: int, body: SMPL) -> tuple[np.ndar
     """Pixels (V, 2) of the mesh, and pixels (49, 2) of the joints, as one row of the annotations describes them."""
     with torch.no_grad():
         output = body(
-            axis_angle_to_matrix(torch.from_numpy(labels.pose[index].reshape(1, 24, 3))),
-            torch.from_numpy(labels.shape[index])[None],
+            axis_angle_to_matrix(torch.tensor(labels.pose[index].reshape(1, 24, 3))),
+            torch.tensor(labels.shape[index])[None],
         )
     extras = labels.extras
 

@@ -102,7 +102,10 @@ def read_body(
     for key, shape in shapes.items():
         dtype = np.int64 if key in ("f", "kintree_table") else np.float32
         try:
-            array = np.asarray(content[key], dtype=dtype)
+            if np.iscomplexobj(content[key]):
+                raise TypeError("its numbers are complex")
+            with np.errstate(over="ignore", invalid="ignore"):  # what does not fit is refused below
+                array = np.asarray(content[key], dtype=dtype)
         except (TypeError, ValueError) as error:
             raise UserError(f"{key} of {path} is not an array of numbers: {error}", GET_BODY) from error
         if key == "shapedirs" and array.ndim == 3:
