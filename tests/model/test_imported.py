@@ -19,11 +19,11 @@ from hmr_light.model.regressor import SmplParameters
 from hmr_light.training.weights import read_any_model, start_from
 
 State = dict[str, torch.Tensor]
-MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]).double(), torch.tensor([0.229, 0.224, 0.225]).double()
 
 
 def encoder(name: str, seed: int) -> tuple[torch.nn.Module, State]:
-    """A network with statistics as after some training, without classifier, and its weights."""
+    """A network in float64 with statistics as after some training, without classifier, and its weights in float32."""
     torch.manual_seed(seed)
     network = torchvision.models.get_model(name, weights=None)
     setattr(network, "classifier" if name.startswith("densenet") else "fc", torch.nn.Identity())
@@ -33,7 +33,8 @@ def encoder(name: str, seed: int) -> tuple[torch.nn.Module, State]:
             torch.nn.init.normal_(module.bias, std=0.1)
             torch.nn.init.normal_(module.running_mean, std=0.1)
             torch.nn.init.uniform_(module.running_var, 0.8, 1.2)
-    return network.eval(), dict(network.state_dict())
+    weights = dict(network.state_dict())
+    return network.eval().double(), weights
 
 
 def spin_head(features: int, seed: int, box: int = 0) -> State:
@@ -50,6 +51,7 @@ def spin_head(features: int, seed: int, box: int = 0) -> State:
 
 def spin(head: State, features: torch.Tensor, in_blocks: bool = False) -> SmplParameters:
     """SPIN's head: three passes without activation, then Gram-Schmidt on 3×2 numbers a joint, in either order."""
+    head = {name: value.double() for name, value in head.items()}
     pose, shape, camera = (head[name].expand(len(features), -1) for name in ("init_pose", "init_shape", "init_cam"))
     for _ in range(3):
         x = torch.cat([features, pose, shape, camera], 1)
@@ -71,16 +73,19 @@ def images(seed: int) -> torch.Tensor:
 
 
 def normalised(seed: int) -> torch.Tensor:
-    return (images(seed) / 255 - MEAN[:, None, None]) / STD[:, None, None]
+    return (images(seed).double() / 255 - MEAN[:, None, None]) / STD[:, None, None]
 
 
 @torch.no_grad()
-def check(path: Path, expected: SmplParameters, seed: int, allow: list[str] | None = None) -> None:
-    """What the file's model says of the images is what is expected, to 1e-5."""
-    checkpoint = read_any_model(path, allow or [])
-    found = checkpoint.build()(normalize(images(seed)))
-    for name, value in found._asdict().items():
-        assert (value - getattr(expected, name)).abs().max() < 1e-5, f"{name}, seed {seed}"
+def check(
+    path: Path, expected: SmplParameters, seed: int, allow: list[str] | None = None, *, within: float = 1e-9
+) -> None:
+    """What the file's model, in float64, says of the images is what is expected."""
+    torch.testing.assert_close(normalize(images(seed)).double(), normalised(seed), rtol=1e-5, atol=1e-5)
+    model = read_any_model(path, allow or []).build()
+    for name, value in model.double()(normalised(seed))._asdict().items():
+        assert value.dtype == torch.float64
+        assert (value - getattr(expected, name)).abs().max() < within, f"{name}, seed {seed}"
 
 
 def prefixed(prefix: str, state: State) -> State:
@@ -154,16 +159,18 @@ def test_hmrs_port_gives_what_its_equations_give(tmp_path: Path, name: str, num_
         state |= {f"regressor.fc_blocks.regressor_fc_{number}.bias": bias}
     torch.save(prefixed("module.", state), tmp_path / "hmr.pth")
 
-    features = network(2 * (images(seed)[:, [2, 1, 0]] / 255) - 1)  # of BGR, which is what OpenCV reads
-    theta = theta_mean.expand(2, -1)
+    features = network(2 * (images(seed)[:, [2, 1, 0]].double() / 255) - 1)  # of BGR, which is what OpenCV reads
+    theta = theta_mean.expand(2, -1).double()
+    layers = [(weight.double(), bias.double()) for weight, bias in layers]
     for _ in range(3):
         x = torch.cat([features, theta], 1)
         for weight, bias in layers[:2]:
             x = (x @ weight.T + bias).clamp(min=0)
         theta = theta + x @ layers[2][0].T + layers[2][1]
-    turns = Rotation.from_rotvec(theta[:, 3:75].reshape(-1, 3).double().numpy()).as_matrix().reshape(2, 24, 3, 3)
+    turns = Rotation.from_rotvec(theta[:, 3:75].reshape(-1, 3).numpy()).as_matrix().reshape(2, 24, 3, 3)
     expected = SmplParameters(torch.from_numpy(turns), theta[:, 75:], theta[:, :3])
-    check(tmp_path / "hmr.pth", expected, seed, ["encoder.classifier.*"])
+    # Its other colours and range are folded into the first layer's weights, which are float32.
+    check(tmp_path / "hmr.pth", expected, seed, ["encoder.classifier.*"], within=1e-5)
 
     state["regressor.mean_theta"] = torch.randn(6, 85, generator=generator)
     assert "not one mean" in message(state, tmp_path / "means.pth")
