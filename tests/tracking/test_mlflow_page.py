@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -96,6 +97,11 @@ def test_two_runs_are_compared_by_their_headline_figures(home: Path, run_ids: li
             page.goto(address, timeout=60_000)
             for row in FIGURES:
                 page.get_by_text(f"{row} 260101-120000").first.wait_for(timeout=60_000)
+            for name in FIGURES["mobilenet_v2"]:  # the table's columns come first, and no others
+                assert page.get_by_role("columnheader", name=name, exact=True).first.is_visible(), name
+            assert not page.get_by_role("columnheader", name="learning_rate").first.is_visible()
+            names = page.get_by_text(re.compile(r"^(mobilenet_v2|squeezenet1_0) 260101")).all_inner_texts()
+            assert [name.split()[0] for name in names] == ["mobilenet_v2", "squeezenet1_0"], "the best is not the first"
             page.screenshot(path=tmp_path / "experiment.png")
 
             page.goto(f"http://127.0.0.1:{port}/#/compare-runs?runs={quote(json.dumps(run_ids))}&experiments=[%221%22]")

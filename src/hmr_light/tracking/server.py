@@ -23,6 +23,9 @@ from hmr_light.tracking.store import SETTINGS, normal_uri, sqlite_path
 
 HOST = "127.0.0.1"
 START_SECONDS = 180.0
+# What the runs' page shows first: a view that is shared in MLflow's own way, as a tag of the experiment.
+VIEW = "headline"
+COLUMNS = ["mpjpe_mm", "reconstruction_error_mm", "parameters", "inference_time_s"]
 # Loopback is never behind the proxy that the environment may name.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -79,15 +82,24 @@ def wait_until_it_answers(server: Server) -> None:
 
 
 def page_of(server: Server, experiment: str) -> str:
-    """The address of an experiment's runs, or of all experiments if there is none of that name."""
-    ask = f"{server.address}/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(experiment, safe='')}"
+    """The address of an experiment's runs, best first, or of all experiments if there is none of that name."""
+    api = f"{server.address}/api/2.0/mlflow/experiments"
     try:
-        with DIRECT.open(ask, timeout=10) as answer:
+        with DIRECT.open(f"{api}/get-by-name?experiment_name={quote(experiment, safe='')}", timeout=10) as answer:
             number = json.load(answer)["experiment"]["experiment_id"]
     except OSError:
         return server.address
-    # Without the last part the page opens for language models.
-    return f"{server.address}/#/experiments/{number}/runs?workflowType=machine_learning"
+    # Without this part the page opens for language models.
+    page = f"{server.address}/#/experiments/{number}/runs?workflowType=machine_learning"
+    columns = ["attributes.`Created`", *(f"metrics.`{name}`" for name in COLUMNS)]
+    view = {"selectedColumns": columns, "orderByKey": f"metrics.`{COLUMNS[0]}`", "orderByAsc": True}
+    tag = {"experiment_id": number, "key": f"mlflow.sharedViewState.{VIEW}", "value": json.dumps(view)}
+    ask = urllib.request.Request(
+        f"{api}/set-experiment-tag", json.dumps(tag).encode(), {"Content-Type": "application/json"}
+    )
+    with contextlib.suppress(OSError), DIRECT.open(ask, timeout=10):  # a store that cannot be written to is shown too
+        page += f"&viewStateShareKey={VIEW}"
+    return page
 
 
 def _environment(uri: str) -> dict[str, str]:
