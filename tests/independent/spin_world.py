@@ -88,9 +88,11 @@ def make(folder: Path, seed: int) -> None:
     state = dict(network.state_dict())
     shapes = {"fc1": (1024, 2205), "fc2": (1024, 1024), "decpose": (144, 1024), "decshape": (10, 1024)}
     for layer, (rows, columns) in (shapes | {"deccam": (3, 1024)}).items():
-        # As a trained head's, its corrections are tenths.
-        state[f"{layer}.weight"] = (0.1 if layer.startswith("dec") else 1) * torch.randn(rows, columns) / columns**0.5
-        state[f"{layer}.bias"] = 0.1 * torch.randn(rows)
+        # As a trained head's, its corrections are tenths: where they turn an axis about, a rotation is next to
+        # undefined, and what float32 rounds away becomes thousandths of a millimetre.
+        small = 0.05 if layer.startswith("dec") else 1
+        state[f"{layer}.weight"] = small * torch.randn(rows, columns) / columns**0.5
+        state[f"{layer}.bias"] = 0.1 * small * torch.randn(rows)
     turns = [np.linalg.qr(rng.normal(size=(3, 3)))[0][:, :2] for _ in range(24)]
     state["init_pose"] = torch.tensor(np.concatenate(turns).reshape(1, 144)).float()
     state["init_shape"] = 0.2 * torch.randn(1, 10)
