@@ -6,6 +6,7 @@ import ctypes
 import re
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,22 +43,37 @@ def told_plainly(stop: StopRequest | None = None) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        text = _broken_off(error) or (str(error) if isinstance(error, RuntimeError) else "")
         # A loader ends its processes when nobody holds it any more; else Python would wait for them when it exits.
         traceback.clear_frames(error.__traceback__)
-        if isinstance(error, RuntimeError) and (told := _in_plain_words(error, stop is not None and stop.requested)):
+        if text and (told := _in_plain_words(error, text, stop is not None and stop.requested)):
             raise told from error
         raise
 
 
-def _in_plain_words(error: RuntimeError, stopping: bool) -> UserError | Interrupted | None:
-    text = str(error)
+def _broken_off(error: BaseException) -> str:
+    """What torch says of a loader that died as it handed over a batch, which breaks off before torch learns of it."""
+    modules = {str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)}
+    taken_over = "torch.utils.data.dataloader" in modules and any(
+        name.startswith("multiprocessing.") for name in modules
+    )
+    if not taken_over or not isinstance(error, ConnectionError | EOFError | FileNotFoundError):
+        return ""
+    try:
+        time.sleep(1.0)  # torch raises it as soon as the system tells of the death
+    except RuntimeError as death:
+        return str(death)
+    return "DataLoader worker"
+
+
+def _in_plain_words(error: BaseException, text: str, stopping: bool) -> UserError | Interrupted | None:
     if _SHARED_MEMORY.search(text):
         return UserError(
             "there is too little shared memory for the loader processes",
             "Give the machine more (/dev/shm; docker run --shm-size=8g), or load without them: data.workers=0.",
         )
     died = "DataLoader worker" in text and "Caught " not in text
-    if stopping and (died or is_of_a_peer(error)):
+    if stopping and (died or (isinstance(error, RuntimeError) and is_of_a_peer(error))):
         return Interrupted("The last checkpoint is sound.")
     if died:
         reason = re.search(r"killed by signal: ([\w ]+)", text)

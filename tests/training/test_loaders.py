@@ -1,0 +1,63 @@
+"""A loader process that dies is told in one message, at whatever moment it dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from multiprocessing import resource_sharer
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from hmr_light.errors import UserError
+from hmr_light.training.loaders import told_plainly
+
+
+class Dying(Dataset[torch.Tensor]):
+    """Its process first stops handing over what it has announced, and is killed `seconds` later, or lives on."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        threading.Thread(target=self._die).start()
+        return torch.zeros(1000)
+
+    def _die(self) -> None:
+        time.sleep(1.0)  # the batch is announced by then
+        resource_sharer._resource_sharer.stop()  # type: ignore[attr-defined]
+        if self.seconds is not None:
+            time.sleep(self.seconds)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(1.5, r"a loader process died \(signal Killed\)"), (None, r"a loader process died\n")]
+)
+def test_a_loader_that_breaks_off_before_it_is_dead(seconds: float | None, says: str) -> None:
+    loader = DataLoader(Dying(seconds), num_workers=1, prefetch_factor=1)
+    with pytest.raises(UserError, match=says) as told, told_plainly():
+        _take_late(loader)
+    assert isinstance(told.value.__cause__, OSError | EOFError)
+
+
+def _take_late(loader: DataLoader[torch.Tensor]) -> None:
+    batches = iter(loader)
+    time.sleep(2.0)
+    next(batches)
+
+
+def test_a_missing_file_is_no_dead_loader() -> None:
+    class Missing(Dying):
+        def __getitem__(self, index: int) -> torch.Tensor:
+            raise FileNotFoundError("image.jpg")
+
+    for workers in (0, 1):
+        with pytest.raises(FileNotFoundError, match=r"image\.jpg"), told_plainly():
+            next(iter(DataLoader(Missing(None), num_workers=workers)))
