@@ -7,12 +7,14 @@ import signal
 import threading
 import time
 from multiprocessing import resource_sharer
+from pathlib import Path
 
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from hmr_light.errors import UserError
+from hmr_light.training.checkpoint import save
 from hmr_light.training.loaders import told_plainly
 
 
@@ -61,3 +63,23 @@ def test_a_missing_file_is_no_dead_loader() -> None:
     for workers in (0, 1):
         with pytest.raises(FileNotFoundError, match=r"image\.jpg"), told_plainly():
             next(iter(DataLoader(Missing(None), num_workers=workers)))
+
+
+class Fatal:
+    """Whoever writes it kills a process, and is told so while it writes."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def __reduce__(self) -> tuple[type, tuple[int]]:
+        os.kill(self.pid, signal.SIGKILL)
+        time.sleep(2.0)
+        return Fatal, (self.pid,)
+
+
+def test_a_loader_that_dies_while_a_checkpoint_is_written_is_no_full_disk(tmp_path: Path) -> None:
+    batches = iter(DataLoader(Dying(None), num_workers=1, prefetch_factor=1))
+    (loader,) = batches._workers  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="a loader process died"), told_plainly():
+        save(tmp_path / "last.pt", {"weights": torch.zeros(3), "fatal": Fatal(loader.pid)})
+    assert list(tmp_path.iterdir()) == []

@@ -181,6 +181,8 @@ def _write(temporary: Path, path: Path, content: dict[str, Any]) -> None:
     try:
         torch.save(content, temporary)
     except RuntimeError as error:  # torch's zip writer reports a full disk so
+        if any("DataLoader worker" in str(one) for one in (error, error.__context__)):
+            raise  # a loader's death is told wherever the process is at that moment
         room = shutil.disk_usage(path.parent).free / 2**20
         raise UserError(
             f"cannot write {path}: its disk has {room:.0f} MiB left", "Free some space; the last checkpoint is intact."
