@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tables of docs/results.md: seven models, two baselines, second seeds, on the rendered set.
-# About 90 minutes on two cores. Started once more after a stop, it goes on where it was.
+# About two hours on two cores. Started once more after a stop, it goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -15,11 +16,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from hmr_light.errors import UserError
 from hmr_light.training.checkpoint import save
-from hmr_light.training.loaders import told_plainly
+from hmr_light.training.loaders import start_loader, told_plainly
 
 
 class Dying(Dataset[torch.Tensor]):
-    """Its process first stops handing over what it has announced, and is killed `seconds` later, or lives on."""
+    """The process of its first element stops handing over what it has announced, and is killed `seconds` later, or
+    lives on."""
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
@@ -28,12 +30,13 @@ class Dying(Dataset[torch.Tensor]):
         return 4
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        threading.Thread(target=self._die).start()
+        if index == 0:
+            threading.Thread(target=self._die).start()
         return torch.zeros(1000)
 
     def _die(self) -> None:
         time.sleep(1.0)  # the batch is announced by then
-        resource_sharer._resource_sharer.stop()  # type: ignore[attr-defined]
+        resource_sharer.stop()
         if self.seconds is not None:
             time.sleep(self.seconds)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -43,9 +46,11 @@ class Dying(Dataset[torch.Tensor]):
     ("seconds", "says"), [(1.5, r"a loader process died \(signal Killed\)"), (None, r"a loader process died\n")]
 )
 def test_a_loader_that_breaks_off_before_it_is_dead(seconds: float | None, says: str) -> None:
-    loader = DataLoader(Dying(seconds), num_workers=1, prefetch_factor=1)
+    before = multiprocessing.active_children()
+    loader = DataLoader(Dying(seconds), num_workers=2, prefetch_factor=1, worker_init_fn=start_loader)
     with pytest.raises(UserError, match=says) as told, told_plainly():
         _take_late(loader)
+    assert multiprocessing.active_children() == before  # nobody waits for the other one
     assert isinstance(told.value.__cause__, OSError | EOFError)
 
 
@@ -78,8 +83,10 @@ class Fatal:
 
 
 def test_a_loader_that_dies_while_a_checkpoint_is_written_is_no_full_disk(tmp_path: Path) -> None:
+    before = multiprocessing.active_children()
     batches = iter(DataLoader(Dying(None), num_workers=1, prefetch_factor=1))
-    (loader,) = batches._workers  # type: ignore[attr-defined]
-    with pytest.raises(UserError, match="a loader process died"), told_plainly():
+    (loader,) = (child for child in multiprocessing.active_children() if child not in before)
+    with pytest.raises(UserError, match=r"a loader process died \(signal Killed\)"), told_plainly():
         save(tmp_path / "last.pt", {"weights": torch.zeros(3), "fatal": Fatal(loader.pid)})
+    del batches
     assert list(tmp_path.iterdir()) == []

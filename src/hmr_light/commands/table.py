@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -35,7 +36,9 @@ def run(config: TableConfig) -> None:
 
 def table_command(experiment: str) -> str:
     """What to type for the table of `experiment`."""
-    return "hmr-light table" + ("" if experiment == "hmr_light" else f" tracking.experiment={experiment}")
+    return "hmr-light table" + (
+        "" if experiment == "hmr_light" else f" {shlex.quote(f'tracking.experiment={experiment}')}"
+    )
 
 
 def _check(columns: list[str]) -> None:

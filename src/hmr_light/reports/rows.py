@@ -113,7 +113,7 @@ def make_rows(
             groups.setdefault(_model(run), []).extend(_choose(found, which))
     ordered = [each for group in groups.values() for each in sorted(group, key=lambda one: one.order, reverse=True)]
     sets = _sets(ordered)
-    if evaluated_on is not None and evaluated_on not in sets:
+    if ordered and evaluated_on is not None and evaluated_on not in sets:
         remedy = did_you_mean(evaluated_on, sets) if sets else f"hmr-light evaluate data={evaluated_on} measures them."
         raise UserError(f"no checkpoint has errors on '{evaluated_on}'", remedy)
     return [_row(each, evaluated_on or next(iter(sets), "")) for each in ordered]

@@ -91,15 +91,19 @@ def page_of(server: Server, experiment: str) -> str:
         return server.address
     # Without this part the page opens for language models.
     page = f"{server.address}/#/experiments/{number}/runs?workflowType=machine_learning"
+    return f"{page}&viewStateShareKey={VIEW}" if _share_view(api, number) else page
+
+
+def _share_view(api: str, experiment_id: str) -> bool:
+    """Make the view known to the experiment. A store that cannot be written to is shown without it."""
     columns = ["attributes.`Created`", *(f"metrics.`{name}`" for name in COLUMNS)]
     view = {"selectedColumns": columns, "orderByKey": f"metrics.`{COLUMNS[0]}`", "orderByAsc": True}
-    tag = {"experiment_id": number, "key": f"mlflow.sharedViewState.{VIEW}", "value": json.dumps(view)}
-    ask = urllib.request.Request(
-        f"{api}/set-experiment-tag", json.dumps(tag).encode(), {"Content-Type": "application/json"}
-    )
-    with contextlib.suppress(OSError), DIRECT.open(ask, timeout=10):  # a store that cannot be written to is shown too
-        page += f"&viewStateShareKey={VIEW}"
-    return page
+    tag = {"experiment_id": experiment_id, "key": f"mlflow.sharedViewState.{VIEW}", "value": json.dumps(view)}
+    content = {"Content-Type": "application/json"}
+    ask = urllib.request.Request(f"{api}/set-experiment-tag", json.dumps(tag).encode(), content)
+    with contextlib.suppress(OSError), DIRECT.open(ask, timeout=10):
+        return True
+    return False
 
 
 def _environment(uri: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ import torch
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model
 from hmr_light.paths import atomic_write
+from hmr_light.training.loaders import is_of_a_loader
 
 FORMAT = 1
 LAST, PREVIOUS = "last.pt", "previous.pt"
@@ -181,8 +182,8 @@ def _write(temporary: Path, path: Path, content: dict[str, Any]) -> None:
     try:
         torch.save(content, temporary)
     except RuntimeError as error:  # torch's zip writer reports a full disk so
-        if any("DataLoader worker" in str(one) for one in (error, error.__context__)):
-            raise  # a loader's death is told wherever the process is at that moment
+        if is_of_a_loader(error) or is_of_a_loader(error.__context__):
+            raise
         room = shutil.disk_usage(path.parent).free / 2**20
         raise UserError(
             f"cannot write {path}: its disk has {room:.0f} MiB left", "Free some space; the last checkpoint is intact."

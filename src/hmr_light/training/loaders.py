@@ -6,10 +6,14 @@ import ctypes
 import re
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+
+from torch.utils.data import dataloader
 
 from hmr_light.data.dataset import worker_init
 from hmr_light.errors import Interrupted, UserError
@@ -43,42 +47,68 @@ def told_plainly(stop: StopRequest | None = None) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        text = _broken_off(error) or (str(error) if isinstance(error, RuntimeError) else "")
+        told = _in_plain_words(error, stop is not None and stop.requested)
         # A loader ends its processes when nobody holds it any more; else Python would wait for them when it exits.
         traceback.clear_frames(error.__traceback__)
-        if text and (told := _in_plain_words(error, text, stop is not None and stop.requested)):
+        if told:
             raise told from error
         raise
 
 
-def _broken_off(error: BaseException) -> str:
-    """What torch says of a loader that died as it handed over a batch, which breaks off before torch learns of it."""
-    modules = {str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)}
-    taken_over = "torch.utils.data.dataloader" in modules and any(
-        name.startswith("multiprocessing.") for name in modules
-    )
-    if not taken_over or not isinstance(error, ConnectionError | EOFError | FileNotFoundError):
-        return ""
-    try:
-        time.sleep(1.0)  # torch raises it as soon as the system tells of the death
-    except RuntimeError as death:
-        return str(death)
-    return "DataLoader worker"
+def is_of_a_loader(error: BaseException | None) -> bool:
+    """Whether torch raised it because a loader process died: in the loader, or wherever the news reached this one."""
+    return isinstance(error, RuntimeError) and "DataLoader worker" in str(error) and "Caught " not in str(error)
 
 
-def _in_plain_words(error: BaseException, text: str, stopping: bool) -> UserError | Interrupted | None:
-    if _SHARED_MEMORY.search(text):
+def _in_plain_words(error: BaseException, stopping: bool) -> UserError | Interrupted | None:
+    if isinstance(error, RuntimeError) and _SHARED_MEMORY.search(str(error)):
         return UserError(
             "there is too little shared memory for the loader processes",
             "Give the machine more (/dev/shm; docker run --shm-size=8g), or load without them: data.workers=0.",
         )
-    died = "DataLoader worker" in text and "Caught " not in text
+    workers = _workers(error) if is_of_a_loader(error) or _broke_off(error) else []
+    by_signal = _end(workers) if workers else None
+    died = is_of_a_loader(error) or bool(workers)
     if stopping and (died or (isinstance(error, RuntimeError) and is_of_a_peer(error))):
         return Interrupted("The last checkpoint is sound.")
     if died:
-        reason = re.search(r"killed by signal: ([\w ]+)", text)
+        reason = re.search(r"killed by signal: ([\w ]+)", str(error))
+        name = reason[1] if reason else by_signal
         return UserError(
-            f"a loader process died{f' (signal {reason[1]})' if reason else ''}",
+            f"a loader process died{f' (signal {name})' if name else ''}",
             "The system kills processes for which it has no memory: give it more, or lower data.workers.",
         )
     return None
+
+
+def _workers(error: BaseException) -> list[BaseProcess]:
+    """The loader processes of the loader that raised `error`; none if something else did."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if _module(frame) == dataloader.__name__]
+    return [worker for frame in frames[-1:] for worker in getattr(frame.f_locals.get("self"), "_workers", [])]
+
+
+def _end(workers: list[BaseProcess]) -> str | None:
+    """End what is left of them, which nobody asks for batches any more; return the signal that ended the first."""
+    with suppress(RuntimeError):  # torch's own news of a death, which it tells once
+        ended = wait([worker.sentinel for worker in workers], timeout=1.0)
+        for worker in workers:
+            if worker.sentinel in ended:
+                worker.join()
+    numbers = [-worker.exitcode for worker in workers if worker.exitcode and worker.exitcode < 0]
+    for worker in workers:
+        with suppress(RuntimeError):
+            worker.kill()
+            worker.join()
+    return signal.strsignal(numbers[0]) if numbers else None
+
+
+def _broke_off(error: BaseException) -> bool:
+    """Whether a batch broke off as another process handed it over, a moment before torch can know of its death."""
+    handed_over = any(
+        _module(frame).startswith("multiprocessing.") for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
+    return handed_over and isinstance(error, ConnectionError | EOFError | FileNotFoundError)
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))
