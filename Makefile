@@ -49,7 +49,7 @@ ARGS ?=
 sweep: PARALLEL = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS))
 sweep: $(READY) ## train every backbone of BACKBONES= with every seed of SEEDS=, JOBS= at a time, then print the table
 	@$(if $(PARALLEL),TTY_COMPATIBLE=0) $(HMR) train -m $(PARALLEL) backbone=$(BACKBONES) seed=$(SEEDS) $(ARGS)
-	$(HMR) table
+	$(HMR) table $(filter tracking.%,$(ARGS))
 
 table: $(READY) ## rebuild the comparison table from the runs
 	@$(HMR) table $(ARGS)

@@ -36,6 +36,26 @@ def body(files: Path) -> SMPL:
     return load_body(files)
 
 
+@pytest.mark.parametrize(
+    ("data", "protocol"),
+    [
+        ("3dpw_test", "3dpw"),
+        ("h36m_p1", "h36m_p1"),
+        ("h36m_p2", "h36m_p2"),
+        ("mpi_inf_3dhp_test", "mpi_inf_3dhp"),
+        ("synthetic_test", "lsp14"),
+    ],
+)
+def test_a_papers_test_set_is_scored_as_the_papers_do_it_unless_another_protocol_is_named(
+    data: str, protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HMR_LIGHT_HOME", str(tmp_path))
+    for command in (["train"], ["evaluate", "run=any"]):
+        assert compose(*command, f"data={data}").protocol["name"] == protocol
+        assert compose(*command, f"data={data}", "protocol=lsp14").protocol["name"] == "lsp14"
+        assert compose(*command, "protocol=h36m_p2", f"data={data}").protocol["name"] == "h36m_p2"
+
+
 def people(count: int = 4, seed: int = 0, **changes: Any) -> Annotations:
     rng = np.random.default_rng(seed)
     arrays = {

@@ -99,8 +99,8 @@ def test_the_mean_pose_is_scored_as_plain_numpy_scores_it(trained: Path, rendere
     predicted = joints(body(*mean).vertices)
     errors = []
     for pose, shape in zip(labels.pose, labels.shape, strict=True):
-        turned = axis_angle_to_matrix(torch.from_numpy(pose).view(1, 24, 3))
-        truth = joints(body(turned, torch.from_numpy(shape)[None]).vertices)
+        turned = axis_angle_to_matrix(torch.tensor(pose).view(1, 24, 3))
+        truth = joints(body(turned, torch.tensor(shape)[None]).vertices)
         errors.append(1000 * np.linalg.norm(predicted - truth, axis=1).mean())
     assert values["synthetic_test/mean_pose_mpjpe_mm"] == pytest.approx(np.mean(errors), rel=1e-4)
 

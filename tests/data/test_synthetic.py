@@ -165,8 +165,8 @@ def test_keypoints_are_the_projected_joints_of_the_body(labels: Annotations, bod
 
 def test_joints_in_metres_are_those_of_the_body(labels: Annotations, body: SMPL) -> None:
     with torch.no_grad():
-        rotations = axis_angle_to_matrix(torch.from_numpy(labels.pose.reshape(-1, 24, 3)))
-        joints = body(rotations, torch.from_numpy(labels.shape)).joints[:, 25:].numpy()
+        rotations = axis_angle_to_matrix(torch.tensor(labels.pose.reshape(-1, 24, 3)))
+        joints = body(rotations, torch.tensor(labels.shape)).joints[:, 25:].numpy()
     assert np.abs(labels.S[..., :3] - (joints - joints[:, 14:15])).max() < 1e-5
     assert (labels.S[..., 3] == 1).all()
 

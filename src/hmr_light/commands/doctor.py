@@ -19,7 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from hmr_light.config.choices import choices, compose_choice
+from hmr_light.config.choices import choices, compose_data
 from hmr_light.config.schema import BodyConfig, DoctorConfig
 from hmr_light.errors import UserError
 from hmr_light.paths import home
@@ -151,7 +151,7 @@ def _data() -> Iterator[Finding]:
     datasets = choices("dataset")
     listed: set[Path] = set()
     for name in choices("data"):
-        config = compose_choice("data", name)
+        config = compose_data(name)
         sets = [*config["train"].values(), *config["evaluation"].values()]
         files = dict.fromkeys(Path(one["annotations"]) for one in sets)
         listed |= files.keys()

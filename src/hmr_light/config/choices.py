@@ -22,6 +22,11 @@ def compose_choice(group: str, name: str) -> dict[str, Any]:
     return _plain(_compose(None, f"+{group}={name}")[group])
 
 
+def compose_data(name: str) -> dict[str, Any]:
+    """The node `data` of `hmr-light evaluate data=…`, as plain values. A set may choose its protocol beside it."""
+    return _plain(_compose("evaluate", f"data={name}").data)
+
+
 def compose_network(experiment: str) -> dict[str, dict[str, Any]]:
     """The nodes `backbone` and `regressor` of `hmr-light train experiment=…`, as plain values."""
     config = _compose("train", f"experiment={experiment}")

@@ -10,7 +10,16 @@ from typing import Any
 from hmr_light.reports.rows import Row
 
 # Rows that differ in one of these are not of one experiment.
-SAME = ("model", "evaluated_on", "evaluation_fingerprint", "protocol", "data_fingerprint", "body", "parameters")
+SAME = (
+    "model",
+    "recipe",
+    "parameters",
+    "data_fingerprint",
+    "body",
+    "evaluated_on",
+    "evaluation_fingerprint",
+    "protocol",
+)
 STANDARD_DEVIATIONS = {
     "mpjpe_mm": "mpjpe_std_mm",
     "reconstruction_error_mm": "reconstruction_error_std_mm",
@@ -20,7 +29,7 @@ STANDARD_DEVIATIONS = {
 
 
 def combine_seeds(rows: Sequence[Row], *, same_epoch: bool = False) -> list[Row]:
-    """One row for the rows of one model on the same data (and of one epoch), in the order of the first of each.
+    """One row for the rows of one model, trained alike on the same data (and of one epoch), in the order of the first.
 
     Of each seed the newest run counts, since equal seeds are no second draw. Figures are means and standard deviations
     (n - 1) over the runs; a figure that one of them lacks is missing. Where the figures come from is told of every run.

@@ -77,7 +77,7 @@ def lay_out(rows: Sequence[Row], language: str = "en", columns: Sequence[str] = 
         (False, False, *(True for _ in FIGURES), *is_number),
         cells,
         winner,
-        _notes(rows, language),
+        _notes(rows, language, columns),
     )
 
 
@@ -117,7 +117,7 @@ def _winner(rows: Sequence[Row]) -> int | None:
     return min(trained, key=figures, default=None)
 
 
-def _notes(rows: Sequence[Row], language: str) -> list[str]:
+def _notes(rows: Sequence[Row], language: str, columns: Sequence[str]) -> list[str]:
     """What a reader must know of the figures, and what makes them hard to compare."""
     where = " ".join(filter(None, (rows[0].evaluated_on, f"({rows[0].protocol})" if rows[0].protocol else "")))
     where = printable(where)
@@ -125,6 +125,7 @@ def _notes(rows: Sequence[Row], language: str) -> list[str]:
         on = f" – 평가 세트: {where}" if where else ""
         notes = [f"MPJPE, 재구성 오차: mm{on}. 추론 시간: s, 이미지 한 장의 중앙값. 굵은 글씨: 열에서 가장 좋은 값."]
         differ = "행마다 다른 {}: {}"
+        alike = "이름이 같은 행이라도 학습 설정이 다릅니다: columns=[recipe]로 볼 수 있습니다."
         over_seeds = "±: 시드가 다른 실행들의 평균과 표준편차(n−1); 시드마다 가장 최근 실행."
         names = {"protocol": "평가 방법", "device": "장치", "body": "신체 모델", "data_fingerprint": "데이터"}
         names["evaluation_fingerprint"] = "평가 데이터"
@@ -134,6 +135,7 @@ def _notes(rows: Sequence[Row], language: str) -> list[str]:
             f"MPJPE and ReconstructionError in mm{on}; InferenceTime in s, median of one image. Bold: best of a column."
         ]
         differ = "The rows differ in {}: {}"
+        alike = "Rows of one name were trained with different options: columns=[recipe] shows them."
         over_seeds = "±: mean and standard deviation (n−1) over runs of several seeds, of each seed the newest run."
         names = {"protocol": "protocol", "device": "device", "body": "body", "data_fingerprint": "data"}
         names["evaluation_fingerprint"] = "evaluation data"
@@ -141,6 +143,8 @@ def _notes(rows: Sequence[Row], language: str) -> list[str]:
         values = dict.fromkeys(value for row in rows if (value := getattr(row, field)))
         if len(values) > 1:
             notes.append(differ.format(name, ", ".join(printable(value)[:40] for value in values)))
+    if any(row.recipe for row in rows) and "recipe" not in columns:
+        notes.append(alike)
     if any(row.runs > 1 for row in rows):
         notes.append(over_seeds)
     return notes

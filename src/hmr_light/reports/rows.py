@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hmr_light.errors import UserError, did_you_mean
+from hmr_light.reports.recipes import recipes
 from hmr_light.tracking.search import read_experiment
 from hmr_light.tracking.stored import Point, StoredCheckpoint, StoredRun
 
@@ -47,6 +48,8 @@ class Row:
     """Of the annotations of `evaluated_on`; empty where the run does not say."""
     versions: str = ""
     """Of the packages that the figures depend on."""
+    recipe: str = ""
+    """`option=value, …` for the training options in which runs of this model differ; see `reports.recipes`."""
     runs: int = 1
     """Over how many runs the figures are means; see `hmr_light.reports.groups`."""
     mpjpe_std_mm: float | None = None
@@ -107,16 +110,19 @@ def make_rows(
     for checkpoint in checkpoints:
         if checkpoint.run_id in by_id:
             candidates[checkpoint.run_id].append(_candidate(by_id[checkpoint.run_id], checkpoint))
+    models: dict[str, list[StoredRun]] = {}
     groups: dict[str, list[_Candidate]] = {}
     for run in runs:
         if found := candidates[run.run_id]:
+            models.setdefault(_model(run), []).append(run)
             groups.setdefault(_model(run), []).extend(_choose(found, which))
+    recipe = {run_id: text for same in models.values() for run_id, text in recipes(same).items()}
     ordered = [each for group in groups.values() for each in sorted(group, key=lambda one: one.order, reverse=True)]
     sets = _sets(ordered)
     if ordered and evaluated_on is not None and evaluated_on not in sets:
         remedy = did_you_mean(evaluated_on, sets) if sets else f"hmr-light evaluate data={evaluated_on} measures them."
         raise UserError(f"no checkpoint has errors on '{evaluated_on}'", remedy)
-    return [_row(each, evaluated_on or next(iter(sets), "")) for each in ordered]
+    return [_row(each, evaluated_on or next(iter(sets), ""), recipe[each.run.run_id]) for each in ordered]
 
 
 def _candidate(run: StoredRun, checkpoint: StoredCheckpoint) -> _Candidate:
@@ -152,7 +158,7 @@ def _model(run: StoredRun) -> str:
     return run.tags.get("hmr_light.row") or run.name
 
 
-def _row(candidate: _Candidate, evaluated_on: str) -> Row:
+def _row(candidate: _Candidate, evaluated_on: str, recipe: str) -> Row:
     run, tags = candidate.run, candidate.tags
     prefix = f"{evaluated_on}/" if evaluated_on else ""
 
@@ -188,6 +194,7 @@ def _row(candidate: _Candidate, evaluated_on: str) -> Row:
         body=run.tags.get("hmr_light.body", ""),
         evaluation_fingerprint=_evaluation_fingerprint(run, evaluated_on),
         versions=run.tags.get("hmr_light.versions", ""),
+        recipe=recipe,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -47,7 +48,7 @@ def convert(root: Path, out: Path, *, protocol: Literal[1, 2] = 1) -> Conversion
     for sequence in progress(_sequences(root, protocol)):
         _convert_sequence(root, sequence, people)
     name = f"h36m_p{protocol}"
-    data = f"protocol={name} data={name} data.root={root} data.evaluation.{name}.annotations={out}"
+    data = f"data={name} data.root={quote(str(root))} data.evaluation.{name}.annotations={quote(str(out))}"
     remedy = f"The videos belong into {root / SUBJECTS[0] / 'Videos'} and {root / SUBJECTS[1] / 'Videos'}."
     return people.save(out, root, root, f"evaluate checkpoint=PATH {data}", remedy)
 

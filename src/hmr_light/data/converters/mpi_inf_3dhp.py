@@ -68,7 +68,7 @@ def convert(root: Path, out: Path, *, split: Literal["train", "test"] = "train")
     else:
         _convert_test(root, people)
         data = f"data=mpi_inf_3dhp_test {where} data.evaluation.mpi_inf_3dhp.{annotations}"
-        next_step = f"evaluate checkpoint=PATH protocol=mpi_inf_3dhp {data}"
+        next_step = f"evaluate checkpoint=PATH {data}"
         remedy = f"The images belong into {root / TEST_SEQUENCES[0] / 'imageSequence'} and its like."
     return people.save(out, root, root, next_step, remedy)
 

@@ -46,8 +46,8 @@ def convert(root: Path, out: Path, *, split: Literal["train", "validation", "tes
         with reading(file, "a sequence of 3DPW"):
             _convert_sequence(sequence, file, root, people)
     use = {"train": "train body=smpl data=3dpw data.train", "validation": "train body=smpl data=3dpw data.evaluation"}
-    # The protocol needs SMPL's three bodies; without its name, the figures are of another.
-    command = use.get(split, "evaluate checkpoint=PATH body=smpl protocol=3dpw data=3dpw_test data.evaluation")
+    # The set's own protocol takes SMPL's three bodies.
+    command = use.get(split, "evaluate checkpoint=PATH body=smpl data=3dpw_test data.evaluation")
     next_step = f"{command}.pw3d.annotations={quote(str(out))} data.root={quote(str(root))}"
     return people.save(out, folder, root, next_step, f"Unpack 3DPW's imageFiles.zip in {root}.")
 
