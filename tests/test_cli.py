@@ -31,6 +31,20 @@ def test_every_command_has_help_with_two_examples_and_a_config(command: str, hmr
     assert hmr_light(command, "--cfg", "job").returncode == 0
 
 
+def test_flags_may_stand_anywhere(hmr_light: Command) -> None:
+    for arguments in (
+        ["--cfg", "job", "trainer.epochs=7", "seed=5"],
+        ["trainer.epochs=7", "--cfg", "job", "seed=5"],
+        ["trainer.epochs=7", "seed=5", "--cfg=job"],
+    ):
+        shown = hmr_light("train", *arguments)
+        assert shown.returncode == 0, shown.stderr
+        assert "  epochs: 7\n" in shown.stdout
+        assert "seed: 5\n" in shown.stdout
+    refused = hmr_light("train", "trainer.epochs=7", "-m", "seed=0,1", "optimizer.learning_rate=much")
+    assert "optimizer.learning_rate" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -69,6 +69,7 @@ def _run(config: TrainConfig, world: Processes) -> Path:
         if warning and world.is_main:
             checkpoint.remove_damaged(checkpoints)
         with (
+            stop_request() as stop,  # first, so that whoever asks twice does not cut off the journal's end
             _tracker(folder, config, world) as tracker,
             TrainingProgress(
                 folder / "train.log",
@@ -78,7 +79,6 @@ def _run(config: TrainConfig, world: Processes) -> Path:
                 shown=world.is_main,
                 best=recorded(folder).best_mm,
             ) as progress,
-            stop_request() as stop,
         ):
             done = f": {state.epoch} of {epochs} epochs and {state.step} of {steps} steps are done" if continued else ""
             progress.say(f"{'continuing' if continued else 'run'} {folder}{done}")

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hmr_light.config import schema
 from hmr_light.config.body_path import expand_body_path
 from hmr_light.config.strict import dotted_keys, typed
+from hmr_light.config.sweep import sweep
 from hmr_light.errors import Interrupted, UserError, did_you_mean
 from hmr_light.paths import without_secret
 
@@ -42,14 +43,17 @@ def run_application(command: str, conf: Path, overrides: list[str]) -> None:
 
     stopped: list[UserError | Interrupted] = []
 
+    def run(config: DictConfig) -> Any:
+        checked: Any = typed(SCHEMAS[command], config)
+        return importlib.import_module(f"hmr_light.commands.{command}").run(checked)
+
     def task(config: DictConfig) -> Any:
+        # Hydra prefixes what passes through it with the job's overrides. In a sweep that tells which job it was.
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            return runs.run(lambda: run(config))
         try:
-            checked: Any = typed(SCHEMAS[command], config)
-            return importlib.import_module(f"hmr_light.commands.{command}").run(checked)
+            return run(config)
         except (UserError, Interrupted) as error:
-            # Hydra prefixes what passes through it with the job's overrides. In a sweep that tells which job it was.
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise
             stopped.append(error)
 
     _refuse_unknown_flags(command, conf, overrides)
@@ -57,9 +61,11 @@ def run_application(command: str, conf: Path, overrides: list[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     application = hydra.main(config_path=str(conf), config_name=command, version_base="1.3")(task)
     # Shells complete through sys.argv, and a sweep's launcher reads it: Hydra must see its own arguments only.
-    sys.argv = [f"hmr-light {command}", *map(_without_address, expand_body_path(command, overrides))]
+    arguments = _flags_first(expand_body_path(command, overrides))
+    sys.argv = [f"hmr-light {command}", *map(_without_address, arguments)]
     try:
-        application()
+        with sweep() as runs:
+            application()
         if stopped:
             raise stopped[0]
     except (HydraException, OmegaConfBaseException) as error:
@@ -81,6 +87,19 @@ def _refuse_unknown_flags(command: str, conf: Path, arguments: list[str]) -> Non
             raise UserError(
                 f"there is no flag '{name}'", f"Options are key=value. {did_you_mean(key, _valid_keys(command, conf))}"
             )
+
+
+def _flags_first(arguments: list[str]) -> list[str]:
+    """Flags with their values, then the overrides: Hydra takes none of those after a flag that stands between them."""
+    takes_a_value = {flag for one in get_args_parser()._actions if one.nargs is None for flag in one.option_strings}
+    flags: list[str] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        (flags if argument.startswith("-") else others).append(argument)
+        if argument in takes_a_value:
+            flags += [value for value in [next(rest, None)] if value is not None]
+    return [*flags, *others]
 
 
 def _without_address(override: str) -> str:

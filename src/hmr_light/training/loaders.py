@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import re
 import signal
 import sys
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
+from typing import Any
 
 from torch.utils.data import dataloader
 
@@ -24,6 +26,17 @@ _PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 20
 """How long a loader process works on after it was asked to end; a step should be done by then."""
 _SHARED_MEMORY = re.compile(r"shared memory|Bus error|</torch_\w+>")
+
+
+def loader_processes(workers: int) -> dict[str, Any]:
+    """The arguments of a `DataLoader` that has so many processes."""
+    if not workers:
+        return {"num_workers": 0}
+    known = multiprocessing.get_all_start_methods()
+    method = multiprocessing.get_start_method(allow_none=True)
+    # One of joblib's processes, as a sweep has them, would start others in joblib's own way, and a loader cannot do so.
+    context = method if method is None or method in known else known[0]
+    return {"num_workers": workers, "worker_init_fn": start_loader, "multiprocessing_context": context}
 
 
 def start_loader(worker: int) -> None:

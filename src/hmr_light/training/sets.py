@@ -19,7 +19,7 @@ from hmr_light.errors import UserError
 from hmr_light.model.mean_parameters import Mean, compute_mean_parameters
 from hmr_light.protocols import Protocol
 from hmr_light.training.distributed import Processes
-from hmr_light.training.loaders import start_loader
+from hmr_light.training.loaders import loader_processes
 from hmr_light.training.sampler import EpochBatches
 
 
@@ -70,8 +70,7 @@ def open_loader(training: Mixture, epoch: int, step: int, config: TrainConfig, w
     return DataLoader(
         TrainingSamples(training) if config.trainer.on_bad_sample == "skip" else training,
         batch_sampler=batches,
-        num_workers=config.data.workers,
-        worker_init_fn=start_loader,
+        **loader_processes(config.data.workers),
         pin_memory=world.device.type == "cuda",
         # Else the loader would draw its workers' seeds from the generator that dropout draws from.
         generator=torch.Generator(),

@@ -5,13 +5,16 @@ Outside the loop the same signals raise `KeyboardInterrupt`; the command line se
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+TOGETHER_SECONDS = 0.5
 
 
 class StopRequest:
@@ -23,15 +26,22 @@ class StopRequest:
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Catch the signals for the length of the block; a second Ctrl-C interrupts at once."""
+    """Catch the signals for the length of the block; a second Ctrl-C interrupts at once.
+
+    One that comes along with another signal is no second one: terminals, make, torchrun and sweeps all pass on the same
+    Ctrl-C.
+    """
     stop = StopRequest()
+    first = math.inf
     if threading.current_thread() is not threading.main_thread():
         yield stop  # signals reach the main thread only
         return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop.requested and number == signal.SIGINT:
+        nonlocal first
+        if number == signal.SIGINT and time.monotonic() > first + TOGETHER_SECONDS:
             raise KeyboardInterrupt
+        first = min(first, time.monotonic())
         stop.requested = True
 
     previous = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}

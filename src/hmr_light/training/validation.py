@@ -14,7 +14,7 @@ from hmr_light.model.hmr import normalize
 from hmr_light.model.regressor import SmplParameters
 from hmr_light.protocols import Scorer
 from hmr_light.training.distributed import Processes
-from hmr_light.training.loaders import start_loader
+from hmr_light.training.loaders import loader_processes
 
 Predictor = Callable[[torch.Tensor], SmplParameters]
 
@@ -42,8 +42,7 @@ def score(
     loader = DataLoader(
         torch.utils.data.Subset(EvaluationSamples(dataset) if on_bad else dataset, indices),
         batch_size=batch_size,
-        num_workers=workers if len(indices) > batch_size else 0,
-        worker_init_fn=start_loader,
+        **loader_processes(workers if len(indices) > batch_size else 0),
         pin_memory=world.device.type == "cuda",
         generator=torch.Generator(),
     )
