@@ -19,7 +19,7 @@ from hmr_light.tracking.state import unsent
 from hmr_light.tracking.store import connect, default_uri
 
 SEED = random.randrange(10**6)
-PATIENCE_SECONDS = 600
+PATIENCE_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +113,11 @@ def test_a_sweep_that_is_stopped_or_killed_goes_on(data: Path, tmp_path: Path) -
     assert "hmr-light: a process of the sweep was killed" in sweep.said
     assert "Traceback" not in sweep.said
     assert run_folders(tmp_path) == folders
+
+    sweep = ParallelSweep(*begin)
+    sweep.wait_for("continuing ", 2)
+    sweep.wait_for("\nepoch ", 4)
+    sweep.process.kill()
+    assert sweep.ended() == -9
+    assert sweep.said.count("hmr-light: stopped. Saved after ") == 2, "nobody trains on unseen"
+    assert [journal(folder)[-1]["status"] for folder in folders] == ["KILLED"] * 2

@@ -12,7 +12,7 @@ import pytest
 from hmr_light.training.signals import STOP_SIGNALS, TOGETHER_SECONDS, stop_request
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.product(STOP_SIGNALS, STOP_SIGNALS))
+@pytest.mark.parametrize(("first", "second"), list(itertools.product(STOP_SIGNALS, STOP_SIGNALS)))
 def test_a_second_interrupt_counts_if_it_does_not_come_along_with_the_first(first: int, second: int) -> None:
     before = [signal.getsignal(number) for number in STOP_SIGNALS]
     with stop_request() as stop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
@@ -50,7 +51,7 @@ def run_application(command: str, conf: Path, overrides: list[str]) -> None:
     def task(config: DictConfig) -> Any:
         # Hydra prefixes what passes through it with the job's overrides. In a sweep that tells which job it was.
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            return runs.run(lambda: run(config))
+            return runs.run(lambda: run(config)) if runs else run(config)
         try:
             return run(config)
         except (UserError, Interrupted) as error:
@@ -64,7 +65,7 @@ def run_application(command: str, conf: Path, overrides: list[str]) -> None:
     arguments = _flags_first(expand_body_path(command, overrides))
     sys.argv = [f"hmr-light {command}", *map(_without_address, arguments)]
     try:
-        with sweep() as runs:
+        with sweep() if {"-m", "--multirun"} & set(overrides) else contextlib.nullcontext() as runs:
             application()
         if stopped:
             raise stopped[0]

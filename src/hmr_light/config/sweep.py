@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from hmr_light.errors import Interrupted, UserError
-from hmr_light.training.signals import STOP_SIGNALS
+from hmr_light.training.signals import STOP_SIGNALS, signal_when_parent_dies
 
 
 class Sweep:
@@ -48,6 +48,7 @@ class Sweep:
         mine = self._folder / str(os.getpid())
         try:
             _handle(signal.default_int_handler)
+            signal_when_parent_dies(signal.SIGTERM)
             mine.touch()
             return None if self.is_stopping else task()
         except KeyboardInterrupt as stopped:
@@ -57,8 +58,12 @@ class Sweep:
             if not self.is_stopping:
                 self.stop()
         finally:
-            _handle(signal.SIG_IGN)  # until its next run there is nothing to stop
+            # Until its next run there is nothing to save.
+            _handle(signal.SIG_IGN)
+            signal_when_parent_dies(signal.SIGKILL)
             mine.unlink(missing_ok=True)
+            if os.getppid() != self._pid:  # to hand over a result, it would wait for ever
+                os._exit(1)
 
 
 def _handle(handler: Any) -> None:

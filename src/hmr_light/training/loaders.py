@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import re
 import signal
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,9 +18,8 @@ from torch.utils.data import dataloader
 from hmr_light.data.dataset import worker_init
 from hmr_light.errors import Interrupted, UserError
 from hmr_light.training.distributed import is_of_a_peer
-from hmr_light.training.signals import STOP_SIGNALS, StopRequest
+from hmr_light.training.signals import STOP_SIGNALS, StopRequest, signal_when_parent_dies
 
-_PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 20
 """How long a loader process works on after it was asked to end; a step should be done by then."""
 _SHARED_MEMORY = re.compile(r"shared memory|Bus error|</torch_\w+>")
@@ -46,8 +43,7 @@ def start_loader(worker: int) -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE_SECONDS))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal_when_parent_dies(signal.SIGKILL)
     worker_init(worker)
 
 

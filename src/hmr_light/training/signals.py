@@ -5,8 +5,10 @@ Outside the loop the same signals raise `KeyboardInterrupt`; the command line se
 
 from __future__ import annotations
 
+import ctypes
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 TOGETHER_SECONDS = 0.5
+_PR_SET_PDEATHSIG = 1
 
 
 class StopRequest:
@@ -50,3 +53,9 @@ def stop_request() -> Iterator[StopRequest]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def signal_when_parent_dies(number: int) -> None:
+    """Have the system send this process the signal `number` when the one that started it is no more (on Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
