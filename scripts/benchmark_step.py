@@ -29,12 +29,12 @@ from hmr_light.config.schema import TrainConfig
 from hmr_light.config.strict import plain
 from hmr_light.model.hmr import build_model, normalize
 from hmr_light.paths import conf_dir
+from hmr_light.signals import StopRequest
 from hmr_light.tracking import start_tracking
 from hmr_light.training.distributed import Processes, processes
 from hmr_light.training.loop import Batch, train
 from hmr_light.training.progress import TrainingProgress
 from hmr_light.training.schedule import build_optimizer
-from hmr_light.training.signals import StopRequest
 from hmr_light.training.state import initial_state
 
 EPOCH = 1000

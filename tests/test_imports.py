@@ -19,7 +19,7 @@ LEVELS = [
     {"body", "backbones"},
     {"geometry", "registry"},
     {"config"},
-    {"errors", "paths", "npy"},
+    {"errors", "paths", "npy", "signals"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # `hmr_light.config.application` starts the command that it has checked; it is the command line's, not the schema's.

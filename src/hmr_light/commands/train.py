@@ -17,6 +17,7 @@ from hmr_light.errors import Interrupted, UserError
 from hmr_light.model.hmr import build_model
 from hmr_light.protocols import Scorer, build_protocol
 from hmr_light.reports.overlay import overlay_sheet
+from hmr_light.signals import stop_request
 from hmr_light.tracking import Tracker, start_tracking
 from hmr_light.training import checkpoint, run_folder
 from hmr_light.training.description import describe_run
@@ -28,7 +29,6 @@ from hmr_light.training.recorded import recorded
 from hmr_light.training.report import RunReport
 from hmr_light.training.sampler import EpochBatches
 from hmr_light.training.sets import mean_parameters, open_evaluation, open_loader, open_training
-from hmr_light.training.signals import stop_request
 from hmr_light.training.state import TrainingState, initial_state
 from hmr_light.training.weights import start_from
 

@@ -17,8 +17,8 @@ from torch.utils.data import dataloader
 
 from hmr_light.data.dataset import worker_init
 from hmr_light.errors import Interrupted, UserError
+from hmr_light.signals import STOP_SIGNALS, StopRequest, signal_when_parent_dies
 from hmr_light.training.distributed import is_of_a_peer
-from hmr_light.training.signals import STOP_SIGNALS, StopRequest, signal_when_parent_dies
 
 GRACE_SECONDS = 20
 """How long a loader process works on after it was asked to end; a step should be done by then."""

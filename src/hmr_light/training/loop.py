@@ -17,9 +17,9 @@ from hmr_light.config.schema import TrainConfig
 from hmr_light.errors import Interrupted, UserError
 from hmr_light.model.hmr import HMR, normalize
 from hmr_light.model.losses import LossConfig, build_loss_config, compute_losses
+from hmr_light.signals import StopRequest
 from hmr_light.training.distributed import Processes
 from hmr_light.training.schedule import learning_rate, set_learning_rate
-from hmr_light.training.signals import StopRequest
 from hmr_light.training.state import TrainingState
 
 Batch = dict[str, torch.Tensor]

@@ -17,12 +17,12 @@ from hmr_light.data.mixture import Mixture
 from hmr_light.errors import Interrupted
 from hmr_light.model.hmr import HMR
 from hmr_light.protocols import Scorer
+from hmr_light.signals import StopRequest
 from hmr_light.tracking import Tracker
 from hmr_light.training import checkpoint
 from hmr_light.training.distributed import Processes
 from hmr_light.training.progress import TrainingProgress
 from hmr_light.training.recorded import recorded, remove_old
-from hmr_light.training.signals import StopRequest
 from hmr_light.training.state import TrainingState
 from hmr_light.training.validation import headline, score
 

@@ -17,6 +17,7 @@ from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 TOGETHER_SECONDS = 0.5
+"""Signals within this time are one request."""
 _PR_SET_PDEATHSIG = 1
 
 

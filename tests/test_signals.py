@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from hmr_light.training.signals import STOP_SIGNALS, TOGETHER_SECONDS, stop_request
+from hmr_light.signals import STOP_SIGNALS, TOGETHER_SECONDS, stop_request
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.product(STOP_SIGNALS, STOP_SIGNALS)))
