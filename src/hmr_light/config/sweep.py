@@ -90,7 +90,7 @@ def sweep() -> Iterator[Sweep]:
         try:
             yield one
         except Exception as error:
-            if type(error).__name__ != "TerminatedWorkerError":
+            if type(error).__name__ != "TerminatedWorkerError":  # joblib's, which is an extra
                 raise
             raise UserError(
                 "a process of the sweep was killed, and joblib has ended the others",
