@@ -26,12 +26,12 @@ from hmr_light.body import load_body
 from hmr_light.config import typed
 from hmr_light.config.application import SCHEMAS
 from hmr_light.config.schema import TrainConfig
+from hmr_light.config.signals import StopRequest
 from hmr_light.config.strict import plain
+from hmr_light.data.distributed import Distributed, init_distributed
 from hmr_light.model.hmr import build_model, normalize
 from hmr_light.paths import conf_dir
-from hmr_light.signals import StopRequest
 from hmr_light.tracking import start_tracking
-from hmr_light.training.distributed import Processes, processes
 from hmr_light.training.loop import Batch, train
 from hmr_light.training.progress import TrainingProgress
 from hmr_light.training.schedule import build_optimizer
@@ -41,10 +41,10 @@ EPOCH = 1000
 WARMUP = 3
 
 
-class Turns(Iterator[Batch]):
+class PairedTimes(Iterator[Batch]):
     """The loop's batches. What passes between two calls is a step of the loop; in the call, a bare step is taken."""
 
-    def __init__(self, batch: Batch, config: TrainConfig, world: Processes) -> None:
+    def __init__(self, batch: Batch, config: TrainConfig, world: Distributed) -> None:
         self.batch, self.world = batch, world
         self.channels_last = config.trainer.channels_last
         self.network = build_model({"backbone": config.backbone, "regressor": config.regressor}).to(world.device)
@@ -117,12 +117,12 @@ def main() -> None:
     overrides += [f"data.image_size={arguments.image_size}"]
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config: Any = typed(SCHEMAS["train"], hydra.compose("train", overrides))
-    with processes(config.trainer.device) as world, tempfile.TemporaryDirectory() as folder:
+    with init_distributed(config.trainer.device) as world, tempfile.TemporaryDirectory() as folder:
         body = load_body().to(world.device)
         model = build_model({"backbone": config.backbone, "regressor": config.regressor}).to(world.device)
         if config.trainer.channels_last:
             model.to(memory_format=torch.channels_last)
-        turns = Turns(made_batch(arguments.batch, config.data.image_size), config, world)
+        turns = PairedTimes(made_batch(arguments.batch, config.data.image_size), config, world)
         run = Path(folder)
         (run / "checkpoints").mkdir()
         journal: list[float] = []

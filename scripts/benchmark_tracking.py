@@ -80,7 +80,7 @@ def measure(uri: str | None, seconds: float, step: float) -> None:
     figures = {f"loss/{number}": 0.1 * number for number in range(8)}
     with tempfile.TemporaryDirectory() as folder:
         tracker = start_tracking(Path(folder) / "run", experiment="e", uri=uri, run_name="r")
-        pump = tracker._pump.process.pid if tracker._pump else None
+        pump = tracker._upload.process.pid if tracker._upload else None
         if pump:
             wait_until_quiet(pump)
         before, started = processor_seconds(pump) if pump else 0.0, time.perf_counter()
@@ -103,9 +103,9 @@ def measure(uri: str | None, seconds: float, step: float) -> None:
             f"with / without: {middle:.4f} (quartiles {low:.4f} to {high:.4f}, {number} steps); "
             f"beside the run: {100 * spent / (time.perf_counter() - started):.2f} % of one processor"
         )
-        if tracker._pump:
-            tracker._pump.process.kill()
-        tracker._pump = None
+        if tracker._upload:
+            tracker._upload.process.kill()
+        tracker._upload = None
         tracker.finish()
 
 

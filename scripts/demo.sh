@@ -12,9 +12,9 @@ started=$SECONDS
 step() { printf '\n\033[1m[demo, %d s] %s\033[0m\n' $((SECONDS - started)) "$*" >&2; }
 
 step "1/4 rendering a small dataset: whole people, nothing in front of them"
-$hmr prepare dataset=synthetic dataset.out="$data" dataset.size=96 "dataset.counts={train: 2000, val: 200, test: 200, test_ood: 0}" \
-    dataset.camera.truncation=0 dataset.camera.crop_scale_std=0 dataset.camera.crop_shift=0 \
-    dataset.scene.occlusion=0 dataset.scene.second_person=0
+$hmr prepare source=synthetic source.out="$data" source.size=96 "source.counts={train: 2000, val: 200, test: 200, test_ood: 0}" \
+    source.camera.truncation=0 source.camera.crop_scale_std=0 source.camera.crop_shift=0 \
+    source.scene.occlusion=0 source.scene.second_person=0
 
 step "2/4 training two backbones, and the mean-pose baseline"
 for row in mean_pose mobilenet_v2 resnet18; do

@@ -1,6 +1,6 @@
 """The pictures of docs/synthetic.md, from a rendered dataset's labels and images as they are on disk.
 
-hmr-light prepare dataset=synthetic dataset.out=card "dataset.counts={train: 1200, val: 200, test: 600, test_ood: 600}"
+hmr-light prepare source=synthetic source.out=card "source.counts={train: 1200, val: 200, test: 600, test_ood: 600}"
 python scripts/describe_synthetic.py card docs/images
 """
 

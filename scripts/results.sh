@@ -11,12 +11,12 @@ track=tracking.experiment=results
 
 # The easy end of the rendered set: one whole person in plain clothes who more or less faces the camera, nothing in
 # front or around, exact boxes. test-ood still has other backgrounds, wider cameras, looser clothes, things in front.
-$hmr prepare dataset=synthetic dataset.out="$data" dataset.size=80 \
-    "dataset.counts={train: 32000, val: 1000, test: 2000, test_ood: 2000}" "dataset.poses.yaw_degrees=[-60,60]" \
-    dataset.camera.truncation=0 dataset.camera.crop_scale_std=0 dataset.camera.crop_shift=0.05 \
-    dataset.people.patterned=0 dataset.people.skirt=0 dataset.people.coat=0 dataset.people.loose=0 \
-    dataset.scene.occlusion=0 dataset.scene.second_person=0 "dataset.scene.clutter=[0,0]" \
-    "dataset.sensor.noise=[0,3]" dataset.sensor.motion_blur=0
+$hmr prepare source=synthetic source.out="$data" source.size=80 \
+    "source.counts={train: 32000, val: 1000, test: 2000, test_ood: 2000}" "source.poses.yaw_degrees=[-60,60]" \
+    source.camera.truncation=0 source.camera.crop_scale_std=0 source.camera.crop_shift=0.05 \
+    source.people.patterned=0 source.people.skirt=0 source.people.coat=0 source.people.loose=0 \
+    source.scene.occlusion=0 source.scene.second_person=0 "source.scene.clutter=[0,0]" \
+    "source.sensor.noise=[0,3]" source.sensor.motion_blur=0
 
 # One recipe for all, from random weights, of which the first thousand steps decide (docs/results.md).
 train() { # ROW SEED OPTIONS...
@@ -35,19 +35,19 @@ half=trainer.precision=bfloat16
 no_dropout=backbone.adapter.dropout=0
 four=trainer.epochs=4
 (
-    train hmr 0 experiment=hmr $four $half
-    train densenet 0 experiment=densenet $four $half
+    train hmr 0 experiment=reference/hmr $four $half
+    train densenet 0 experiment=reference/densenet $four $half
 ) &
 [ -e "$HMR_LIGHT_HOME/outputs/results/.mean_pose" ] ||
     $hmr train experiment=mean_pose data.root="$data" data.image_size=64 $track
 touch "$HMR_LIGHT_HOME/outputs/results/.mean_pose"
-train squeezenet1_0 0 experiment=squeezenet1_0 $four $half $no_dropout
+train squeezenet1_0 0 experiment=reference/squeezenet1_0 $four $half $no_dropout
 train mobilenet_v2 0 experiment=mobilenet_v2 $four $no_dropout
-train squeezenet_1 0 experiment=squeezenet_1 $four $half $no_dropout
+train squeezenet_1 0 experiment=reference/squeezenet_1 $four $half $no_dropout
 train shufflenet_v2 0 backbone=shufflenet_v2_x1_0 $four
-train mobilenetv3 0 experiment=mobilenetv3 $four $no_dropout
-train squeezenet1_0 1 experiment=squeezenet1_0 $four $half $no_dropout
-train mobilenetv3 1 experiment=mobilenetv3 $four $no_dropout
+train mobilenetv3 0 experiment=reference/mobilenetv3 $four $no_dropout
+train squeezenet1_0 1 experiment=reference/squeezenet1_0 $four $half $no_dropout
+train mobilenetv3 1 experiment=reference/mobilenetv3 $four $no_dropout
 train shuffled_images 0 experiment=shuffled_images trainer.epochs=1 $no_dropout
 wait
 

@@ -5,21 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
-
-from hmr_light.config import typed
-from hmr_light.config.application import SCHEMAS
-from hmr_light.paths import conf_dir
+from support.cli import Command, compose
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -48,12 +42,6 @@ def hmr_light(home: Path) -> Command:
     return run
 
 
-def compose(command: str, *overrides: str) -> Any:
-    """The checked configuration of `hmr-light COMMAND OVERRIDES…`, without running it."""
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return typed(SCHEMAS[command], hydra.compose(command, list(overrides)))
-
-
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small rendered dataset: 48 training, 12 validation and 12 test images."""
@@ -61,8 +49,8 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("data") / "synthetic"
     os.environ.setdefault("HMR_LIGHT_HOME", str(out.parent))
-    counts = "dataset.counts={train: 48, val: 12, test: 12, test_ood: 0}"
-    run(compose("prepare", f"dataset.out={out}", counts, "dataset.size=128", "dataset.workers=1"))
+    counts = "source.counts={train: 48, val: 12, test: 12, test_ood: 0}"
+    run(compose("prepare", f"source.out={out}", counts, "source.size=128", "source.workers=1"))
     return out
 
 
@@ -84,9 +72,9 @@ def quick(home: Path, rendered: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Starts real `hmr-light` processes in a moment; see tests/reliability/nursery.py."""
-    from nursery import open_nursery
+def child_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Starts real `hmr-light` processes in a moment; see tests/support/child_processes.py."""
+    from support.child_processes import open_child_processes
 
-    with open_nursery(tmp_path_factory.mktemp("nursery")) as one:
+    with open_child_processes(tmp_path_factory.mktemp("child_processes")) as one:
         yield one

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from support.cli import Command
 
 from hmr_light.cli import COMMANDS
 from hmr_light.paths import conf_dir

@@ -43,7 +43,7 @@ def usage() -> str:
             "hmr-light COMMAND --cfg job   the configuration that it would run with",
             "hmr-light --version",
             "",
-            "Start with:  hmr-light prepare dataset=synthetic  &&  hmr-light train experiment=mobilenet_v2",
+            "Start with:  hmr-light prepare source=synthetic  &&  hmr-light train experiment=mobilenet_v2",
         ]
     )
 

@@ -1,4 +1,4 @@
-"""Parameters, multiply-accumulates (MACs) and sizes that papers and the seeds print, to the digit.
+"""Parameters, multiply-accumulates (MACs) and sizes that papers and the reference tables print, to the digit.
 
 MACs: convolutions and linear layers, one each, without biases, normalisation, activations and pooling.
 """
@@ -74,9 +74,9 @@ CLASSIFIERS: list[tuple[str, dict[str, Any], int, int]] = [
     ("mobilenet_v1", {"form": "full"}, 29_294_088, 4_867_293_184),
     ("mobilenet_v1", {"form": "shallow"}, 2_887_976, 307_323_392),
     ("mobilenet_v2", {}, 3_504_872, 300_774_272),
-    ("mobilenet_v2", {"layout": "seeds"}, 3_504_872, 300_774_272),
+    ("mobilenet_v2", {"layout": "reference"}, 3_504_872, 300_774_272),
     ("mobilenet_v2", {"width": 1.4}, 6_108_776, 582_195_824),
-    ("mobilenet_v3_seeds", {}, 2_938_368, 60_119_520),
+    ("mobilenet_v3_reference", {}, 2_938_368, 60_119_520),
     ("mobilenet_v3_small", {}, 2_542_856, 56_510_400),
     ("mobilenet_v3_large", {}, 5_483_032, 216_589_760),
     ("shufflenet_v1", {"bias": True}, 1_877_920, 137_460_672),
@@ -269,13 +269,13 @@ def test_thundernets_spatial_attention() -> None:
     ("name", "options", "expected"),
     [
         ("mobilenet_v1", {}, ("115.43", "16.14", "132.15")),
-        ("mobilenet_v2", {"layout": "seeds"}, ("157.24", "13.37", "171.19")),
-        ("mobilenet_v3_seeds", {}, ("40.17", "11.21", "51.95")),
+        ("mobilenet_v2", {"layout": "reference"}, ("157.24", "13.37", "171.19")),
+        ("mobilenet_v3_reference", {}, ("40.17", "11.21", "51.95")),
         ("shufflenet_v1", {"bias": True}, ("62.08", "7.16", "69.82")),
         ("shufflenet_v2_x1_0", {}, ("47.94", "8.69", "57.21")),
     ],
 )
-def test_the_seeds_table_of_sizes(name: str, options: dict[str, Any], expected: tuple[str, str, str]) -> None:
+def test_the_reference_table_of_sizes(name: str, options: dict[str, Any], expected: tuple[str, str, str]) -> None:
     # torchsummary's rule: every module but Sequential and ModuleList is a row; 4 bytes a number, forward and backward.
     model = classifier(name, **options)
     rows = outputs(model, (1, 3, 224, 224))

@@ -1,18 +1,18 @@
-"""The rows of the seeds' table of results, one experiment file each."""
+"""The rows of the reference table of results, one experiment file each."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from conftest import compose
+from support.cli import compose
 
 from hmr_light.cost.parameters import count_parameters
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model
 from hmr_light.paths import conf_dir
 
-# file, the seeds' label, their number of parameters
+# file, the reference label, their number of parameters
 ROWS = [
     ("hmr", "hmr", 26_977_501),
     ("pre_resnet", "pre_resnet", 26_977_501),
@@ -32,10 +32,10 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("experiment", "row", "parameters"), ROWS)
-def test_an_experiment_has_the_seeds_label_and_parameters(
+def test_an_experiment_has_the_reference_label_and_parameters(
     experiment: str, row: str, parameters: int, home: Path
 ) -> None:
-    config = compose("train", f"experiment={experiment}")
+    config = compose("train", f"experiment=reference/{experiment}")
     assert config.row == row
     backbone = {**config.backbone, "weights": None}
     model = build_model({"backbone": backbone, "regressor": config.regressor})
@@ -48,7 +48,7 @@ def test_an_experiment_has_the_seeds_label_and_parameters(
 def test_pre_resnet_starts_from_imagenet(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nobody listens
-    config = compose("train", "experiment=pre_resnet")
+    config = compose("train", "experiment=reference/pre_resnet")
     with pytest.raises(UserError, match=r"resnet50-0676ba61.pth could not be had"):
         build_model({"backbone": config.backbone, "regressor": config.regressor})
 

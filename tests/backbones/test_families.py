@@ -150,7 +150,7 @@ def test_our_networks_weights_load_from_a_file(name: str, tmp_path: Path) -> Non
         build_backbone({"name": name, "weights": str(path)})
 
 
-def test_the_seeds_layout_of_mobilenet_v2_is_the_same_network() -> None:
+def test_the_reference_layout_of_mobilenet_v2_is_the_same_network() -> None:
     plain, seeds = (
         build_backbone({"name": "mobilenet_v2", "layout": layout, "adapter": LOGITS}).eval()
         for layout in ("torchvision", "seeds")

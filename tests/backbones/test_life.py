@@ -9,9 +9,9 @@ import torch
 from test_backbones import CHOICES, config_of  # type: ignore[import-not-found]
 from torch import nn
 
+from hmr_light.checkpoints.format import read_model, save_model
 from hmr_light.model.hmr import HMR, build_model, normalize
-from hmr_light.model.regressor import SmplParameters
-from hmr_light.training.checkpoint import read_model, save_model
+from hmr_light.model.regressors import SmplParameters
 
 SIZE = 96
 

@@ -72,7 +72,7 @@ def test_other_convolutions_stay(conv: nn.Conv2d) -> None:
         ("squeezenet1_1", ["squeeze_3x3"]),
         ("mobilenet_fire", ["squeeze_3x3"]),
         ("mobilenet_v3_small", ["split_5x5"]),
-        ("mobilenet_v3_seeds", ["split_5x5"]),
+        ("mobilenet_v3_reference", ["split_5x5"]),
         ("snet146", ["split_5x5"]),
     ],
 )

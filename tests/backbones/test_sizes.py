@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import compose
+from support.cli import compose
 
 from hmr_light.commands import evaluate, train
 

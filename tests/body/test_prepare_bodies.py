@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Command
+from support.cli import Command
 from test_body_files import smpl_arrays, write_official_pickle, write_regressors
 
 from hmr_light.body.files import find_body, gender_of, read_body
@@ -97,8 +97,8 @@ def test_a_path_is_taken_where_a_choice_is_expected(tmp_path: Path) -> None:
     file = tmp_path / "it's mine.pkl"
     path = str(file).replace("'", "\\'")
     chosen = ["body=smpl", f"body.path='{path}'"]
-    assert expand_body_path("prepare", [f"body={file}"]) == [*chosen, "dataset=body"]
-    assert expand_body_path("prepare", ["dataset=synthetic", f"body={file}"]) == ["dataset=synthetic", *chosen]
+    assert expand_body_path("prepare", [f"body={file}"]) == [*chosen, "source=body"]
+    assert expand_body_path("prepare", ["source=synthetic", f"body={file}"]) == ["source=synthetic", *chosen]
     assert expand_body_path("train", ["seed=1", f"body={file}"]) == ["seed=1", *chosen]
     for plain in (["body=smpl"], ["body=embedded", "seed=/a"], ["body.path=/a/b.pkl"]):
         assert expand_body_path("train", plain) == plain
@@ -106,7 +106,7 @@ def test_a_path_is_taken_where_a_choice_is_expected(tmp_path: Path) -> None:
 
 def test_the_command_makes_the_file_that_the_choice_smpl_finds(hmr_light: Command, home: Path) -> None:
     write(home / "it's = mine, SMPL_NEUTRAL.pkl", 3)
-    result = hmr_light("prepare", "body=./it's = mine, SMPL_NEUTRAL.pkl", "dataset.gender=neutral")
+    result = hmr_light("prepare", "body=./it's = mine, SMPL_NEUTRAL.pkl", "source.gender=neutral")
     assert result.returncode == 0, result.stderr
     clean = home / "data" / "body_models" / "SMPL_NEUTRAL.npz"
     assert str(clean) in result.stdout

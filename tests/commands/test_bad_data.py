@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Command
+from support.cli import Command
 
 Arrays = dict[str, np.ndarray]
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Command, compose
+from support.cli import Command, compose
 
+from hmr_light.checkpoints.format import save_model
 from hmr_light.commands.benchmark import run
 from hmr_light.config.choices import compose_choice
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model
 from hmr_light.tracking import start_tracking
-from hmr_light.training.checkpoint import save_model
 
 QUICK = ["rounds=3", "warmup=0", "device=cpu", "tracking=journal"]
 SMALL = [*QUICK, "image_size=64"]
@@ -28,7 +28,7 @@ def benchmark(out: Path, *overrides: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def run_folder(tmp_path: Path) -> Path:
+def run_directory(tmp_path: Path) -> Path:
     """A run as training leaves it: a journal, and two checkpoints of a small network."""
     folder = tmp_path / "outputs" / "run"
     nodes = {"backbone": compose_choice("backbone", "squeezenet1_1"), "regressor": {"name": "linear"}}
@@ -45,7 +45,7 @@ def test_every_model_in_every_variant_and_setting(tmp_path: Path) -> None:
     found = benchmark(
         tmp_path / "out.json",
         *SMALL,
-        "models=[squeezenet1_1,mobilenet_v3_seeds]",
+        "models=[squeezenet1_1,mobilenet_v3_reference]",
         "variants=[eager,folded+fused+channels_last,mesh]",
         "batch_sizes=[1,2]",
     )
@@ -73,17 +73,17 @@ def test_experiments_are_models_too(tmp_path: Path) -> None:
     assert [row["model"] for row in found["rows"]] == ["mobilenetv3", "mean_pose"]
 
 
-def test_a_runs_figures_go_to_the_run(run_folder: Path, tmp_path: Path) -> None:
+def test_a_runs_figures_go_to_the_run(run_directory: Path, tmp_path: Path) -> None:
     found = benchmark(
         tmp_path / "out.json",
         *QUICK,
-        f"models=[squeezenet1_1,{run_folder}]",
+        f"models=[squeezenet1_1,{run_directory}]",
         "variants=[eager,folded+channels_last]",
         "log=true",
     )
     own = [row for row in found["rows"] if row["model"].startswith("mine (2)")]
     assert [(row["variant"], row["image_size"]) for row in own] == [("eager", 80), ("folded+channels_last", 80)]
-    entries = [json.loads(line) for line in (run_folder / "journal.jsonl").read_text().splitlines()]
+    entries = [json.loads(line) for line in (run_directory / "journal.jsonl").read_text().splitlines()]
     (metrics,) = [entry for entry in entries if entry["kind"] == "metrics"]
     (checkpoint,) = [entry for entry in entries if entry["kind"] == "checkpoint"]
     (tags,) = [entry["values"] for entry in entries if entry["kind"] == "tags"]
@@ -99,11 +99,11 @@ def test_a_runs_figures_go_to_the_run(run_folder: Path, tmp_path: Path) -> None:
     assert tags["hmr_light.inference_device"] == "cpu"
 
 
-def test_a_checkpoint_is_a_model(run_folder: Path, tmp_path: Path) -> None:
-    first = run_folder / "checkpoints" / "epoch-001.pt"
+def test_a_checkpoint_is_a_model(run_directory: Path, tmp_path: Path) -> None:
+    first = run_directory / "checkpoints" / "epoch-001.pt"
     found = benchmark(tmp_path / "out.json", *QUICK, f"models=[{first}]")
     assert found["rows"][0]["model"].startswith("mine (1)")
-    journal = (run_folder / "journal.jsonl").read_text()
+    journal = (run_directory / "journal.jsonl").read_text()
     assert "metrics" not in journal, "without log=true nothing is logged"
 
 

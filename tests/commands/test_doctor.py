@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import compose
+from support.cli import compose
 
 from hmr_light.body.files import EMBEDDED_BODY
 from hmr_light.commands import doctor
@@ -35,14 +35,14 @@ def test_an_empty_home_is_healthy_and_every_missing_thing_has_a_remedy(report) -
     assert "neutral, 6890 vertices, 13776 faces, 10 betas" in text
     assert re.search(r"sha256 [0-9a-f]{16}, fingerprint [0-9a-f]{16}", text)
     assert "hmr-light prepare body=FILE" in text
-    assert re.search(r"– data=synthetic no .*hmr-light prepare dataset=synthetic", text)
-    assert re.search(r"data=mpi_inf_3dhp_test no .*dataset=mpi_inf_3dhp dataset\.split=test", text)
-    assert re.search(r"data=3dpw no .*dataset=3dpw dataset\.split=train", text)
-    assert re.search(r"data=h36m_p2 no .*dataset=h36m dataset\.protocol=2", text)
+    assert re.search(r"– data=synthetic no .*hmr-light prepare source=synthetic", text)
+    assert re.search(r"data=mpi_inf_3dhp_test no .*source=mpi_inf_3dhp dataset\.split=test", text)
+    assert re.search(r"data=3dpw no .*source=3dpw dataset\.split=train", text)
+    assert re.search(r"data=h36m_p2 no .*source=h36m dataset\.protocol=2", text)
     assert "made by the first run" in text
     assert "GB free" in text
     assert "✗" not in text
-    assert "next: hmr-light prepare dataset=synthetic" in text
+    assert "next: hmr-light prepare source=synthetic" in text
 
 
 def test_what_is_there_is_found_and_a_damaged_file_does_not_stop_the_rest(report, home: Path) -> None:

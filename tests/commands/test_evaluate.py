@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import compose
+from support.cli import compose
 
 from hmr_light.body import load_body
+from hmr_light.checkpoints.format import Checkpoint, read_model, save
 from hmr_light.commands.evaluate import _say_if_bodies_differ
 from hmr_light.commands.evaluate import run as evaluate
 from hmr_light.commands.train import run as train
 from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
 from hmr_light.errors import UserError
 from hmr_light.geometry import axis_angle_to_matrix
-from hmr_light.training.checkpoint import Checkpoint, read_model, save
 
 Figures = dict[str, float]
 

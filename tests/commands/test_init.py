@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import compose
+from support.cli import compose
 
+from hmr_light.checkpoints.format import read_model
 from hmr_light.commands.train import run
 from hmr_light.errors import UserError
-from hmr_light.training.checkpoint import read_model
 
 
 def test_a_run_starts_from_the_weights_that_it_is_given(quick: list[str], home: Path) -> None:

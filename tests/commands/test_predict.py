@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import compose
+from support.cli import compose
 
+from hmr_light.checkpoints.format import save_model
 from hmr_light.commands.predict import _target
 from hmr_light.commands.predict import run as predict
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.detector import DETECTORS, load_detector
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model, normalize
-from hmr_light.training.checkpoint import save_model
 
 SIZE = 64
 

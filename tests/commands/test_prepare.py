@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Command, compose
+from support.cli import Command, compose
 
 from hmr_light.commands.prepare import run as prepare
 from hmr_light.commands.train import run as train
@@ -41,8 +41,8 @@ def test_photographs_of_coco_train_by_their_2d_keypoints_and_mix_with_the_render
     coco: Path, quick: list[str], rendered: Path
 ) -> None:
     out = coco / "coco.npz"
-    options = [f"dataset.annotations={coco / 'person_keypoints.json'}", f"dataset.images={coco / 'images'}"]
-    prepare(compose("prepare", "dataset=coco", *options, f"dataset.out={out}"))
+    options = [f"source.annotations={coco / 'person_keypoints.json'}", f"source.images={coco / 'images'}"]
+    prepare(compose("prepare", "source=coco", *options, f"source.out={out}"))
     labels, original = load_annotations(out), load_annotations(rendered / "test.npz")
     assert len(labels) == len(original)
     np.testing.assert_allclose(labels.part[:, COCO], original.part[:, COCO] * [1, 1, 0] + [0, 0, 1], atol=1e-3)
@@ -67,11 +67,11 @@ def test_photographs_of_coco_train_by_their_2d_keypoints_and_mix_with_the_render
 
 def test_a_source_that_is_not_named_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"needs dataset\.annotations= and dataset\.images="):
-        prepare(compose("prepare", "dataset=coco", "dataset.annotations=null", "dataset.images=null"))
+        prepare(compose("prepare", "source=coco", "source.annotations=null", "source.images=null"))
 
 
 def test_a_mistyped_option_of_a_dataset_is_refused(hmr_light: Command, home: Path) -> None:
-    result = hmr_light("prepare", "+dataset.sizes=96")
+    result = hmr_light("prepare", "+source.sizes=96")
     assert result.returncode == 2, result.stderr
     assert "sizes" in result.stderr
     assert "Traceback" not in result.stderr

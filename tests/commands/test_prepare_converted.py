@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import compose
+from support.cli import compose
 
 from hmr_light.commands.prepare import run as prepare
 from hmr_light.data.annotations import load_annotations
@@ -44,7 +44,7 @@ def test_a_dataset_becomes_annotations_a_sheet_and_a_next_step(
 ) -> None:
     root = tmp_path / "my 3dpw"
     write_3dpw(root, seed=1)
-    prepare(compose("prepare", "dataset=3dpw", f"dataset.root={root}"))
+    prepare(compose("prepare", "source=3dpw", f"source.root={root}"))
     assert len(load_annotations(root / "3dpw_test.npz")) == 3
     assert cv2.imread(str(root / "3dpw_test.png")) is not None
     printed = capsys.readouterr()
@@ -58,7 +58,7 @@ def test_a_dataset_becomes_annotations_a_sheet_and_a_next_step(
     assert evaluation.images == root
 
     with pytest.raises(UserError, match="exists already"):
-        prepare(compose("prepare", "dataset=3dpw", f"dataset.root={root}"))
+        prepare(compose("prepare", "source=3dpw", f"source.root={root}"))
 
 
 def test_images_that_cannot_be_drawn_are_said_and_do_not_undo_the_conversion(
@@ -67,7 +67,7 @@ def test_images_that_cannot_be_drawn_are_said_and_do_not_undo_the_conversion(
     root = tmp_path / "3dpw"
     write_3dpw(root, seed=3)
     (root / "imageFiles" / "one_00" / "image_00001.jpg").write_bytes(b"\xff\xd8 not a photograph")
-    prepare(compose("prepare", "dataset=3dpw", f"dataset.root={root}"))
+    prepare(compose("prepare", "source=3dpw", f"source.root={root}"))
     assert cv2.imread(str(root / "3dpw_test.png")).shape[1] < 3 * 224  # two crops in a row
     said = capsys.readouterr().err
     assert "1 of 3 images to look at cannot be used: " in said
@@ -78,9 +78,7 @@ def test_images_that_cannot_be_drawn_are_said_and_do_not_undo_the_conversion(
 def test_poses_without_images_are_drawn_as_figures(home: Path, tmp_path: Path) -> None:
     poses = np.random.default_rng(2).normal(0, 0.3, (90, 156))
     np.savez(tmp_path / "walk.npz", poses=poses, betas=np.zeros(16), gender="male", mocap_framerate=30.0)
-    prepare(
-        compose("prepare", "dataset=amass", f"dataset.root={tmp_path}", f"dataset.out={tmp_path / 'out' / 'a.npz'}")
-    )
+    prepare(compose("prepare", "source=amass", f"source.root={tmp_path}", f"source.out={tmp_path / 'out' / 'a.npz'}"))
     sheet = cv2.imread(str(tmp_path / "out" / "a.png"))
     # Orange limbs are the right ones, blue the left (BGR).
     blue, _, red = (channel.astype(int) for channel in cv2.split(sheet))
@@ -91,10 +89,10 @@ def test_poses_without_images_are_drawn_as_figures(home: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["dataset=3dpw", "dataset.split=tset"], "dataset.split='tset' is not 'train' or 'validation' or 'test'"),
-        (["dataset=h36m", "dataset.protocol=3"], "dataset.protocol=3 is not 1 or 2"),
-        (["dataset=amass", "dataset.rate_hz=fast"], "dataset.rate_hz='fast' is not a whole number"),
-        (["dataset=lsp", "dataset.root=null", "dataset.out=x.npz"], "dataset=lsp needs dataset.root="),
+        (["source=3dpw", "source.split=tset"], "source.split='tset' is not 'train' or 'validation' or 'test'"),
+        (["source=h36m", "source.protocol=3"], "source.protocol=3 is not 1 or 2"),
+        (["source=amass", "source.rate_hz=fast"], "source.rate_hz='fast' is not a whole number"),
+        (["source=lsp", "source.root=null", "source.out=x.npz"], "source=lsp needs source.root="),
     ],
 )
 def test_wrong_options_are_named(home: Path, overrides: list[str], message: str) -> None:
@@ -107,6 +105,6 @@ def test_every_converted_dataset_says_where_it_is_looked_for(home: Path) -> None
     for name in ("3dpw", "amass", "coco", "h36m", "lsp", "lsp_extended", "mpi_inf_3dhp", "mpii"):
         assert (conf_dir() / "dataset" / f"{name}.yaml").is_file()
         with pytest.raises(UserError, match=str(home)) as caught:
-            prepare(compose("prepare", f"dataset={name}"))
+            prepare(compose("prepare", f"source={name}"))
         assert caught.value.remedy
     assert not list(home.rglob("*.npz"))

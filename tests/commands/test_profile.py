@@ -1,4 +1,4 @@
-"""The seeds' first table, and what the command does with other wishes."""
+"""the reference table of sizes, and what the command does with other wishes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Command, compose
+from support.cli import Command, compose
 
 from hmr_light.commands.profile import run
 from hmr_light.config.choices import choices
@@ -16,9 +16,9 @@ from hmr_light.errors import UserError
 
 SEEDS_TABLE = {
     "mobilenet_v1": ["4,231,976", "0.57", "115.43", "16.14", "132.15"],
-    "mobilenet_v2_seeds": ["3,504,872", "0.57", "157.24", "13.37", "171.19"],
-    "mobilenet_v3_seeds": ["2,938,368", "0.57", "40.17", "11.21", "51.95"],
-    "shufflenet_v1_seeds": ["1,877,920", "0.57", "62.08", "7.16", "69.82"],
+    "mobilenet_v2_reference": ["3,504,872", "0.57", "157.24", "13.37", "171.19"],
+    "mobilenet_v3_reference": ["2,938,368", "0.57", "40.17", "11.21", "51.95"],
+    "shufflenet_v1_reference": ["1,877,920", "0.57", "62.08", "7.16", "69.82"],
     "shufflenet_v2_x1_0": ["2,278,604", "0.57", "47.94", "8.69", "57.21"],
 }
 HEADERS = [
@@ -35,7 +35,7 @@ def rows(text: str) -> list[list[str]]:
     return [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
 
 
-def test_the_seeds_first_table_in_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_reference_first_table_in_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
     run(compose("profile", f"backbones=[{','.join(SEEDS_TABLE)}]"))
     header, _, *found = rows(capsys.readouterr().out)
     assert header[:6] == HEADERS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import compose
+from support.cli import compose
 
 from hmr_light.commands import evaluate, table, train
 from hmr_light.data.annotations import Annotations, fingerprint, load_annotations, save_annotations

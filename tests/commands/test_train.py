@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Command, compose
+from support.cli import Command, compose
 
 from hmr_light.commands.train import run
 from hmr_light.errors import UserError

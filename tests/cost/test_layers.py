@@ -80,23 +80,25 @@ def test_torchvisions_networks_get_torchsummarys_figures(name: str, expected: fl
     assert round(forward_backward_mib(trace_layers(torchvision.models.get_model(name), 224)), 2) == expected
 
 
-# torchsummary 1.5.1's sums of output elements for the seeds' five networks. Their ShuffleNet pools by a function, ours
-# by a module, which has 960 outputs.
+# torchsummary 1.5.1's sums of output elements for the five networks of the reference table. Their ShuffleNet pools by a
+# function, ours by a module, which has 960 outputs.
 @pytest.mark.parametrize(
     ("backbone", "elements"),
     [
         ("mobilenet_v1", 15_130_088),
-        ("mobilenet_v2_seeds", 20_610_216),
-        ("mobilenet_v3_seeds", 5_264_684),
-        ("shufflenet_v1_seeds", 8_136_568 + 960),
+        ("mobilenet_v2_reference", 20_610_216),
+        ("mobilenet_v3_reference", 5_264_684),
+        ("shufflenet_v1_reference", 8_136_568 + 960),
         ("shufflenet_v2_x1_0", 6_284_216),
     ],
 )
-def test_the_seeds_networks_have_torchsummarys_elements(backbone: str, elements: int) -> None:
+def test_the_reference_networks_have_torchsummarys_elements(backbone: str, elements: int) -> None:
     assert sum(layer.elements for layer in layers_of(backbone)) == elements
 
 
-@pytest.mark.parametrize("backbone", ["mobilenet_v2", "shufflenet_v1_seeds", "densenet121", "squeezenext23", "snet49"])
+@pytest.mark.parametrize(
+    "backbone", ["mobilenet_v2", "shufflenet_v1_reference", "densenet121", "squeezenext23", "snet49"]
+)
 def test_the_layers_parameters_and_macs_are_the_networks(backbone: str) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 

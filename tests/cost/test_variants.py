@@ -12,7 +12,7 @@ from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model
 
 CPU = torch.device("cpu")
-BACKBONES = ["mobilenet_v3_seeds", "shufflenet_v1_seeds", "squeezenet1_1"]
+BACKBONES = ["mobilenet_v3_reference", "shufflenet_v1_reference", "squeezenet1_1"]
 
 
 def model_of(backbone: str, regressor: str = "spin") -> HMR:
@@ -55,7 +55,7 @@ def test_a_variant_computes_what_the_model_does(backbone: str, variant: str, tol
 
 
 def test_a_variant_leaves_the_model_as_it_was() -> None:
-    model = model_of("mobilenet_v3_seeds")
+    model = model_of("mobilenet_v3_reference")
     before = {name: value.clone() for name, value in model.state_dict().items()}
     outputs(model, "folded+fused+channels_last+bfloat16", torch.randn(1, 3, 64, 64))
     after = model.state_dict()
@@ -65,7 +65,7 @@ def test_a_variant_leaves_the_model_as_it_was() -> None:
 
 
 def test_a_variant_is_what_it_says() -> None:
-    model = model_of("mobilenet_v3_seeds")
+    model = model_of("mobilenet_v3_reference")
     runner = Runner(model, parse_variant("folded+fused+channels_last+bfloat16"), CPU, body=None)
     network = runner._network
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())

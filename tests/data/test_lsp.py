@@ -82,10 +82,10 @@ def test_extended_without_all_its_images_is_refused(tmp_path: Path) -> None:
 
 def test_the_one_set_is_not_taken_for_the_other(tmp_path: Path) -> None:
     savemat(tmp_path / "joints.mat", {"joints": np.ones((14, 3, 3))})
-    with pytest.raises(UserError, match="dataset=lsp_extended"):
+    with pytest.raises(UserError, match="source=lsp_extended"):
         convert_lsp(tmp_path, tmp_path / "lsp.npz")
     savemat(tmp_path / "joints.mat", {"joints": np.ones((3, 14, 3))})
-    with pytest.raises(UserError, match="dataset=lsp"):
+    with pytest.raises(UserError, match="source=lsp"):
         convert_extended(tmp_path, tmp_path / "lsp.npz")
     (tmp_path / "joints.mat").unlink()
     with pytest.raises(UserError, match=r"there is no .*joints\.mat"):

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmr_light.data import stamps
+from hmr_light.data import sidecar as stamps
 from hmr_light.data.annotations import Annotations, fingerprint, load_annotations, save_annotations
 from hmr_light.data.npz import NpzFile, write_npz
-from hmr_light.data.stamps import add_to_stamp, read_stamp
+from hmr_light.data.sidecar import add_to_sidecar, read_sidecar
 from hmr_light.errors import UserError
 
 PEOPLE = 40_000
@@ -87,15 +87,15 @@ def test_a_stamp_spares_the_second_check_of_the_same_file_only(
     arrays, path = people(rng, 50), tmp_path / "a.npz"
     write_npz(path, arrays)
     expected = fingerprint(load_annotations(path))
-    assert read_stamp(path) == {"rules": "2", "fingerprint": expected}
+    assert read_sidecar(path) == {"rules": "2", "fingerprint": expected}
     assert fingerprint(load_annotations(path)) == expected
 
     arrays["scale"][7] = np.nan
     write_npz(path, arrays)
-    assert read_stamp(path) == {}
+    assert read_sidecar(path) == {}
     with pytest.raises(UserError, match=r"scale\[7\] = nan"):
         load_annotations(path)
-    assert read_stamp(path) == {}
+    assert read_sidecar(path) == {}
 
 
 def test_a_strangers_stamp_is_not_believed(tmp_path: Path, rng: np.random.Generator, stamped: None) -> None:
@@ -115,7 +115,7 @@ def test_a_strangers_stamp_is_not_believed(tmp_path: Path, rng: np.random.Genera
 def test_small_files_and_closed_folders_get_no_stamp(tmp_path: Path, rng: np.random.Generator) -> None:
     write_npz(tmp_path / "a.npz", people(rng, 50))
     load_annotations(tmp_path / "a.npz")
-    add_to_stamp(tmp_path / "none.npz", rules="2")
+    add_to_sidecar(tmp_path / "none.npz", rules="2")
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 

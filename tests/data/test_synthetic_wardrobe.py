@@ -8,7 +8,7 @@ from test_synthetic import reference_config
 
 from hmr_light.body import load_body
 from hmr_light.data.synthetic.anatomy import angles, rotations
-from hmr_light.data.synthetic.appearance import Figure, dress
+from hmr_light.data.synthetic.appearance import BodyLandmarks, dress
 from hmr_light.data.synthetic.clothes import Drape, Tail, standoff
 from hmr_light.data.synthetic.mesh import Mesh
 from hmr_light.data.synthetic.seats import seat
@@ -23,12 +23,12 @@ def mesh() -> Mesh:
 
 
 @pytest.fixture(scope="module")
-def figure(mesh: Mesh) -> Figure:
-    return Figure.of(mesh)
+def figure(mesh: Mesh) -> BodyLandmarks:
+    return BodyLandmarks.of(mesh)
 
 
 @pytest.fixture(scope="module")
-def drape(mesh: Mesh, figure: Figure) -> Drape:
+def drape(mesh: Mesh, figure: BodyLandmarks) -> Drape:
     return Drape.of(mesh, figure)
 
 
@@ -47,7 +47,9 @@ def flux(points: np.ndarray, normals: np.ndarray, faces: np.ndarray) -> tuple[fl
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_skirt_hangs_around_the_legs_down_to_its_hem(mesh: Mesh, figure: Figure, drape: Drape, seed: int) -> None:
+def test_a_skirt_hangs_around_the_legs_down_to_its_hem(
+    mesh: Mesh, figure: BodyLandmarks, drape: Drape, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     betas = rng.normal(0, 1, 10)
     person = mesh.pose(np.broadcast_to(np.eye(3), (24, 3, 3)), betas)
@@ -70,7 +72,7 @@ def test_a_skirt_hangs_around_the_legs_down_to_its_hem(mesh: Mesh, figure: Figur
     assert np.allclose(place[:half], place[half:])
 
 
-def test_a_coat_is_open_in_front_and_follows_a_stride(mesh: Mesh, figure: Figure, drape: Drape) -> None:
+def test_a_coat_is_open_in_front_and_follows_a_stride(mesh: Mesh, figure: BodyLandmarks, drape: Drape) -> None:
     pose = rotations(angles(left_hip=(50,), right_hip=(-20,)))
     person = mesh.pose(pose, np.zeros(10))
     closed = drape.cut(replace(TAIL, hem_y=figure.knee_y), person, np.zeros(10))
@@ -84,7 +86,7 @@ def test_a_coat_is_open_in_front_and_follows_a_stride(mesh: Mesh, figure: Figure
     assert left > right + 0.1  # the side of the leg that goes forward goes with it
 
 
-def test_clothes_stand_off_where_they_are_worn(mesh: Mesh, figure: Figure, patterns: Patterns) -> None:
+def test_clothes_stand_off_where_they_are_worn(mesh: Mesh, figure: BodyLandmarks, patterns: Patterns) -> None:
     config = reference_config().people
     tight = replace(config, loose=0.0, skirt=0.0, coat=0.0, hair_m=(0.0, 0.0))
     loose = replace(config, loose=1.0, skirt=0.0, coat=0.0)
@@ -101,7 +103,7 @@ def test_clothes_stand_off_where_they_are_worn(mesh: Mesh, figure: Figure, patte
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_seat_holds_up_who_sits(mesh: Mesh, figure: Figure, patterns: Patterns, seed: int) -> None:
+def test_a_seat_holds_up_who_sits(mesh: Mesh, figure: BodyLandmarks, patterns: Patterns, seed: int) -> None:
     rng = np.random.default_rng(seed)
     turn = rotations(angles(hip=(90,), knee=(90,)))
     person = mesh.pose(turn, np.zeros(10))
@@ -117,7 +119,7 @@ def test_a_seat_holds_up_who_sits(mesh: Mesh, figure: Figure, patterns: Patterns
     assert flux(solid.points, solid.normals, solid.faces)[0] > 0
 
 
-def test_nobody_gets_a_seat_on_the_ground(mesh: Mesh, figure: Figure, patterns: Patterns) -> None:
+def test_nobody_gets_a_seat_on_the_ground(mesh: Mesh, figure: BodyLandmarks, patterns: Patterns) -> None:
     turn = rotations(angles(hip=(90,), shoulder=(90,)))
     world = mesh.pose(turn, np.zeros(10)).vertices
     world = world - [0, world[:, 1].min(), 0]

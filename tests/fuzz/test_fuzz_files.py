@@ -14,12 +14,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strangers import CASES, Payload, fuzz, harmless, mutated, mutated_members, mutations, write
+from support.untrusted_files import CASES, Payload, fuzz, harmless, mutated, mutated_members, mutations, write
 
 from hmr_light.body.files import EMBEDDED_BODY, read_body
+from hmr_light.checkpoints.format import read_model, save
 from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
 from hmr_light.errors import UserError
-from hmr_light.training.checkpoint import read_model, save
 
 
 class Reader(NamedTuple):

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
-from strangers import CASES, fuzz
+from support.untrusted_files import CASES, fuzz
 
 from hmr_light.reports.layout import TRACE, lay_out, printable
 from hmr_light.reports.rows import Row
 from hmr_light.reports.table import write_table
 from hmr_light.reports.terminal import show_table
-from hmr_light.training.run_folder import file_name
+from hmr_light.training.run_directory import file_name
 
 MARKS = r"""|*_`[]()<>&#!~\$%^{}"'=+-@:;/ """ + "\t\n\r\0\x1b\x9b\u200b\u202e\ud800–模가"
 ATTACKS = [

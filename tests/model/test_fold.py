@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from hmr_light.model.regressor import LinearRegressor, MeanRegressor, build_regressor
+from hmr_light.model.regressors import LinearRegressor, MeanRegressor, build_regressor
 
 
 def spin_with_random_weights(seed: int, num_features: int, iterations: int = 3, hidden: int = 1024) -> MeanRegressor:

@@ -30,9 +30,9 @@ def batch_norms(network: nn.Module) -> int:
 # DenseNet normalises before it convolves: half of its batch norms have no convolution of their own.
 LEFT = {
     "mobilenet_v2": 0,
-    "mobilenet_v3_seeds": 0,
+    "mobilenet_v3_reference": 0,
     "resnet18": 0,
-    "shufflenet_v1_seeds": 0,
+    "shufflenet_v1_reference": 0,
     "shufflenet_v2_x0_5": 0,
     "squeezenet1_1": 0,
     "thundernet146": 0,

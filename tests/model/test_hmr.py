@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hmr_light.model.hmr import build_model, normalize
-from hmr_light.model.regressor import SmplParameters
+from hmr_light.model.regressors import SmplParameters
 
 CONFIG = {"backbone": {"name": "squeezenet1_1"}, "regressor": {"name": "spin", "hidden": 32}}
 

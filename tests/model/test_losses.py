@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from hmr_light.errors import UserError
 from hmr_light.model.losses import LossConfig, LossTerm, build_loss_config, compute_losses
-from hmr_light.model.regressor import SmplParameters
+from hmr_light.model.regressors import SmplParameters
 from hmr_light.paths import conf_dir
 
 SIZE = 192

@@ -10,7 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from hmr_light.errors import UserError
-from hmr_light.model.regressor import MeanRegressor, SmplParameters, build_regressor
+from hmr_light.model.regressors import MeanRegressor, SmplParameters, build_regressor
 
 NAMES = ["spin", "hmr", "linear", "light"]
 

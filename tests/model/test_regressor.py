@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from hmr_light.errors import UserError
 from hmr_light.geometry import matrix_to_rot6d
 from hmr_light.model.mean_parameters import compute_mean_parameters
-from hmr_light.model.regressor import SmplParameters, SpinRegressor, build_regressor
+from hmr_light.model.regressors import SmplParameters, SpinRegressor, build_regressor
 
 
 def numpy_spin(weights: dict[str, np.ndarray], features: np.ndarray, iterations: int) -> tuple[np.ndarray, ...]:

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 import torch
-from nursery import Child, Nursery
-from tiny import assert_same, journal, options, result, run_folders, write_data
+from support.child_processes import Child, ChildProcesses
+from support.small_run import assert_same, journal, options, result, run_folders, write_data
 
 SEED = random.randrange(10**6)
 
@@ -28,10 +28,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(nursery: Nursery, data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def whole(child_processes: ChildProcesses, data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the run ends with that nothing has happened to."""
     outputs = tmp_path_factory.mktemp("whole")
-    ended(nursery.start(*options(data, outputs)), 0)
+    ended(child_processes.start(*options(data, outputs)), 0)
     return result(run_folders(outputs)[0])
 
 
@@ -50,11 +50,11 @@ def wait_for(outputs: Path, pattern: str, child: Child) -> Path:
 
 
 def test_a_request_to_stop_is_met_after_the_step(
-    nursery: Nursery, data: Path, whole: dict[str, Any], tmp_path: Path
+    child_processes: ChildProcesses, data: Path, whole: dict[str, Any], tmp_path: Path
 ) -> None:
     # One run, stopped in each way once; the last time while it evaluates, if that is what it is doing then.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        child = nursery.start(*options(data, tmp_path, "resume=auto", "data.workers=1"))
+        child = child_processes.start(*options(data, tmp_path, "resume=auto", "data.workers=1"))
         while child.phase in ("start", "tracking", "end"):
             time.sleep(0.002)
         asked = time.monotonic()
@@ -67,14 +67,16 @@ def test_a_request_to_stop_is_met_after_the_step(
         assert "Traceback" not in child.said
         assert f"resume={run_folders(tmp_path)[0]}" in child.said
     assert journal(run_folders(tmp_path)[0])[-1]["status"] in ("KILLED", "FINISHED")
-    child = nursery.start(*options(data, tmp_path, "resume=auto"))
+    child = child_processes.start(*options(data, tmp_path, "resume=auto"))
     ended(child, 0)
     assert_same(result(run_folders(tmp_path)[0]), whole)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)])
-def test_a_request_to_stop_before_the_first_step(number: int, nursery: Nursery, data: Path, tmp_path: Path) -> None:
-    child = nursery.start(*options(data, tmp_path))
+def test_a_request_to_stop_before_the_first_step(
+    number: int, child_processes: ChildProcesses, data: Path, tmp_path: Path
+) -> None:
+    child = child_processes.start(*options(data, tmp_path))
     wait_for(tmp_path, "journal.jsonl", child)
     child.kill(number)
     assert child.wait() == 130, child.said
@@ -83,10 +85,10 @@ def test_a_request_to_stop_before_the_first_step(number: int, nursery: Nursery, 
 
 
 def test_a_request_to_stop_ends_a_sweep_and_not_only_the_run_at_hand(
-    nursery: Nursery, data: Path, tmp_path: Path
+    child_processes: ChildProcesses, data: Path, tmp_path: Path
 ) -> None:
     sweep = ("seed=0,1,2", "trainer.epochs=500", f"hydra.sweep.dir={tmp_path / 'sweep'}", "-m")
-    child = nursery.start(*options(data, tmp_path, *sweep))
+    child = child_processes.start(*options(data, tmp_path, *sweep))
     wait_for(tmp_path, "last.pt", child)
     child.kill(signal.SIGTERM)
     assert child.wait() == 130, child.said
@@ -98,9 +100,9 @@ def test_a_request_to_stop_ends_a_sweep_and_not_only_the_run_at_hand(
 
 @pytest.mark.parametrize("damage", ["cut", pytest.param("changed", marks=pytest.mark.slow)])
 def test_the_state_before_is_used_when_the_last_is_damaged(
-    damage: str, nursery: Nursery, data: Path, whole: dict[str, Any], tmp_path: Path
+    damage: str, child_processes: ChildProcesses, data: Path, whole: dict[str, Any], tmp_path: Path
 ) -> None:
-    child = nursery.start(*options(data, tmp_path), at=("hmr_light.training.report:score", 2))
+    child = child_processes.start(*options(data, tmp_path), at=("hmr_light.training.report:score", 2))
     assert child.wait() == -9
     last = run_folders(tmp_path)[0] / "checkpoints" / "last.pt"
     content = bytearray(last.read_bytes())
@@ -109,7 +111,7 @@ def test_the_state_before_is_used_when_the_last_is_damaged(
     else:
         content[len(content) // 2] ^= 1 << random.Random(SEED).randrange(8)
     last.write_bytes(content)
-    said = ended(nursery.start(*options(data, tmp_path, "resume=auto")), 0)
+    said = ended(child_processes.start(*options(data, tmp_path, "resume=auto")), 0)
     assert "warning: " in said
     assert "last.pt cannot be read as a checkpoint" in said
     assert "going on from previous.pt" in said
@@ -117,9 +119,9 @@ def test_the_state_before_is_used_when_the_last_is_damaged(
 
 
 def test_a_loader_killed_by_the_system_is_said_and_the_run_goes_on(
-    nursery: Nursery, data: Path, whole: dict[str, Any], tmp_path: Path
+    child_processes: ChildProcesses, data: Path, whole: dict[str, Any], tmp_path: Path
 ) -> None:
-    child = nursery.start(*options(data, tmp_path, "data.workers=2"))
+    child = child_processes.start(*options(data, tmp_path, "data.workers=2"))
     wait_for(tmp_path, "last.pt", child)
     loaders = subprocess.run(["pgrep", "-P", str(child.pid)], capture_output=True, text=True).stdout.split()
     assert loaders
@@ -127,7 +129,7 @@ def test_a_loader_killed_by_the_system_is_said_and_the_run_goes_on(
     said = ended(child, 2)
     assert "a loader process died (signal Killed)" in said
     assert "resume=" in said
-    ended(nursery.start(*options(data, tmp_path, "resume=auto")), 0)
+    ended(child_processes.start(*options(data, tmp_path, "resume=auto")), 0)
     assert_same(result(run_folders(tmp_path)[0]), whole)
 
 
@@ -152,36 +154,36 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
     ],
 )
 def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(
-    size: str, says: str, nursery: Nursery, data: Path, whole: dict[str, Any], tmp_path: Path
+    size: str, says: str, child_processes: ChildProcesses, data: Path, whole: dict[str, Any], tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "small", size) as disk:
-        said = ended(nursery.start(*options(data, disk)), 2)
+        said = ended(child_processes.start(*options(data, disk)), 2)
         assert says in said
         assert "Free some space" in said
         assert len(said.splitlines()) < 12, said
         subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
-        ended(nursery.start(*options(data, disk, "resume=auto")), 0)
+        ended(child_processes.start(*options(data, disk, "resume=auto")), 0)
         assert_same(result(run_folders(disk)[0]), whole)
 
 
-def test_a_folder_that_cannot_be_written_is_said(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_said(child_processes: ChildProcesses, data: Path, tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", "50m") as disk:
-        child = nursery.start(*options(data, disk), at=("hmr_light.training.report:score", 1))
+        child = child_processes.start(*options(data, disk), at=("hmr_light.training.report:score", 1))
         assert child.wait() == -9
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        assert "cannot" in ended(nursery.start(*options(data, disk, "resume=auto")), 2)
-        assert "cannot make a run folder" in ended(nursery.start(*options(data, disk)), 2)
+        assert "cannot" in ended(child_processes.start(*options(data, disk, "resume=auto")), 2)
+        assert "cannot make a run folder" in ended(child_processes.start(*options(data, disk)), 2)
 
 
 @pytest.mark.slow
 def test_too_little_shared_memory_is_said(data: Path, tmp_path: Path) -> None:
-    from nursery import open_nursery
+    from support.child_processes import open_child_processes
 
     # In a mount namespace of its own, so that nobody else loses his shared memory.
     command = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=64k tmpfs /dev/shm"]
     if not shutil.which("unshare") or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("a /dev/shm of its own needs root")
-    with open_nursery(
+    with open_child_processes(
         tmp_path, "unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=64k tmpfs /dev/shm; "$@"', "sh"
     ) as own:
         said = ended(own.start(*options(data, tmp_path / "outputs", "data.workers=1")), 2)
@@ -189,23 +191,25 @@ def test_too_little_shared_memory_is_said(data: Path, tmp_path: Path) -> None:
     assert "data.workers=0" in said
 
 
-def test_a_second_process_is_kept_out_of_a_run(nursery: Nursery, data: Path, tmp_path: Path) -> None:
-    child = nursery.start(*options(data, tmp_path, "trainer.epochs=500"))
+def test_a_second_process_is_kept_out_of_a_run(child_processes: ChildProcesses, data: Path, tmp_path: Path) -> None:
+    child = child_processes.start(*options(data, tmp_path, "trainer.epochs=500"))
     folder = wait_for(tmp_path, "last.pt", child).parents[1]
-    said = ended(nursery.start(*options(data, tmp_path, "trainer.epochs=500", f"resume={folder}")), 2)
+    said = ended(child_processes.start(*options(data, tmp_path, "trainer.epochs=500", f"resume={folder}")), 2)
     child.kill(signal.SIGTERM)
     assert "is being trained by another process" in said
     assert child.wait() == 130
 
 
-def test_bad_samples_are_named_counted_and_bounded(nursery: Nursery, tmp_path: Path) -> None:
+def test_bad_samples_are_named_counted_and_bounded(child_processes: ChildProcesses, tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", SEED)
     (data / "train003.jpg").write_bytes((data / "train003.jpg").read_bytes()[:500])
     (data / "train011.jpg").write_bytes(b"")
     results = []
     for workers in (0, 2):
         outputs = tmp_path / str(workers)
-        child = nursery.start(*options(data, outputs, "trainer.max_bad_fraction=0.2", f"data.workers={workers}"))
+        child = child_processes.start(
+            *options(data, outputs, "trainer.max_bad_fraction=0.2", f"data.workers={workers}")
+        )
         said = ended(child, 0)
         (folder,) = run_folders(outputs)
         assert f"2 samples cannot be used so far: see {folder / 'bad_samples.csv'}" in said
@@ -216,21 +220,23 @@ def test_bad_samples_are_named_counted_and_bounded(nursery: Nursery, tmp_path: P
     assert_same({**results[0], "bad": ""}, {**results[1], "bad": ""})
     assert results[0]["bad"] == results[1]["bad"]
 
-    said = ended(nursery.start(*options(data, tmp_path / "strict")), 2)
+    said = ended(child_processes.start(*options(data, tmp_path / "strict")), 2)
     assert "of the 17 samples of 'train.synthetic' cannot be used, more than trainer.max_bad_fraction=0.01" in said
     assert "bad_samples.csv names them all" in said
-    said = ended(nursery.start(*options(data, tmp_path / "error", "trainer.on_bad_sample=error")), 2)
+    said = ended(child_processes.start(*options(data, tmp_path / "error", "trainer.on_bad_sample=error")), 2)
     assert "is not an image, or a damaged one" in said
 
 
-def test_a_bad_validation_sample_is_an_error_unless_it_is_left_out(nursery: Nursery, tmp_path: Path) -> None:
+def test_a_bad_validation_sample_is_an_error_unless_it_is_left_out(
+    child_processes: ChildProcesses, tmp_path: Path
+) -> None:
     data = write_data(tmp_path / "data", SEED)
     (data / "val002.jpg").write_bytes(b"not an image")
-    said = ended(nursery.start(*options(data, tmp_path / "error", "trainer.epochs=1")), 2)
+    said = ended(child_processes.start(*options(data, tmp_path / "error", "trainer.epochs=1")), 2)
     assert "val002.jpg is not an image" in said
     more = ("trainer.epochs=1", "trainer.on_bad_validation_sample=skip", "trainer.max_bad_fraction=0.5")
     # The run that the error has ended goes on where it was, once it is told to leave the sample out.
-    ended(nursery.start(*options(data, tmp_path / "error", *more, "resume=auto")), 0)
+    ended(child_processes.start(*options(data, tmp_path / "error", *more, "resume=auto")), 0)
     (folder,) = run_folders(tmp_path / "error")
     assert journal_figure(folder, "synthetic/dropped") == [1]
     assert "evaluation.synthetic,2,val002.jpg," in (folder / "bad_samples.csv").read_text()
@@ -243,10 +249,10 @@ def journal_figure(folder: Path, name: str) -> list[float]:
 
 @pytest.mark.slow
 def test_of_the_checkpoints_the_newest_the_best_and_the_evaluated_stay(
-    nursery: Nursery, data: Path, tmp_path: Path
+    child_processes: ChildProcesses, data: Path, tmp_path: Path
 ) -> None:
     more = ("trainer.epochs=5", "trainer.keep=1", "trainer.checkpoint_steps=null", "optimizer.learning_rate=0.1")
-    ended(nursery.start(*options(data, tmp_path, *more)), 0)
+    ended(child_processes.start(*options(data, tmp_path, *more)), 0)
     (folder,) = run_folders(tmp_path)
     errors = journal_figure(folder, "mpjpe_mm")
     best = 5 - errors[::-1].index(min(errors))
@@ -256,17 +262,17 @@ def test_of_the_checkpoints_the_newest_the_best_and_the_evaluated_stay(
     }
 
 
-def test_annotations_that_have_changed_end_a_continuation(nursery: Nursery, tmp_path: Path) -> None:
+def test_annotations_that_have_changed_end_a_continuation(child_processes: ChildProcesses, tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", SEED)
-    child = nursery.start(*options(data, tmp_path / "runs"), at=("hmr_light.training.report:score", 1))
+    child = child_processes.start(*options(data, tmp_path / "runs"), at=("hmr_light.training.report:score", 1))
     assert child.wait() == -9
     write_data(data, SEED + 1)
-    said = ended(nursery.start(*options(data, tmp_path / "runs", "resume=auto")), 2)
+    said = ended(child_processes.start(*options(data, tmp_path / "runs", "resume=auto")), 2)
     assert "the annotations have changed since" in said
 
 
-def test_a_crash_is_on_record_with_its_error(nursery: Nursery, data: Path, tmp_path: Path) -> None:
-    child = nursery.start(*options(data, tmp_path, "optimizer.learning_rate=1e30", "optimizer.warmup_steps=0"))
+def test_a_crash_is_on_record_with_its_error(child_processes: ChildProcesses, data: Path, tmp_path: Path) -> None:
+    child = child_processes.start(*options(data, tmp_path, "optimizer.learning_rate=1e30", "optimizer.warmup_steps=0"))
     assert "the loss is" in ended(child, 2)
     (folder,) = run_folders(tmp_path)
     last = journal(folder)[-1]

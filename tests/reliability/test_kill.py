@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nursery import Child, Nursery
-from tiny import assert_same, options, result, run_folders, write_data
+from support.child_processes import Child, ChildProcesses
+from support.small_run import assert_same, options, result, run_folders, write_data
 
 SEED = random.randrange(10**6)
 
@@ -22,21 +22,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(nursery: Nursery, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], float]:
+def whole(
+    child_processes: ChildProcesses, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], float]:
     """What the uninterrupted run ends with, and how long it took."""
-    return uninterrupted(nursery, data, tmp_path_factory.mktemp("whole"))
+    return uninterrupted(child_processes, data, tmp_path_factory.mktemp("whole"))
 
 
-def uninterrupted(nursery: Nursery, data: Path, outputs: Path, *more: str) -> tuple[dict[str, Any], float]:
+def uninterrupted(
+    child_processes: ChildProcesses, data: Path, outputs: Path, *more: str
+) -> tuple[dict[str, Any], float]:
     started = time.monotonic()
-    child = nursery.start(*options(data, outputs, *more))
+    child = child_processes.start(*options(data, outputs, *more))
     assert child.wait(600) == 0, child.said
     return result(run_folders(outputs)[0]), time.monotonic() - started
 
 
-def finish(nursery: Nursery, data: Path, outputs: Path, *more: str) -> dict[str, Any]:
+def finish(child_processes: ChildProcesses, data: Path, outputs: Path, *more: str) -> dict[str, Any]:
     """Let the killed run go on to its end; what it ends with."""
-    child = nursery.start(*options(data, outputs, "resume=auto", *more))
+    child = child_processes.start(*options(data, outputs, "resume=auto", *more))
     assert child.wait(600) == 0, child.said
     folder = run_folders(outputs)[0]  # one that was killed after its last word is done, and another began
     assert not list((folder / "checkpoints").glob(".*")), "what a killed process has left is removed"
@@ -44,14 +48,20 @@ def finish(nursery: Nursery, data: Path, outputs: Path, *more: str) -> dict[str,
 
 
 def kill_at_random(
-    nursery: Nursery, data: Path, expected: dict[str, Any], seconds: float, tmp_path: Path, kills: int, *more: str
+    child_processes: ChildProcesses,
+    data: Path,
+    expected: dict[str, Any],
+    seconds: float,
+    tmp_path: Path,
+    kills: int,
+    *more: str,
 ) -> Counter[str]:
     """Kill runs at random moments, each again and again until it has ended; returns how many died in which phase."""
     draw = random.Random(SEED)
     phases: Counter[str] = Counter()
     number = 0
     while sum(phases.values()) < kills:
-        child = nursery.start(*options(data, tmp_path / str(number), "resume=auto", *more))
+        child = child_processes.start(*options(data, tmp_path / str(number), "resume=auto", *more))
         # Most of so short a run is its beginning: of five kills, four wait until that is over.
         if draw.random() < 0.8:
             while child.phase == "start" and not child.has_ended():
@@ -67,23 +77,23 @@ def kill_at_random(
             continue
         assert status == -9, child.said
         phases[child.phase] += 1
-    assert_same(finish(nursery, data, tmp_path / str(number), *more), expected)
+    assert_same(finish(child_processes, data, tmp_path / str(number), *more), expected)
     return phases
 
 
 def test_five_kills_at_random_moments(
-    nursery: Nursery, data: Path, whole: tuple[dict[str, Any], float], tmp_path: Path
+    child_processes: ChildProcesses, data: Path, whole: tuple[dict[str, Any], float], tmp_path: Path
 ) -> None:
-    print(f"\nseed {SEED}, died in: {dict(kill_at_random(nursery, data, *whole, tmp_path, 5))}")
+    print(f"\nseed {SEED}, died in: {dict(kill_at_random(child_processes, data, *whole, tmp_path, 5))}")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_twenty_kills_at_random_moments(
-    workers: int, nursery: Nursery, data: Path, whole: tuple[dict[str, Any], float], tmp_path: Path
+    workers: int, child_processes: ChildProcesses, data: Path, whole: tuple[dict[str, Any], float], tmp_path: Path
 ) -> None:
     more = f"data.workers={workers}"
-    print(f"\nseed {SEED}, {more}, died in: {dict(kill_at_random(nursery, data, *whole, tmp_path, 20, more))}")
+    print(f"\nseed {SEED}, {more}, died in: {dict(kill_at_random(child_processes, data, *whole, tmp_path, 20, more))}")
 
 
 @pytest.mark.parametrize(
@@ -101,29 +111,33 @@ def test_twenty_kills_at_random_moments(
     ],
 )
 def test_a_kill_at_the_worst_place(
-    at: tuple[str, int], nursery: Nursery, data: Path, whole: tuple[dict[str, Any], float], tmp_path: Path
+    at: tuple[str, int],
+    child_processes: ChildProcesses,
+    data: Path,
+    whole: tuple[dict[str, Any], float],
+    tmp_path: Path,
 ) -> None:
-    child = nursery.start(*options(data, tmp_path), at=at)
+    child = child_processes.start(*options(data, tmp_path), at=at)
     assert child.wait() == -9, child.said
-    assert_same(finish(nursery, data, tmp_path), whole[0])
+    assert_same(finish(child_processes, data, tmp_path), whole[0])
 
 
-def start_two(nursery: Nursery, *arguments: str) -> list[Child]:
+def start_two(child_processes: ChildProcesses, *arguments: str) -> list[Child]:
     """Two processes that train together, as torchrun starts them."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = str(one.getsockname()[1])
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
-    return [nursery.start(*arguments, **place, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
+    return [child_processes.start(*arguments, **place, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
 
 
-def test_two_processes_of_which_one_is_killed(nursery: Nursery, data: Path, tmp_path: Path) -> None:
-    children = start_two(nursery, *options(data, tmp_path / "whole"))
+def test_two_processes_of_which_one_is_killed(child_processes: ChildProcesses, data: Path, tmp_path: Path) -> None:
+    children = start_two(child_processes, *options(data, tmp_path / "whole"))
     assert [child.wait() for child in children] == [0, 0], children[0].said + children[1].said
     expected = result(run_folders(tmp_path / "whole")[0])
 
     outputs = tmp_path / "cut"
-    children = start_two(nursery, *options(data, outputs))
+    children = start_two(child_processes, *options(data, outputs))
     while not list(outputs.rglob("last.pt")):
         time.sleep(0.01)
     children[1].kill()
@@ -133,22 +147,22 @@ def test_two_processes_of_which_one_is_killed(nursery: Nursery, data: Path, tmp_
     assert "another training process has ended" in children[0].said
     assert "Traceback" not in children[0].said
 
-    children = start_two(nursery, *options(data, outputs, "resume=auto"))
+    children = start_two(child_processes, *options(data, outputs, "resume=auto"))
     assert [child.wait() for child in children] == [0, 0], children[0].said + children[1].said
     assert_same(result(run_folders(outputs)[0]), expected)
 
 
 @pytest.mark.slow
-def test_kills_of_two_processes_at_random_moments(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_kills_of_two_processes_at_random_moments(child_processes: ChildProcesses, data: Path, tmp_path: Path) -> None:
     started = time.monotonic()
-    children = start_two(nursery, *options(data, tmp_path / "whole"))
+    children = start_two(child_processes, *options(data, tmp_path / "whole"))
     assert [child.wait() for child in children] == [0, 0], children[0].said + children[1].said
     seconds = time.monotonic() - started
     expected = result(run_folders(tmp_path / "whole")[0])
     draw, phases, number = random.Random(SEED), Counter[str](), 0
     while sum(phases.values()) < 20 or number == 0:
         outputs = tmp_path / str(number)
-        children = start_two(nursery, *options(data, outputs, "resume=auto", "data.workers=1"))
+        children = start_two(child_processes, *options(data, outputs, "resume=auto", "data.workers=1"))
         time.sleep(draw.uniform(0, 1) * seconds)
         for child in children:
             child.kill()
@@ -161,8 +175,8 @@ def test_kills_of_two_processes_at_random_moments(nursery: Nursery, data: Path, 
 
 
 @pytest.mark.slow
-def test_kills_of_a_compiled_network(nursery: Nursery, data: Path, tmp_path: Path) -> None:
-    expected, seconds = uninterrupted(nursery, data, tmp_path / "whole", "trainer.compile=true")
-    again, seconds = uninterrupted(nursery, data, tmp_path / "again", "trainer.compile=true")
+def test_kills_of_a_compiled_network(child_processes: ChildProcesses, data: Path, tmp_path: Path) -> None:
+    expected, seconds = uninterrupted(child_processes, data, tmp_path / "whole", "trainer.compile=true")
+    again, seconds = uninterrupted(child_processes, data, tmp_path / "again", "trainer.compile=true")
     assert_same(again, expected)
-    print(f"\n{dict(kill_at_random(nursery, data, expected, seconds, tmp_path, 5, 'trainer.compile=true'))}")
+    print(f"\n{dict(kill_at_random(child_processes, data, expected, seconds, tmp_path, 5, 'trainer.compile=true'))}")

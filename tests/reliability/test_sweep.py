@@ -13,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from tiny import journal, options, run_folders, write_data
+from support.small_run import journal, options, run_folders, write_data
 
 from hmr_light.tracking.state import unsent
 from hmr_light.tracking.store import connect, default_uri

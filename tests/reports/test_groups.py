@@ -16,7 +16,7 @@ from hmr_light.reports.table import write_table
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_figures_are_mean_and_sample_deviation_over_the_seeds(seed: int) -> None:
+def test_figures_are_mean_and_sample_deviation_over_all_seeds(seed: int) -> None:
     draw = random.Random(seed)
     errors = [draw.uniform(50, 60) for _ in range(draw.randrange(2, 9))]
     rows = [row(seed=str(n), mpjpe_mm=error, run_id=f"run{n}", epoch=n) for n, error in enumerate(errors)]

@@ -10,17 +10,17 @@ import pytest
 
 from hmr_light.errors import UserError
 from hmr_light.reports.rows import make_rows
-from hmr_light.tracking.stored import Point, StoredCheckpoint, StoredRun
+from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord
 
 
-def run(run_id: str, row: str = "m", started: int = 0, **metrics: float) -> StoredRun:
+def run(run_id: str, row: str = "m", started: int = 0, **metrics: float) -> RunRecord:
     tags = {"hmr_light.row": row, "hmr_light.git_commit": "c" * 40, "hmr_light.protocol": "3dpw-j14"}
-    return StoredRun(run_id, f"{row} 260101-000000", "FINISHED", started, {"seed": "3"}, tags, metrics)
+    return RunRecord(run_id, f"{row} 260101-000000", "FINISHED", started, {"seed": "3"}, tags, metrics)
 
 
 def checkpoint(
     run_id: str, epoch: int, time: int = 1, saved: str = "260101-000000", **figures: Any
-) -> StoredCheckpoint:
+) -> CheckpointRecord:
     """`val=90.0` is the headline figure that the run measured; other names are sets evaluated later."""
     points = []
     for position, (name, mpjpe) in enumerate(figures.items()):
@@ -30,7 +30,7 @@ def checkpoint(
             if name == "val":
                 points.append(Point(metric, value, time))
     tags = {"epoch": str(epoch), "saved": saved, "path": f"/runs/{run_id}/{epoch}.pt", "sha256": f"{epoch:064x}"}
-    return StoredCheckpoint(run_id, tags, points)
+    return CheckpointRecord(run_id, tags, points)
 
 
 def test_rows_are_grouped_by_model_in_order_of_start_with_the_latest_epoch_first() -> None:
@@ -92,12 +92,12 @@ def test_the_newest_measurement_of_a_figure_counts() -> None:
     old, new = Point("val/mpjpe_mm", 90.0, 1), Point("val/mpjpe_mm", 89.0, 2)
     tags = {"epoch": "1", "saved": "260101-000000"}
     for points in ([old, new], [new, old]):
-        (row,) = make_rows([run("a")], [StoredCheckpoint("a", tags, points)], "all")
+        (row,) = make_rows([run("a")], [CheckpointRecord("a", tags, points)], "all")
         assert row.mpjpe_mm == 89.0
 
 
 def test_a_row_is_traceable() -> None:
-    stored = StoredRun(
+    stored = RunRecord(
         "run-id",
         "name",
         "FINISHED",
@@ -139,7 +139,7 @@ def test_a_row_is_traceable() -> None:
 def test_the_set_that_was_evaluated_on_is_known_where_the_run_says(
     tags: dict[str, str], params: dict[str, str], expected: str
 ) -> None:
-    stored = StoredRun("a", "name", "FINISHED", 0, params, tags, {})
+    stored = RunRecord("a", "name", "FINISHED", 0, params, tags, {})
     (row,) = make_rows([stored], [checkpoint("a", 1, val=77.0)], "all")
     assert row.evaluation_fingerprint == expected
 

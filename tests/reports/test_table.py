@@ -1,4 +1,4 @@
-"""The table's text: the seeds' shape, the right marks, every format read back by an independent reader."""
+"""The table's text: the reference shape, the right marks, every format read back by an independent reader."""
 
 from __future__ import annotations
 

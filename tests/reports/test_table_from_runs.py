@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from support.cli import Command
 
 from hmr_light.commands.table import run
 from hmr_light.config.schema import TableConfig, TrackingConfig

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from whole_run import contents
+from support.full_run import contents
 
 from hmr_light.paths import without_secret
 from hmr_light.tracking.replay import replay

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flaky_proxy import FlakyProxy
-from whole_run import contents, write_run
+from support.flaky_proxy import FlakyProxy
+from support.full_run import contents, write_run
 
 from hmr_light.tracking import start_tracking, tracker
 from hmr_light.tracking.replay import replay

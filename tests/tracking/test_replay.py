@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import compose
 from mlflow import MlflowClient
-from whole_run import contents, write_run
+from support.cli import compose
+from support.full_run import contents, write_run
 
 from hmr_light.commands import sync
 from hmr_light.errors import UserError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from support.cli import Command
 
 from hmr_light.config.application import SCHEMAS
 from hmr_light.config.strict import plain, typed

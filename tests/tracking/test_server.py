@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from support.cli import Command
 
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.replay import replay

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from whole_run import write_run
+from support.full_run import write_run
 
 from hmr_light.tracking import start_tracking
+from hmr_light.tracking.records import CheckpointRecord, RunRecord
 from hmr_light.tracking.replay import replay
 from hmr_light.tracking.search import _read_experiment, read_experiment
 from hmr_light.tracking.sqlite import read_store
 from hmr_light.tracking.store import default_uri, sqlite_path
-from hmr_light.tracking.stored import StoredCheckpoint, StoredRun
 
-Stored = tuple[list[StoredRun], list[StoredCheckpoint]]
+Stored = tuple[list[RunRecord], list[CheckpointRecord]]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,9 @@ def comparable(stored: Stored) -> tuple[list[str], list[str]]:
     )
 
 
-def in_order(run: StoredRun) -> StoredRun:
+def in_order(run: RunRecord) -> RunRecord:
     params, tags, metrics = (dict(sorted(part.items())) for part in (run.params, run.tags, run.metrics))
-    return StoredRun(run.run_id, run.name, run.status, run.started_ms, params, tags, metrics)
+    return RunRecord(run.run_id, run.name, run.status, run.started_ms, params, tags, metrics)
 
 
 @pytest.mark.parametrize("experiment", ["e", "other"])

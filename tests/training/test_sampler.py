@@ -17,11 +17,13 @@ def test_an_epoch_visits_every_sample_once_and_epochs_differ() -> None:
     assert np.array_equal(first, epoch_order(length, seed, 0))
 
 
-@pytest.mark.parametrize("world", [1, 2, 4])
-def test_many_processes_train_on_the_batches_of_one(world: int) -> None:
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_many_processes_train_on_the_batches_of_one(world_size: int) -> None:
     length, seed, size = int(RNG.integers(60, 200)), int(RNG.integers(2**31)), 8
     one = list(EpochBatches(length, size, seed, epochs=3))
-    shares = [list(EpochBatches(length, size, seed, epochs=3, rank=rank, world=world)) for rank in range(world)]
+    shares = [
+        list(EpochBatches(length, size, seed, epochs=3, rank=rank, world_size=world_size)) for rank in range(world_size)
+    ]
     joined = [[pair for share in batch for pair in share] for batch in zip(*shares, strict=True)]
     assert joined == one
     assert len(EpochBatches(length, size, seed, epochs=3)) == len(one)
@@ -38,6 +40,6 @@ def test_a_continued_order_is_the_rest_of_the_whole_one() -> None:
 
 def test_batches_that_cannot_be_are_refused() -> None:
     with pytest.raises(UserError, match="cannot be shared by 3"):
-        EpochBatches(100, 8, 0, 1, world=3)
+        EpochBatches(100, 8, 0, 1, world_size=3)
     with pytest.raises(UserError, match="more than the 5 training samples"):
         EpochBatches.steps(5, 8)

@@ -7,7 +7,7 @@ import torch
 
 from hmr_light.config.schema import OptimizerConfig
 from hmr_light.model.hmr import HMR
-from hmr_light.model.regressor import build_regressor
+from hmr_light.model.regressors import build_regressor
 from hmr_light.training.ema import MovingAverage
 from hmr_light.training.schedule import build_optimizer, learning_rate, set_learning_rate
 

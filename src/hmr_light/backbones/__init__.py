@@ -21,11 +21,11 @@ from hmr_light.backbones import (  # noqa: F401 - each registers its builders
     thundernet,
 )
 from hmr_light.backbones.base import Backbone, backbones
-from hmr_light.backbones.pixels import SymmetricPixels
+from hmr_light.backbones.normalization import SymmetricPixels
 from hmr_light.backbones.rewrites import rewrite
 from hmr_light.backbones.timm_models import timm_model
+from hmr_light.config.registry import check_options
 from hmr_light.errors import UserError
-from hmr_light.registry import check_options
 
 __all__ = ["Backbone", "backbones", "build_backbone"]
 

@@ -10,8 +10,8 @@ from torch import nn
 from hmr_light.backbones.base import Backbone
 from hmr_light.backbones.blocks import initialize
 from hmr_light.backbones.weights import load_weights
+from hmr_light.config.registry import Registry
 from hmr_light.errors import UserError
-from hmr_light.registry import Registry
 
 # A builder gets the trunk's number of channels and the family's own ImageNet classifier, maps → logits.
 adapters: Registry[tuple[nn.Module, int]] = Registry("backbone.adapter")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hmr_light.registry import Registry
+from hmr_light.config.registry import Registry
 
 backbones: Registry[nn.Module] = Registry("backbone")
 

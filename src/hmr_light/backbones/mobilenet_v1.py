@@ -58,10 +58,11 @@ def mobilenet_v1(
 def mobilenet_fire(
     *, squeeze_ratio: float = 0.125, weights: str | None = None, adapter: Mapping[str, Any] | None = None
 ) -> Backbone:
-    """MobileNet V1 with Fire modules for its blocks of stride 1; 1024 channels. Our reading of the seeds' proposal.
+    """MobileNet V1 with Fire modules for its blocks of stride 1; 1024 channels.
 
-    Fire modules keep the maps' size, in SqueezeNet too; so the blocks that halve it stay. Every layer is normalised, as
-    in MobileNet; half of the expanded maps are 3×3, and `squeeze_ratio` times as many are squeezed, as in SqueezeNet.
+    Our reading of a proposal of the reference tables. Fire modules keep the maps' size, in SqueezeNet too; so the
+    blocks that halve it stay. Every layer is normalised, as in MobileNet; half of the expanded maps are 3×3, and
+    `squeeze_ratio` times as many are squeezed, as in SqueezeNet.
     """
     if not 0 < squeeze_ratio <= 1:
         raise UserError(f"backbone.squeeze_ratio={squeeze_ratio} is out of range", "Give more than 0 and at most 1.")

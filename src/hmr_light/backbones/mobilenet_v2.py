@@ -18,14 +18,14 @@ from hmr_light.errors import UserError
 def mobilenet_v2(
     *,
     width: float = 1.0,
-    layout: Literal["torchvision", "seeds"] = "torchvision",
+    layout: Literal["torchvision", "reference"] = "torchvision",
     weights: str | None = None,
     adapter: Mapping[str, Any] | None = None,
 ) -> Backbone:
     """2.2 M parameters in the trunk, 1280 channels, at `width` 1.
 
-    `width` is the paper's multiplier (section 4), rounded to multiples of 8. With `layout` `seeds` the same network is
-    cut into the modules that the seeds' table of sizes counts: an identity after each block, one module that pools.
+    `width` is the paper's multiplier (section 4), rounded to multiples of 8. With `layout` `reference` the same network
+    is cut into the modules that the reference table of sizes counts: an identity after each block, one that pools.
     """
     import torchvision
 
@@ -34,7 +34,7 @@ def mobilenet_v2(
     model = torchvision.models.mobilenet_v2(width_mult=width)
     if weights is not None:
         load_weights(model, "mobilenet_v2", weights, "classifier.", keeps_classifier(adapter))
-    if layout == "seeds":
+    if layout == "reference":
         for block in model.features[1:-1]:
             block.conv.append(nn.Identity())
         classifier = nn.Sequential(GlobalPool(), *model.classifier)

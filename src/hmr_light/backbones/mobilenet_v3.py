@@ -1,4 +1,4 @@
-"""MobileNet V3 (Howard et al., ICCV 2019): torchvision's two, and the small one of the seeds' table."""
+"""MobileNet V3 (Howard et al., ICCV 2019): torchvision's two, and the small one of the reference table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hmr_light.backbones.base import Backbone, backbones
 from hmr_light.backbones.blocks import GlobalPool, SqueezeExcitation, conv_bn
 from hmr_light.backbones.weights import load_weights
 
-# The seeds' small one: kernel, expanded maps, outputs, squeeze-and-excitation, activation, stride.
+# The small one of the reference tables: kernel, expanded maps, outputs, squeeze-and-excitation, activation, stride.
 SMALL: tuple[tuple[int, int, int, bool, type[nn.Module], int], ...] = (
     (3, 16, 16, True, nn.ReLU, 2),
     (3, 72, 24, False, nn.ReLU, 2),
@@ -58,10 +58,11 @@ class Bottleneck(nn.Module):
         return maps + self.conv(maps) if self.shortcut else self.conv(maps)
 
 
-@backbones.register("mobilenet_v3_seeds")
-def mobilenet_v3_seeds(*, weights: str | None = None, adapter: Mapping[str, Any] | None = None) -> Backbone:
-    """0.92 M parameters in the trunk, 576 channels: an early reading of the paper, with the seeds' 2,938,368 in all.
+@backbones.register("mobilenet_v3_reference")
+def mobilenet_v3_reference(*, weights: str | None = None, adapter: Mapping[str, Any] | None = None) -> Backbone:
+    """0.92 M parameters in the trunk, 576 channels: an early reading of the paper.
 
+    With its classifier 2,938,368, as in the reference tables.
     Unlike torchvision's small one, the first block expands too, the widths of squeeze-and-excitation are not rounded,
     there is none of it before the classifier, and the classifier's hidden layer is 1280 wide.
     """
@@ -73,7 +74,7 @@ def mobilenet_v3_seeds(*, weights: str | None = None, adapter: Mapping[str, Any]
     classifier = nn.Sequential(
         GlobalPool(), nn.Linear(576, 1280), nn.Hardswish(inplace=True), nn.Dropout(0.2), nn.Linear(1280, 1000)
     )
-    return own_network("mobilenet_v3_seeds", trunk, 576, classifier, weights, adapter)
+    return own_network("mobilenet_v3_reference", trunk, 576, classifier, weights, adapter)
 
 
 @backbones.register("mobilenet_v3_small")

@@ -1,4 +1,7 @@
-"""Rewrites of any backbone's convolutions: the seeds' proposals "every 3×3 → 1×1 then 3×3", "every 5×5 → two 3×3"."""
+"""Rewrites of any backbone's convolutions: every 3×3 → 1×1 then 3×3, every 5×5 → two 3×3.
+
+Both are proposals of the reference tables.
+"""
 
 from __future__ import annotations
 

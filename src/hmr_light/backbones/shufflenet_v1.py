@@ -72,8 +72,8 @@ def shufflenet_v1(
 
     `scale` multiplies all numbers of maps, but for the stem's 24 between 1 and 2; where `groups` does not divide the
     result, as in 0.5× with 4 groups, it is rounded up. `squeeze_excitation` weighs each unit's output by a hidden layer
-    of a sixteenth of its width (Hu et al., CVPR 2018). `bias` is the seeds' form (1,877,920 parameters in all): every
-    convolution is biased, and the stem is neither normalised nor activated.
+    of a sixteenth of its width (Hu et al., CVPR 2018). `bias` is the reference tables' form (1,877,920 parameters in
+    all): every convolution is biased, and the stem is neither normalised nor activated.
     """
     unit = partial(ShuffleUnit, stride=1, groups=groups, first=False, bias=bias, weigh=squeeze_excitation)
     trunk, channels = _trunk(groups, scale, bias, squeeze_excitation, lambda width: unit(width, width))
@@ -89,10 +89,11 @@ def shufflenet_fire(
     weights: str | None = None,
     adapter: Mapping[str, Any] | None = None,
 ) -> Backbone:
-    """ShuffleNet with Fire modules for its units of stride 1; 960 channels. Our reading of the seeds' proposal.
+    """ShuffleNet with Fire modules for its units of stride 1; 960 channels.
 
-    Fire modules keep the maps' size, in SqueezeNet too; so the units that halve it stay, and so does every unit's
-    shortcut. Their convolutions are normalised and in groups, with a shuffle between squeezing and expanding.
+    Our reading of a proposal of the reference tables. Fire modules keep the maps' size, in SqueezeNet too; so the units
+    that halve it stay, and so does every unit's shortcut. Their convolutions are normalised and in groups, with a
+    shuffle between squeezing and expanding.
     """
     if not 0 < squeeze_ratio <= 1:
         raise UserError(f"backbone.squeeze_ratio={squeeze_ratio} is out of range", "Give more than 0 and at most 1.")

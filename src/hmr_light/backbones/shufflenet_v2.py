@@ -91,10 +91,10 @@ def shufflenet_v2_x2_0(*, weights: str | None = None, adapter: Mapping[str, Any]
 
 @backbones.register("shufflenet_residual")
 def shufflenet_residual(*, weights: str | None = None, adapter: Mapping[str, Any] | None = None) -> Backbone:
-    """ShuffleNet V2 1× with a residual path in each unit of stride 1; 1024 channels. For the seeds' proposal.
+    """ShuffleNet V2 1× with a residual path in each unit of stride 1; 1024 channels.
 
-    The seeds propose ShuffleNet with residual blocks and say no more. V1 has shortcuts; V2's authors add them to their
-    deeper networks. They cost no parameters.
+    A proposal of the reference tables: ShuffleNet with residual blocks and say no more. V1 has shortcuts; V2's authors
+    add them to their deeper networks. They cost no parameters.
     """
     layers = shuffle_stages(24, (116, 232, 464), residual=True)
     layers["conv5"] = conv_bn(464, 1024)

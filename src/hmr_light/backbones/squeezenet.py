@@ -62,11 +62,12 @@ def squeezenet(
 
 @backbones.register("squeezenet_bottleneck")
 def squeezenet_bottleneck(*, weights: str | None = None, adapter: Mapping[str, Any] | None = None) -> Backbone:
-    """SqueezeNet 1.0 with bottleneck residual blocks for Fire modules; 512 channels. Our reading of the seeds' words.
+    """SqueezeNet 1.0 with bottleneck residual blocks for Fire modules; 512 channels.
 
-    The blocks are MobileNetV2's, in which the seeds find the name. Each keeps its Fire module's widths: it expands to
-    as many maps as that, convolves them depthwise, and hands on only as many as that squeezes to, so that the thin maps
-    are those with the shortcuts. A last 1×1 convolution expands once more.
+    Our reading of a proposal of the reference tables. The blocks are MobileNetV2's, in which they find the name. Each
+    keeps its Fire module's widths: it expands to as many maps as that, convolves them depthwise, and hands on only as
+    many as that squeezes to, so that the thin maps are those with the shortcuts. A last 1×1 convolution expands once
+    more.
     """
     from torchvision.models.mobilenetv2 import InvertedResidual
 
@@ -82,10 +83,10 @@ def squeezenet_bottleneck(*, weights: str | None = None, adapter: Mapping[str, A
 
 @backbones.register("squeezenet_2")
 def squeezenet_2(*, weights: str | None = None, adapter: Mapping[str, Any] | None = None) -> Backbone:
-    """1.7 M parameters in the trunk, 512 channels. Inferred: of the seeds' squeezenet_2 only the count is known.
+    """1.7 M parameters in the trunk, 512 channels. Inferred: of the reference squeezenet_2 only the count is known.
 
     SqueezeNet 1.0 with a bottleneck residual block (He et al., CVPR 2016) before each Fire module but the first, and a
-    normalised classifier: one of several networks with the seeds' 4,606,613 parameters in all.
+    normalised classifier: one of several networks with the reference tables' 4,606,613 parameters in all.
     """
 
     def block(inputs: int, expanded: int) -> nn.Module:

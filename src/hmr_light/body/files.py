@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from hmr_light.body.joints import SMPL_PARENTS
+from hmr_light.body.npy import read_array, read_npz
 from hmr_light.body.pickles import read_pickle
 from hmr_light.errors import UserError
-from hmr_light.npy import read_array, read_npz
 from hmr_light.paths import atomic_write
 
 EMBEDDED_BODY = Path(__file__).with_name("embedded.npz")

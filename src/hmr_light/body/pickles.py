@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hmr_light.body.shared_values import refuse_endless
+from hmr_light.body.nested import refuse_unbounded
 from hmr_light.errors import UserError
 
 Plain = Callable[[Any], Any]
@@ -46,7 +46,7 @@ def load_pickle(data: bytes, source: Path | str) -> Any:
     """
     try:
         content = _plain(_Reader(io.BytesIO(data), encoding="latin1").load(), {})
-        refuse_endless(content)
+        refuse_unbounded(content)
         return content
     except _Refused as refusal:
         raise UserError(
@@ -281,7 +281,7 @@ for _package in ("scipy.sparse.csc", "scipy.sparse._csc"):
 
 
 def _numbers(value: Any) -> np.ndarray:
-    refuse_endless(value)
+    refuse_unbounded(value)
     return np.asarray(value)
 
 

@@ -27,14 +27,14 @@ def prepare_bodies(
     if source is None:
         raise UserError("say which body to prepare", "For example: hmr-light prepare body=SMPL_NEUTRAL.pkl")
     if gender is not None and gender not in GENDERS:
-        raise UserError(f"dataset.gender={gender} is not a choice", did_you_mean(gender, GENDERS))
+        raise UserError(f"source.gender={gender} is not a choice", did_you_mean(gender, GENDERS))
     bodies = {}
     for name, file in _sources(source, gender).items():
         arrays = read_body(file, extra_regressor, h36m_regressor)
         target = out / f"SMPL_{name.upper()}.npz"
         if target.is_file() and fingerprint(read_body(target)) != fingerprint(arrays):
             raise UserError(
-                f"{target} is there already, and is another body than {file}", "Remove it, or set dataset.out=."
+                f"{target} is there already, and is another body than {file}", "Remove it, or set source.out=."
             )
         bodies[name] = target, arrays
     for name, (target, arrays) in bodies.items():
@@ -55,6 +55,6 @@ def _sources(source: Path, gender: str | None) -> dict[str, Path]:
     name = gender or gender_of(file)
     if name is None:
         raise UserError(
-            f"the name of {file} does not say whose body it is", "Add dataset.gender=neutral, male or female."
+            f"the name of {file} does not say whose body it is", "Add source.gender=neutral, male or female."
         )
     return {name: file}

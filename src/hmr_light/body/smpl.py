@@ -16,7 +16,7 @@ from torch import nn
 
 from hmr_light.body.files import EMBEDDED_BODY, find_body, read_body
 from hmr_light.body.joints import SPIN_JOINTS_49
-from hmr_light.body.meshless import MeshlessJoints
+from hmr_light.body.joints_only import JointsOnly
 from hmr_light.errors import UserError
 
 
@@ -54,7 +54,7 @@ class SMPL(nn.Module):
         self.register_buffer("extra_regressor", torch.from_numpy(arrays["J_regressor_extra"]), persistent=False)
         self.register_buffer("h36m_regressor", torch.from_numpy(arrays["J_regressor_h36m"]), persistent=False)
         self.register_buffer("spin_joints", torch.tensor(SPIN_JOINTS_49), persistent=False)
-        self._meshless: MeshlessJoints | None = None
+        self._meshless: JointsOnly | None = None
 
     def forward(self, rotations: torch.Tensor, betas: torch.Tensor) -> BodyOutput:
         """Vertices (B, V, 3) and joints (B, 49, 3), metres, for `rotations` (B, 24, 3, 3) and `betas` (B, 10).
@@ -77,11 +77,11 @@ class SMPL(nn.Module):
         with torch.autocast(rotations.device.type, enabled=False):
             return self._meshless(rotations.to(dtype), betas.to(dtype))[:, self.spin_joints]
 
-    def _fold(self) -> MeshlessJoints:
+    def _fold(self) -> JointsOnly:
         layer = self.layer
         picked = torch.zeros(len(layer.vertex_joint_selector.extra_joints_idxs), self.num_vertices)
         picked[range(len(picked)), layer.vertex_joint_selector.extra_joints_idxs] = 1
-        return MeshlessJoints(
+        return JointsOnly(
             layer.v_template,
             layer.shapedirs,
             layer.posedirs,

@@ -13,17 +13,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hmr_light.body import load_body
+from hmr_light.checkpoints.format import Checkpoint, read_model
 from hmr_light.config.choices import choices, compose_choice, compose_network
 from hmr_light.config.schema import BenchmarkConfig
 from hmr_light.cost.benchmark import COLUMNS, Entry, measure
-from hmr_light.cost.grid import Row, deliver
 from hmr_light.cost.latency import cpu_name, device_name, load_average
 from hmr_light.cost.variants import EAGER, Runner, parse_variant
+from hmr_light.data.distributed import choose_device
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.hmr import HMR, build_model
+from hmr_light.reports.tabular import Record, deliver
 from hmr_light.tracking import continue_tracking
-from hmr_light.training.checkpoint import Checkpoint, read_model
-from hmr_light.training.distributed import choose_device
 from hmr_light.training.provenance import environment
 
 IMAGE_SIZE = 224
@@ -122,7 +122,7 @@ def _measure(entries: list[Entry], config: BenchmarkConfig, device: torch.device
 
 
 def _log(
-    subject: Subject, rows: Sequence[Row], facts: dict[str, Any], config: BenchmarkConfig, device: torch.device
+    subject: Subject, rows: Sequence[Record], facts: dict[str, Any], config: BenchmarkConfig, device: torch.device
 ) -> None:
     """Add the figures to the run that the checkpoint is of, if its folder is still there."""
     checkpoint = subject.checkpoint

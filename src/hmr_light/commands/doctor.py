@@ -66,7 +66,7 @@ def run(config: DoctorConfig) -> None:
     if broken := [finding for finding in findings if finding.mark == _BROKEN]:
         raise UserError(f"broken: {', '.join(finding.subject for finding in broken)}", broken[0].remedy)
     trained = any(finding.subject == "data=synthetic" and finding.mark == _OK for finding in findings)
-    console.print(f"next: hmr-light {'train experiment=mobilenet_v2' if trained else 'prepare dataset=synthetic'}")
+    console.print(f"next: hmr-light {'train experiment=mobilenet_v2' if trained else 'prepare source=synthetic'}")
 
 
 def _safely(title: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -169,9 +169,9 @@ def _data() -> Iterator[Finding]:
 def _maker(dataset: str, file: Path) -> str:
     """The command that makes the annotations `file`, of which a dataset may have several."""
     part = file.stem.removeprefix(f"{dataset}_")
-    option = f" dataset.split={part}" if part in ("train", "validation", "test") and part != file.stem else ""
-    option = f" dataset.protocol={part[1]}" if part in ("p1", "p2") else option
-    return f"hmr-light prepare dataset={dataset}{option}"
+    option = f" source.split={part}" if part in ("train", "validation", "test") and part != file.stem else ""
+    option = f" source.protocol={part[1]}" if part in ("p1", "p2") else option
+    return f"hmr-light prepare source={dataset}{option}"
 
 
 def _people(file: Path) -> str:

@@ -14,25 +14,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from hmr_light.body import load_body
+from hmr_light.checkpoints.format import Checkpoint, read_model
+from hmr_light.checkpoints.loading import read_any_model
 from hmr_light.commands.table import table_command
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.config.strict import plain
 from hmr_light.data.annotations import fingerprint
 from hmr_light.data.dataset import MeshDataset
+from hmr_light.data.distributed import Distributed, init_distributed
+from hmr_light.data.workers import explain_worker_failures
 from hmr_light.errors import UserError
-from hmr_light.metrics import TITLES, MetricSums
-from hmr_light.model.regressor import MeanRegressor
-from hmr_light.protocols import DEFAULT, Scorer, build_protocol
+from hmr_light.evaluation.datasets import open_evaluation
+from hmr_light.evaluation.metrics import TITLES, MetricSums
+from hmr_light.evaluation.protocols import DEFAULT, Scorer, build_protocol
+from hmr_light.evaluation.robustness import Measured, box_changes, with_boxes
+from hmr_light.evaluation.scoring import Predictor, score
+from hmr_light.model.regressors import MeanRegressor
 from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.reports.robustness import draw_curves, write_csv
 from hmr_light.tracking import continue_tracking, find_run_dir
-from hmr_light.training.checkpoint import Checkpoint, read_model
-from hmr_light.training.distributed import Processes, processes
-from hmr_light.training.loaders import told_plainly
-from hmr_light.training.robustness import Measured, box_changes, with_boxes
-from hmr_light.training.sets import open_evaluation
-from hmr_light.training.validation import Predictor, score
-from hmr_light.training.weights import read_any_model
 
 MEAN_POSE = "mean_pose"
 OF_THIS_CALL = {"checkpoint", "checkpoint_allow", "run", "tracking", "robustness", "boxes", "out"}
@@ -61,27 +61,27 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
     for column in columns:
         table.add_column(column, overflow="fold")  # a narrow terminal, or a pipe, loses nothing
     everything: list[dict[str, float]] = []
-    with processes(config.device) as world, told_plainly():
-        if world.is_main:
+    with init_distributed(config.device) as distributed, explain_worker_failures():
+        if distributed.is_main:
             _say_if_bodies_differ(checkpoints, config.body.name)
-        body = load_body(**config.body.files()).to(world.device)
+        body = load_body(**config.body.files()).to(distributed.device)
         scorer = Scorer(protocol, body, config.body.regressors())
         for checkpoint in checkpoints:
             figures: dict[str, float] = {}
             for name, dataset in datasets.items():
-                sums = _score(checkpoint, name, dataset, scorer, config, world)
+                sums = _score(checkpoint, name, dataset, scorer, config, distributed)
                 _add_rows(table, f"({checkpoint.epoch}){checkpoint.saved}", name, sums)
                 figures |= _figures(_place(name, checkpoint, protocol.name), sums)
             everything.append(figures)
-            if world.is_main and _has_run(checkpoint):
+            if distributed.is_main and _has_run(checkpoint):
                 sheets = {checkpoint.run_dir / f"predictions-{name}.png": dataset for name, dataset in datasets.items()}
                 for path, dataset in sheets.items():
-                    overlay_sheet(checkpoint.build().to(world.device), dataset, body, path)
+                    overlay_sheet(checkpoint.build().to(distributed.device), dataset, body, path)
                 _write(checkpoint, figures, list(sheets), how_evaluated(config, checkpoint, datasets), config)
             if config.robustness:
                 for name, dataset in datasets.items():
-                    _sweep(checkpoint, name, dataset, scorer, config, world)
-    if world.is_main:
+                    _sweep(checkpoint, name, dataset, scorer, config, distributed)
+    if distributed.is_main:
         Console().print(table)
         if any(map(_has_run, checkpoints)):
             trained = checkpoints[0].config.get("tracking") or {}
@@ -151,10 +151,15 @@ def _choose(config: EvaluateConfig) -> list[Checkpoint]:
 
 
 def _score(
-    checkpoint: Checkpoint, name: str, dataset: MeshDataset, scorer: Scorer, config: EvaluateConfig, world: Processes
+    checkpoint: Checkpoint,
+    name: str,
+    dataset: MeshDataset,
+    scorer: Scorer,
+    config: EvaluateConfig,
+    distributed: Distributed,
 ) -> dict[str, MetricSums]:
-    model = checkpoint.build().to(world.device)
-    mean = MeanRegressor().to(world.device)
+    model = checkpoint.build().to(distributed.device)
+    mean = MeanRegressor().to(distributed.device)
     mean.load_state_dict({key: value for key, value in model.regressor.state_dict().items() if key.startswith("init_")})
     model.regressor = model.regressor.fold()  # the same map in one step, and so faster
     predictors: dict[str, Predictor] = {"model": model, MEAN_POSE: mean}
@@ -163,7 +168,7 @@ def _score(
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True, quiet=not world.is_main),
+        console=Console(stderr=True, quiet=not distributed.is_main),
         transient=True,
     )
     with bar:
@@ -172,7 +177,7 @@ def _score(
             predictors,
             dataset,
             scorer,
-            world,
+            distributed,
             batch_size=config.batch_size,
             workers=config.data.workers,
             on_batch=lambda images: bar.advance(task, images),
@@ -180,14 +185,19 @@ def _score(
 
 
 def _sweep(
-    checkpoint: Checkpoint, name: str, dataset: MeshDataset, scorer: Scorer, config: EvaluateConfig, world: Processes
+    checkpoint: Checkpoint,
+    name: str,
+    dataset: MeshDataset,
+    scorer: Scorer,
+    config: EvaluateConfig,
+    distributed: Distributed,
 ) -> None:
     """Measure with changed boxes, print the errors, and write them and their picture to files."""
     measured = []
     for change in box_changes(config.boxes.scales, config.boxes.shifts):
-        sums = _score(checkpoint, f"{name}, boxes {change}", with_boxes(dataset, change), scorer, config, world)
+        sums = _score(checkpoint, f"{name}, boxes {change}", with_boxes(dataset, change), scorer, config, distributed)
         measured.append(Measured(change, sums["model"]))
-    if not world.is_main:
+    if not distributed.is_main:
         return
     label, protocol = f"({checkpoint.epoch}){checkpoint.saved}", scorer.protocol
     table = Table("box", "people", "dropped", *(TITLES[metric] for metric in protocol.metrics))

@@ -14,18 +14,18 @@ from rich.console import Console
 from rich.progress import track
 
 from hmr_light.body import SMPL, load_body
+from hmr_light.checkpoints.format import Checkpoint
+from hmr_light.checkpoints.loading import read_any_model
 from hmr_light.config.schema import PredictConfig
 from hmr_light.data.boxes import Box, read_boxes, whole_image
 from hmr_light.data.detector import detector_file, load_detector
+from hmr_light.data.distributed import choose_device
 from hmr_light.data.pictures import IMAGE_SUFFIXES, Picture, Pictures, crop_person, open_pictures, shrink_to
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, normalize
-from hmr_light.model.regressor import SmplParameters
+from hmr_light.model.regressors import SmplParameters
 from hmr_light.reports.meshes import write_glb, write_obj
-from hmr_light.reports.people import People, draw_people, write_parameters, write_picture
-from hmr_light.training.checkpoint import Checkpoint
-from hmr_light.training.distributed import choose_device
-from hmr_light.training.weights import read_any_model
+from hmr_light.reports.predictions import PredictedPeople, draw_people, write_parameters, write_picture
 
 Finder = Callable[[Picture, np.ndarray], list[Box]]
 
@@ -156,7 +156,7 @@ def _batches(tasks: Iterator[Task], batch_size: int) -> Iterator[list[Task]]:
 
 
 @torch.no_grad()
-def _estimate(model: HMR, body: SMPL, tasks: list[Task], config: PredictConfig) -> Iterator[People]:
+def _estimate(model: HMR, body: SMPL, tasks: list[Task], config: PredictConfig) -> Iterator[PredictedPeople]:
     crops = torch.from_numpy(np.concatenate([task.crops for task in tasks])).permute(0, 3, 1, 2)
     parts: list[list[torch.Tensor]] = []
     for chunk in crops.split(config.batch_size):
@@ -166,7 +166,7 @@ def _estimate(model: HMR, body: SMPL, tasks: list[Task], config: PredictConfig) 
     counts = [len(task.boxes) for task in tasks]
     values = [torch.cat(part).split(counts) for part in zip(*parts, strict=True)]
     for task, (rotations, betas, camera, vertices, joints) in zip(tasks, zip(*values, strict=True), strict=True):
-        yield People(
+        yield PredictedPeople(
             width=task.width,
             height=task.height,
             focal=config.focal or math.hypot(task.width, task.height),
@@ -191,7 +191,7 @@ def _target(out: Path, name: str, written: list[Path]) -> Path:
     return target
 
 
-def _write(people: People, task: Task, faces: np.ndarray, target: Path, formats: list[str]) -> None:
+def _write(people: PredictedPeople, task: Task, faces: np.ndarray, target: Path, formats: list[str]) -> None:
     def file(suffix: str) -> Path:
         return target.with_name(f"{target.name}.{suffix}")
 

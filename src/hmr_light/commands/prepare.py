@@ -12,26 +12,26 @@ import numpy as np
 
 from hmr_light.body import load_body
 from hmr_light.config import typed
+from hmr_light.config.registry import check_options
 from hmr_light.config.schema import PrepareConfig
 from hmr_light.errors import UserError, did_you_mean
-from hmr_light.registry import check_options
 
 
 def run(config: PrepareConfig) -> None:
-    """Make the dataset that `config.dataset` names."""
-    name = str(config.dataset.get("name"))
-    options = {key: value for key, value in config.dataset.items() if key != "name"}
+    """Make the dataset that `config.source` names."""
+    name = str(config.source.get("name"))
+    options = {key: value for key, value in config.source.items() if key != "name"}
     if name == "synthetic":
         _render(options, config)
         return
     if name == "body":
-        check_options("dataset", "body", _prepare_body, options)
+        check_options("source", "body", _prepare_body, options)
         _prepare_body(config, **options)
         return
     from hmr_light.data.converters import CONVERTERS
 
     if name not in CONVERTERS:
-        raise UserError(f"there is no dataset '{name}'", did_you_mean(name, ["synthetic", "body", *CONVERTERS]))
+        raise UserError(f"there is no source '{name}'", did_you_mean(name, ["synthetic", "body", *CONVERTERS]))
     _convert(name, options, config)
 
 
@@ -64,11 +64,11 @@ def _convert(name: str, options: dict[str, Any], config: PrepareConfig) -> None:
     missing = [key for key in places if not options.get(key)]
     if missing:
         raise UserError(
-            f"dataset={name} needs {' and '.join(f'dataset.{key}=' for key in missing)}",
+            f"source={name} needs {' and '.join(f'source.{key}=' for key in missing)}",
             f"See hmr-light prepare --help and data/README.md for what {name} consists of.",
         )
     paths = [Path(options.pop(key)).expanduser() for key in places]
-    check_options("dataset", name, convert, options)
+    check_options("source", name, convert, options)
     summary = convert(*paths, **options)
     print(summary)
     sheet = summary.out.with_suffix(".png")

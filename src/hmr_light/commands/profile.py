@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from hmr_light.config.choices import choices, compose_choice
 from hmr_light.config.schema import ProfileConfig
-from hmr_light.cost.grid import Column, Columns, Row, deliver
 from hmr_light.cost.layers import Layer, trace_layers
 from hmr_light.cost.profile import profile, shares
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.hmr import HMR, build_model
+from hmr_light.reports.tabular import Column, Columns, Record, deliver
 
 
 def _mib(value: float) -> str:
@@ -31,7 +31,7 @@ def _percent(value: float) -> str:
 
 
 MODEL = {"model": Column("Model")}
-# The first six are the seeds' headers; what is not named a backbone's is of backbone and regressor together.
+# The first six are the reference headers; what is not named a backbone's is of backbone and regressor together.
 OF_MODELS: Columns = MODEL | {
     "parameters_backbone": Column("# Parameters", _count),
     "input_mib": Column("Input Size(MB)", _mib),
@@ -68,7 +68,7 @@ COLUMNS = {"model": OF_MODELS, "layer_type": OF_LAYER_TYPES, "layer": OF_LAYERS}
 
 def run(config: ProfileConfig) -> None:
     """Print or write the costs of `config.backbones`, of all if there are none."""
-    rows: list[Row] = []
+    rows: list[Record] = []
     for name, model in _models(config):
         if config.by == "model":
             rows.append({"model": name, **profile(model, config.image_size)._asdict()})

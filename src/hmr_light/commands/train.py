@@ -10,39 +10,41 @@ from pathlib import Path
 import torch
 
 from hmr_light.body import load_body
+from hmr_light.checkpoints import format as checkpoint
+from hmr_light.checkpoints.loading import start_from
 from hmr_light.commands.table import table_command
 from hmr_light.config.schema import TrainConfig
+from hmr_light.config.signals import stop_request
 from hmr_light.config.strict import plain
+from hmr_light.data.distributed import Distributed, init_distributed
+from hmr_light.data.workers import explain_worker_failures
 from hmr_light.errors import Interrupted, UserError
+from hmr_light.evaluation.datasets import open_evaluation
+from hmr_light.evaluation.protocols import Scorer, build_protocol
 from hmr_light.model.hmr import build_model
-from hmr_light.protocols import Scorer, build_protocol
 from hmr_light.reports.overlay import overlay_sheet
-from hmr_light.signals import stop_request
 from hmr_light.tracking import Tracker, start_tracking
-from hmr_light.training import checkpoint, run_folder
-from hmr_light.training.description import describe_run
-from hmr_light.training.distributed import Processes, processes
-from hmr_light.training.loaders import told_plainly
+from hmr_light.tracking.summary import summarize_run
+from hmr_light.training import run_directory
+from hmr_light.training.datasets import mean_parameters, open_loader, open_training
 from hmr_light.training.loop import train
+from hmr_light.training.metadata import describe_run
 from hmr_light.training.progress import TrainingProgress
-from hmr_light.training.recorded import recorded
 from hmr_light.training.report import RunReport
 from hmr_light.training.sampler import EpochBatches
-from hmr_light.training.sets import mean_parameters, open_evaluation, open_loader, open_training
 from hmr_light.training.state import TrainingState, initial_state
-from hmr_light.training.weights import start_from
 
 
 def run(config: TrainConfig) -> Path:
     """Train one run; returns its folder."""
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
-    with processes(config.trainer.device) as world:
-        return _run(config, world)
+    with init_distributed(config.trainer.device) as distributed:
+        return _run(config, distributed)
 
 
-def _run(config: TrainConfig, world: Processes) -> Path:
-    body = load_body(**config.body.files()).to(world.device)
+def _run(config: TrainConfig, distributed: Distributed) -> Path:
+    body = load_body(**config.body.files()).to(distributed.device)
     protocol = build_protocol(config.protocol)
     training = open_training(config)
     evaluation = open_evaluation(config.data, protocol, keep_faulty=config.trainer.on_bad_validation_sample == "skip")
@@ -52,32 +54,34 @@ def _run(config: TrainConfig, world: Processes) -> Path:
     model.regressor.set_mean(*mean_parameters(training))
     if config.init is not None:
         start_from(model, config.init.expanduser(), config.init_allow)
-    model.to(world.device)
+    model.to(distributed.device)
     if config.trainer.channels_last:
         model.to(memory_format=torch.channels_last)
     state = initial_state(model, config)
     epochs, steps = config.trainer.epochs, EpochBatches.steps(len(training), config.trainer.batch_size)
 
     plain_config = plain(config)
-    folder, continued = world.share(run_folder.open_folder(config, plain_config) if world.is_main else None)
+    folder, continued = distributed.broadcast(
+        run_directory.open_folder(config, plain_config) if distributed.is_main else None
+    )
     checkpoints = folder / "checkpoints"
-    with run_folder.claimed(folder) if world.is_main else contextlib.nullcontext():
-        if world.is_main:
+    with run_directory.claimed(folder) if distributed.is_main else contextlib.nullcontext():
+        if distributed.is_main:
             checkpoint.remove_unfinished(checkpoints)
         begun = continued and checkpoint.has_last(checkpoints)
         warning = state.load(checkpoints) if begun else ""
-        if warning and world.is_main:
+        if warning and distributed.is_main:
             checkpoint.remove_damaged(checkpoints)
         with (
             stop_request() as stop,  # first, so that whoever asks twice does not cut off the journal's end
-            _tracker(folder, config, world) as tracker,
+            _tracker(folder, config, distributed) as tracker,
             TrainingProgress(
                 folder / "train.log",
                 epochs * steps,
                 state.epoch * steps + state.step,
                 epochs,
-                shown=world.is_main,
-                best=recorded(folder).best_mm,
+                shown=distributed.is_main,
+                best=summarize_run(folder).best_mm,
             ) as progress,
         ):
             done = f": {state.epoch} of {epochs} epochs and {state.step} of {steps} steps are done" if continued else ""
@@ -85,13 +89,24 @@ def _run(config: TrainConfig, world: Processes) -> Path:
             if warning:
                 progress.say(f"warning: {warning}")
             if tracker:
-                describe_run(tracker, folder, config, plain_config, training, evaluation, model, body, world)
+                describe_run(tracker, folder, config, plain_config, training, evaluation, model, body, distributed)
             report = RunReport(
-                folder, config, plain_config, state, training, evaluation, body, scorer, world, tracker, progress, stop
+                folder,
+                config,
+                plain_config,
+                state,
+                training,
+                evaluation,
+                body,
+                scorer,
+                distributed,
+                tracker,
+                progress,
+                stop,
             )
             resume = shlex.quote(f"resume={folder}")
             try:
-                with told_plainly(stop):
+                with explain_worker_failures(stop):
                     _train(state, report, steps, checkpoints)
                     if tracker and evaluation:
                         primary = next(iter(evaluation.values()))
@@ -120,13 +135,13 @@ def _train(state: TrainingState, report: RunReport, steps: int, checkpoints: Pat
     if state.epoch < config.trainer.epochs:
         train(
             state,
-            iter(open_loader(report.training, state.epoch, state.step, config, report.world)),
+            iter(open_loader(report.training, state.epoch, state.step, config, report.distributed)),
             steps,
             report.body,
             config,
             report.plain_config,
             checkpoints,
-            report.world,
+            report.distributed,
             report.stop,
             report.progress.step,
             report.bad_training,
@@ -135,11 +150,11 @@ def _train(state: TrainingState, report: RunReport, steps: int, checkpoints: Pat
 
 
 @contextlib.contextmanager
-def _tracker(folder: Path, config: TrainConfig, world: Processes) -> Iterator[Tracker | None]:
-    if not world.is_main:
+def _tracker(folder: Path, config: TrainConfig, distributed: Distributed) -> Iterator[Tracker | None]:
+    if not distributed.is_main:
         yield None
         return
-    name = f"{run_folder.row_name(config)} {folder.name[:13]}"
+    name = f"{run_directory.row_name(config)} {folder.name[:13]}"
     tracking = config.tracking
     with start_tracking(
         folder,

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.progress import track
 
+from hmr_light.checkpoints.format import read_model
 from hmr_light.commands import evaluate
 from hmr_light.config import typed
 from hmr_light.config.choices import compose_defaults
@@ -24,7 +25,6 @@ from hmr_light.config.schema import EvaluateConfig
 from hmr_light.errors import UserError
 from hmr_light.reports.rows import METRICS, Row
 from hmr_light.tracking.journal import FILE_NAME, Entry, Journal, read_journal
-from hmr_light.training.checkpoint import read_model
 
 TOLERANCE_MM = 0.05
 """Half of the last digit shown: more than another processor's rounding, less than a reader would see."""

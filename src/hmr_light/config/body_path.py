@@ -21,6 +21,6 @@ def expand_body_path(command: str, overrides: list[str]) -> list[str]:
             continue
         path = str(Path(value).expanduser().resolve()).replace("\\", "\\\\").replace("'", "\\'")
         expanded += ["body=smpl", f"body.path='{path}'"]
-        if command == "prepare" and not any(other.startswith("dataset=") for other in overrides):
-            expanded.append("dataset=body")
+        if command == "prepare" and not any(other.startswith("source=") for other in overrides):
+            expanded.append("source=body")
     return expanded

@@ -279,7 +279,7 @@ class EvaluateConfig:
 class PrepareConfig:
     """`hmr-light prepare`."""
 
-    dataset: dict[str, Any] = MISSING
+    source: dict[str, Any] = MISSING
     body: BodyConfig = MISSING
 
 

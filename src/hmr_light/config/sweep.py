@@ -14,8 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from hmr_light.config.signals import STOP_SIGNALS, signal_when_parent_dies
 from hmr_light.errors import Interrupted, UserError
-from hmr_light.signals import STOP_SIGNALS, signal_when_parent_dies
 
 
 class Sweep:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from hmr_light.cost.grid import Column, Columns
-from hmr_light.cost.interleave import compare, take_turns
+from hmr_light.cost.paired import compare, measure_paired
 from hmr_light.cost.variants import Runner
+from hmr_light.reports.tabular import Column, Columns
 
 
 class Entry(NamedTuple):
@@ -57,13 +57,13 @@ def measure(
 ) -> tuple[list[dict[str, Any]], float]:
     """A row for each of the `settings` (batch size, threads) and, within it, each entry; the first is the reference.
 
-    Beside them, the least share of the CPU that this process got (see `Turns.cpu_share`). `on_turn` is told of every
-    turn's setting.
+    Beside them, the least share of the CPU that this process got (see `PairedTimes.cpu_share`). `on_turn` is told of
+    every turn's setting.
     """
     rows: list[dict[str, Any]] = []
     cpu_share = 1.0
     for batch, threads in settings:
-        turns = take_turns(
+        turns = measure_paired(
             [_call(entry, batch) for entry in entries],
             device=device,
             rounds=rounds,

@@ -1,4 +1,4 @@
-"""What a network costs before anything is trained or timed: the seeds' first table and what it leaves out."""
+"""What a network costs before anything is trained or timed: the reference table of sizes and what it leaves out."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from hmr_light.model.hmr import HMR
 
 
 class Profile(NamedTuple):
-    """The costs of a model. Sizes are in MiB (2^20 bytes) of float32, which torchsummary and the seeds call MB.
+    """The costs of a model.
 
-    The first five are the seeds' columns, which are of the backbone alone.
+    Sizes are in MiB (2^20 bytes) of float32, which torchsummary calls MB, as the reference tables do.
+    The first five are the columns of the reference table, which are of the backbone alone.
     """
 
     parameters_backbone: int

@@ -12,7 +12,7 @@ from torch import nn
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.fusion import fuse_conv_bn
 from hmr_light.model.hmr import HMR
-from hmr_light.model.regressor import SmplParameters
+from hmr_light.model.regressors import SmplParameters
 
 EAGER = "eager"
 STEPS = {

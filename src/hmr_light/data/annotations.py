@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from hmr_light.data.npz import NpzFile, write_npz
-from hmr_light.data.stamps import add_to_stamp, read_stamp
+from hmr_light.data.sidecar import add_to_sidecar, read_sidecar
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write
 
@@ -173,7 +173,7 @@ def load_annotations(path: Path, *, keep_faulty: bool = False) -> Annotations:
             f"there are no annotations at {path}",
             "Make them with `hmr-light prepare`, or correct the path; see data/README.md.",
         )
-    passed = read_stamp(path).get("rules") == _RULES
+    passed = read_sidecar(path).get("rules") == _RULES
     try:
         with NpzFile(path) as file:
             arrays = _read_arrays(file, path)
@@ -188,7 +188,7 @@ def load_annotations(path: Path, *, keep_faulty: bool = False) -> Annotations:
     except (OSError, ValueError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is not an npz file, or a damaged one: {error}", "Make or fetch it again.") from None
     if not passed and not annotations.faulty:
-        add_to_stamp(path, rules=_RULES)
+        add_to_sidecar(path, rules=_RULES)
     return annotations
 
 
@@ -200,7 +200,7 @@ def save_annotations(path: Path, annotations: Annotations) -> None:
 
 def fingerprint(annotations: Annotations) -> str:
     """SHA-256, hex, of everything the annotations say, whatever the order and the compression of the file's keys."""
-    if annotations.file and (known := read_stamp(annotations.file.path).get("fingerprint")):
+    if annotations.file and (known := read_sidecar(annotations.file.path).get("fingerprint")):
         return known
     digest = hashlib.sha256()
     for key, value in sorted(annotations.to_arrays().items()):
@@ -212,7 +212,7 @@ def fingerprint(annotations: Annotations) -> str:
             digest.update(piece)
     if annotations.file:
         annotations.file.release()
-        add_to_stamp(annotations.file.path, fingerprint=digest.hexdigest())
+        add_to_sidecar(annotations.file.path, fingerprint=digest.hexdigest())
     return digest.hexdigest()
 
 

@@ -80,7 +80,7 @@ class PackedImages:
         if self._pixels[0].any() and context > CONTEXT:
             raise UserError(
                 f"data.augmentation shows {context:.2f} sides of the box, and {path} holds {CONTEXT} of the images",
-                "Lower data.augmentation.scale_std, or pack whole images: dataset.crops=false.",
+                "Lower data.augmentation.scale_std, or pack whole images: source.crops=false.",
             )
 
     def read(self, index: int, shrink: int) -> tuple[np.ndarray, Window]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hmr_light.npy import read_array, read_header, unpacked_size
+from hmr_light.body.npy import read_array, read_header, unpacked_size
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, …, lengths of the name and of the extra field after it

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from hmr_light.backbones import build_backbone
-from hmr_light.backbones.pixels import IMAGE_MEAN, IMAGE_STD
-from hmr_light.model.regressor import MeanRegressor, SmplParameters, build_regressor
+from hmr_light.backbones.normalization import IMAGE_MEAN, IMAGE_STD
+from hmr_light.model.regressors import MeanRegressor, SmplParameters, build_regressor
 
 
 class HMR(nn.Module):

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch.nn.functional import l1_loss, mse_loss
 
+from hmr_light.config.registry import check_options
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.geometry import project, weak_perspective_translation
-from hmr_light.model.regressor import SmplParameters
-from hmr_light.registry import check_options
+from hmr_light.model.regressors import SmplParameters
 
 _NORMS = ("mse", "l1")
 _TERMS = ("keypoints_2d", "keypoints_3d", "pose", "betas", "vertices", "camera")

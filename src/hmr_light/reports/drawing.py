@@ -19,7 +19,7 @@ _FINER = 2
 _TO_RASTER = np.diag([1, -1, -1, 1]).astype(np.float32)
 
 
-class Figure(NamedTuple):
+class MeshView(NamedTuple):
     """A mesh as an image shows it."""
 
     pixels: np.ndarray
@@ -31,7 +31,7 @@ class Figure(NamedTuple):
     colour: tuple[float, float, float] = COLOURS[0]
 
 
-def draw(image: np.ndarray, figures: Sequence[Figure], faces: np.ndarray) -> np.ndarray:
+def draw(image: np.ndarray, figures: Sequence[MeshView], faces: np.ndarray) -> np.ndarray:
     """The RGB `image` (H, W, 3) uint8 with `figures` over it, all of triangles `faces` (F, 3).
 
     A figure that is behind the camera, even in part, or nowhere, is left out.

@@ -15,8 +15,8 @@ from hmr_light.data.dataset import MeshDataset
 from hmr_light.errors import UserError
 from hmr_light.geometry import project, weak_perspective_translation
 from hmr_light.model.hmr import HMR, normalize
-from hmr_light.reports.drawing import Figure, draw, vertex_normals
-from hmr_light.reports.people import write_picture
+from hmr_light.reports.drawing import MeshView, draw, vertex_normals
+from hmr_light.reports.predictions import write_picture
 
 _LEAST_SIDE = 192
 """Pixels; smaller crops are enlarged to see something."""
@@ -59,4 +59,4 @@ def draw_mesh(
     points = project(vertices[None], translation[None], focal, size)[0].numpy()
     pixels = (points + 1) * size / 2 - 0.5
     depth = (vertices[:, 2] + translation[2]).numpy()
-    return draw(image, [Figure(pixels, depth, vertex_normals(vertices.numpy(), faces))], faces)
+    return draw(image, [MeshView(pixels, depth, vertex_normals(vertices.numpy(), faces))], faces)

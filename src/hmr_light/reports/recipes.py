@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from hmr_light.tracking.stored import StoredRun
+from hmr_light.tracking.records import RunRecord
 
 # What the row itself says (seed, protocol, the fingerprints of data and body), where a run was made, what only makes it
 # faster. Any other option counts, so that one that is new is never overlooked.
@@ -17,7 +17,7 @@ _NO_MATTER = re.compile(
 _UNKNOWN = "?"
 
 
-def recipes(runs: Sequence[StoredRun]) -> dict[str, str]:
+def recipes(runs: Sequence[RunRecord]) -> dict[str, str]:
     """By the ids of these runs: `option=value, …` for the options in which they differ; empty where they agree."""
     of_each = {
         run.run_id: {name: value for name, value in run.params.items() if not _NO_MATTER.fullmatch(name)}

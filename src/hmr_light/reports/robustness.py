@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hmr_light.metrics import TITLES
+from hmr_light.evaluation.metrics import TITLES
+from hmr_light.evaluation.robustness import BoxChange, Measured
 from hmr_light.paths import atomic_write
-from hmr_light.training.robustness import BoxChange, Measured
 
 _WIDTH, _HEIGHT = 420, 300  # of a panel's axes
 _LEFT, _TOP, _GAP, _BOTTOM = 60, 60, 40, 60

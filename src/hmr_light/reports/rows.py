@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.reports.recipes import recipes
+from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord
 from hmr_light.tracking.search import read_experiment
-from hmr_light.tracking.stored import Point, StoredCheckpoint, StoredRun
 
 METRICS = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm")
 
@@ -66,7 +66,7 @@ class Row:
 
 @dataclass(frozen=True)
 class _Candidate:
-    run: StoredRun
+    run: RunRecord
     tags: dict[str, str]
     latest: dict[str, Point]
     """By name: the newest measurement."""
@@ -102,7 +102,7 @@ def read_rows(uri: str, experiment: str, which: str = "all", evaluated_on: str |
 
 
 def make_rows(
-    runs: Sequence[StoredRun], checkpoints: Iterable[StoredCheckpoint], which: str, evaluated_on: str | None = None
+    runs: Sequence[RunRecord], checkpoints: Iterable[CheckpointRecord], which: str, evaluated_on: str | None = None
 ) -> list[Row]:
     """`read_rows` for what was read; `runs` oldest first."""
     by_id = {run.run_id: run for run in runs}
@@ -110,7 +110,7 @@ def make_rows(
     for checkpoint in checkpoints:
         if checkpoint.run_id in by_id:
             candidates[checkpoint.run_id].append(_candidate(by_id[checkpoint.run_id], checkpoint))
-    models: dict[str, list[StoredRun]] = {}
+    models: dict[str, list[RunRecord]] = {}
     groups: dict[str, list[_Candidate]] = {}
     for run in runs:
         if found := candidates[run.run_id]:
@@ -125,7 +125,7 @@ def make_rows(
     return [_row(each, evaluated_on or next(iter(sets), ""), recipe[each.run.run_id]) for each in ordered]
 
 
-def _candidate(run: StoredRun, checkpoint: StoredCheckpoint) -> _Candidate:
+def _candidate(run: RunRecord, checkpoint: CheckpointRecord) -> _Candidate:
     points = sorted(checkpoint.points, key=lambda point: (point.time_ms, point.name))
     latest = {point.name: point for point in points}
     measured = (point.value for point in points if point.name == "mpjpe_mm" and math.isfinite(point.value))
@@ -154,7 +154,7 @@ def _sets(candidates: Iterable[_Candidate]) -> list[str]:
     return sorted(count, key=lambda where: (count[where], newest[where], where), reverse=True)
 
 
-def _model(run: StoredRun) -> str:
+def _model(run: RunRecord) -> str:
     return run.tags.get("hmr_light.row") or run.name
 
 
@@ -198,7 +198,7 @@ def _row(candidate: _Candidate, evaluated_on: str, recipe: str) -> Row:
     )
 
 
-def _evaluation_fingerprint(run: StoredRun, evaluated_on: str) -> str:
+def _evaluation_fingerprint(run: RunRecord, evaluated_on: str) -> str:
     """Of `hmr-light evaluate`, else of the training, which measures by the run's own protocol alone."""
     with contextlib.suppress(ValueError, AttributeError):  # a tag that somebody has changed
         if how := json.loads(run.tags.get(f"hmr_light.evaluation.{evaluated_on}", "{}")):

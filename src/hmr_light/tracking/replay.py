@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from hmr_light.errors import UserError
 from hmr_light.tracking.journal import FILE_NAME
-from hmr_light.tracking.mirror import Mirror
-from hmr_light.tracking.pump import close_if_killed
+from hmr_light.tracking.mlflow_writer import MlflowWriter
 from hmr_light.tracking.state import load_sent, sender_lock
 from hmr_light.tracking.store import normal_uri
+from hmr_light.tracking.uploader import close_if_killed
 
 
 class Replay(NamedTuple):
@@ -42,5 +42,5 @@ def replay(run_dir: Path, uri: str) -> Replay:
         if not mine:
             raise UserError(f"another process is sending {run_dir}", "It will send everything; there is nothing to do.")
         close_if_killed(run_dir)
-        entries = Mirror(run_dir, uri, refused.append).send()
+        entries = MlflowWriter(run_dir, uri, refused.append).send()
         return Replay(run_dir, load_sent(run_dir, uri).run_id, entries, refused)

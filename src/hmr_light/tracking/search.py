@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from hmr_light.errors import UserError, did_you_mean
-from hmr_light.tracking.mirror import RUN_DIR
+from hmr_light.tracking.mlflow_writer import RUN_DIR
+from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord
 from hmr_light.tracking.sqlite import read_store
 from hmr_light.tracking.store import connect, normal_uri, refusal, sqlite_path
-from hmr_light.tracking.stored import Point, StoredCheckpoint, StoredRun
 
 PAGE = 1000
 
 
-def read_experiment(uri: str, experiment: str) -> tuple[list[StoredRun], list[StoredCheckpoint]]:
+def read_experiment(uri: str, experiment: str) -> tuple[list[RunRecord], list[CheckpointRecord]]:
     """All runs (oldest first) and checkpoints of an experiment.
 
     Raises `UserError` if the store is missing or does not answer, or has no such experiment.
@@ -28,7 +28,7 @@ def read_experiment(uri: str, experiment: str) -> tuple[list[StoredRun], list[St
         return found or _read_experiment(uri, experiment)
 
 
-def _read_experiment(uri: str, experiment: str) -> tuple[list[StoredRun], list[StoredCheckpoint]]:
+def _read_experiment(uri: str, experiment: str) -> tuple[list[RunRecord], list[CheckpointRecord]]:
     client = connect(uri, create=False)
     from mlflow.exceptions import MlflowException
 
@@ -95,8 +95,8 @@ def _pages(search: Callable[[str | None], Any]) -> list[Any]:
             return found
 
 
-def _run(run: Any) -> StoredRun:
-    return StoredRun(
+def _run(run: Any) -> RunRecord:
+    return RunRecord(
         run.info.run_id,
         run.info.run_name,
         run.info.status,
@@ -107,6 +107,6 @@ def _run(run: Any) -> StoredRun:
     )
 
 
-def _checkpoint(model: Any) -> StoredCheckpoint:
+def _checkpoint(model: Any) -> CheckpointRecord:
     points = [Point(metric.key, metric.value, metric.timestamp) for metric in model.metrics or []]
-    return StoredCheckpoint(model.source_run_id, dict(model.tags), points)
+    return CheckpointRecord(model.source_run_id, dict(model.tags), points)

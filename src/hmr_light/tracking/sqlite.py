@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from hmr_light.tracking.stored import Point, StoredCheckpoint, StoredRun
+from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord
 
 REVISIONS = ("dc11669786a5",)
 """Of the tables, as MLflow's migrations name them: 3.17."""
@@ -37,7 +37,7 @@ SELECT model_id, metric_name, metric_value, metric_timestamp_ms FROM logged_mode
 """
 
 
-def read_store(path: Path, experiment: str) -> tuple[list[StoredRun], list[StoredCheckpoint]] | None:
+def read_store(path: Path, experiment: str) -> tuple[list[RunRecord], list[CheckpointRecord]] | None:
     """All runs (oldest first) and checkpoints of an experiment; None for what only MLflow can read or explain."""
     if not path.is_file():
         return None
@@ -53,13 +53,13 @@ def read_store(path: Path, experiment: str) -> tuple[list[StoredRun], list[Store
     return None
 
 
-def _runs(database: sqlite3.Connection, experiment: int) -> list[StoredRun]:
+def _runs(database: sqlite3.Connection, experiment: int) -> list[RunRecord]:
     params = _gather(database.execute(OF_RUNS.format("run_uuid, key, value", "params"), [experiment]))
     tags = _gather(database.execute(OF_RUNS.format("run_uuid, key, value", "tags"), [experiment]))
     columns = "run_uuid, key, CASE WHEN is_nan THEN NULL ELSE value END"
     figures = _gather(database.execute(OF_RUNS.format(columns, "latest_metrics"), [experiment]))
     return [
-        StoredRun(
+        RunRecord(
             run_id, name, status, started, params[run_id], tags[run_id],
             {key: math.nan if value is None else value for key, value in figures[run_id].items()},
         )
@@ -67,13 +67,13 @@ def _runs(database: sqlite3.Connection, experiment: int) -> list[StoredRun]:
     ]  # fmt: skip
 
 
-def _checkpoints(database: sqlite3.Connection, experiment: int) -> list[StoredCheckpoint]:
+def _checkpoints(database: sqlite3.Connection, experiment: int) -> list[CheckpointRecord]:
     tags = _gather(database.execute(MODEL_TAGS, [experiment]))
     points: dict[str, list[Point]] = defaultdict(list)
     for model, name, value, time_ms in database.execute(MODEL_METRICS, [experiment]):
         points[model].append(Point(name, math.nan if value is None else value, time_ms))
     return [
-        StoredCheckpoint(run_id, tags[model], points[model]) for model, run_id in database.execute(MODELS, [experiment])
+        CheckpointRecord(run_id, tags[model], points[model]) for model, run_id in database.execute(MODELS, [experiment])
     ]
 
 

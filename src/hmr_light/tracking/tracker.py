@@ -41,7 +41,7 @@ class Tracker:
         self._uri = uri
         self._ends_run = ends_run
         self._upload_checkpoints = upload_checkpoints
-        self._pump = _start_pump(run_dir, uri) if uri else None
+        self._upload = _start_uploader(run_dir, uri) if uri else None
         self._last_metrics: dict[str, Any] = {}
         self._finished = False
 
@@ -92,7 +92,7 @@ class Tracker:
         if self._ends_run:
             self._journal.append("status", status=status, error=redacted(error, self._uri) if self._uri else error)
         self._journal.close()
-        if self._uri is None or (self._pump and _finish_pump(self._pump, seconds)):
+        if self._uri is None or (self._upload and _finish_uploader(self._upload, seconds)):
             return 0
         left = unsent(self.run_dir, self._uri)
         if left:
@@ -179,13 +179,13 @@ def sync_command(run_dir: Path, uri: str) -> str:
     return f"hmr-light sync {shlex.quote(f'run_dir={run_dir}')}{where}"
 
 
-class _Pump(NamedTuple):
+class _Uploader(NamedTuple):
     process: subprocess.Popen[str]
     voice: threading.Thread
     """Shows what the process has to say."""
 
 
-def _start_pump(run_dir: Path, uri: str) -> _Pump | None:
+def _start_uploader(run_dir: Path, uri: str) -> _Uploader | None:
     """Start the process that sends the journal to MLflow; None if the machine has no room for one.
 
     A process, not a thread: importing and running MLflow would hold Python's lock against the training loop, and the
@@ -193,7 +193,7 @@ def _start_pump(run_dir: Path, uri: str) -> _Pump | None:
     """
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "hmr_light.tracking.pump", str(run_dir)],
+            [sys.executable, "-m", "hmr_light.tracking.uploader", str(run_dir)],
             # The URI may hold a password, which has no place on a command line.
             env={**os.environ, "HMR_LIGHT_PUMP_URI": uri, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
@@ -208,7 +208,7 @@ def _start_pump(run_dir: Path, uri: str) -> _Pump | None:
         return None
     voice = threading.Thread(target=_show, args=(process,), daemon=True)
     voice.start()
-    return _Pump(process, voice)
+    return _Uploader(process, voice)
 
 
 def _show(process: subprocess.Popen[str]) -> None:
@@ -217,7 +217,7 @@ def _show(process: subprocess.Popen[str]) -> None:
         print(f"tracking: {line.rstrip()}", file=sys.stderr)
 
 
-def _finish_pump(pump: _Pump, seconds: float) -> bool:
+def _finish_uploader(pump: _Uploader, seconds: float) -> bool:
     """Whether MLflow has everything after so many seconds at most."""
     process = pump.process
     assert process.stdin is not None

@@ -14,11 +14,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hmr_light.body import SMPL
 from hmr_light.config.schema import TrainConfig
+from hmr_light.config.signals import StopRequest
+from hmr_light.data.distributed import Distributed
 from hmr_light.errors import Interrupted, UserError
 from hmr_light.model.hmr import HMR, normalize
 from hmr_light.model.losses import LossConfig, build_loss_config, compute_losses
-from hmr_light.signals import StopRequest
-from hmr_light.training.distributed import Processes
 from hmr_light.training.schedule import learning_rate, set_learning_rate
 from hmr_light.training.state import TrainingState
 
@@ -36,7 +36,7 @@ def train(
     config: TrainConfig,
     plain_config: dict[str, Any],
     checkpoints: Path,
-    world: Processes,
+    distributed: Distributed,
     stop: StopRequest,
     on_step: Callable[[int, int, int, float], None],
     on_bad: Callable[[torch.Tensor, torch.Tensor], None],
@@ -55,14 +55,14 @@ def train(
     if state.epoch >= trainer.epochs:
         return
     loss_config = build_loss_config(config.loss)
-    network = _network(state.model, config, world)
+    network = _network(state.model, config, distributed)
     total_steps = trainer.epochs * steps_per_epoch
-    read_every = STEPS_BETWEEN_READS if world.device.type == "cuda" else 1
+    read_every = STEPS_BETWEEN_READS if distributed.device.type == "cuda" else 1
     unread: list[tuple[torch.Tensor, torch.Tensor]] = []
     skipped: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def save() -> None:
-        if world.is_main:
+        if distributed.is_main:
             state.save(checkpoints, plain_config)
 
     for epoch in range(state.epoch, trainer.epochs):
@@ -72,15 +72,17 @@ def train(
             loaded = next(batches)
             if (bad := loaded.pop("skipped", None)) is not None and (bad >= 0).any():
                 skipped.append((loaded["dataset_index"], bad))
-            batch = {name: value.to(world.device, non_blocking=True) for name, value in loaded.items()}
+            batch = {name: value.to(distributed.device, non_blocking=True) for name, value in loaded.items()}
 
             # Dropout's draws too are a function of (seed, epoch, step), so that a resumed run repeats them.
-            torch.manual_seed(step_seed(config.seed, epoch, step, world.rank))
+            torch.manual_seed(step_seed(config.seed, epoch, step, distributed.rank))
             rate = learning_rate(config.optimizer, epoch * steps_per_epoch + step, total_steps)
             set_learning_rate(state.optimizer, rate)
 
             notes = (stop.requested, bool(skipped))
-            loss, terms, (asked_to_stop, has_bad) = forward(network, body, batch, loss_config, config, world, notes)
+            loss, terms, (asked_to_stop, has_bad) = forward(
+                network, body, batch, loss_config, config, distributed, notes
+            )
             state.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             if trainer.clip_gradient_norm is not None:
@@ -113,9 +115,9 @@ def train(
         figures |= {"learning_rate": rate, "images_per_second": images / elapsed if elapsed > 0 else 0.0}
         state.epoch, state.step, state.sums, state.figures = epoch + 1, 0, {}, figures
         # Each process has its own batch norm statistics; the main one's are saved, and so are evaluated by all.
-        world.align(state.evaluated_model.buffers())
+        distributed.broadcast_tensors(state.evaluated_model.buffers())
         save()
-        if world.any(stop.requested):
+        if distributed.any(stop.requested):
             raise Interrupted(f"Saved after epoch {epoch + 1}, which is not evaluated yet.")
         on_epoch(epoch + 1, state.evaluated_model, figures)
 
@@ -126,7 +128,7 @@ def forward(
     batch: Batch,
     loss_config: LossConfig,
     config: TrainConfig,
-    world: Processes,
+    distributed: Distributed,
     notes: Sequence[bool] = (),
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
     """One forward pass: the loss to differentiate, every term's mean over all processes, and how many have each note.
@@ -136,7 +138,7 @@ def forward(
     images = normalize(batch["image"])
     if config.trainer.channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(world.device.type, torch.bfloat16, enabled=config.trainer.precision == "bfloat16"):
+    with torch.autocast(distributed.device.type, torch.bfloat16, enabled=config.trainer.precision == "bfloat16"):
         prediction = network(images)
     prediction = type(prediction)(*(value.float() for value in prediction))
     vertices = None
@@ -150,14 +152,14 @@ def forward(
 
     names = list(terms)
     noted = images.new_tensor(notes, dtype=torch.float32)
-    counts = world.sum(torch.cat((torch.stack([terms[name].count.float() for name in names]), noted)))
+    counts = distributed.all_reduce_sum(torch.cat((torch.stack([terms[name].count.float() for name in names]), noted)))
     weights = loss_config.term_weights()
     means = {name: terms[name].sum / counts[i].clamp(min=1e-12) for i, name in enumerate(names)}
     total = torch.stack([weights[name] * mean for name, mean in means.items()]).sum()
     # Gradients are averaged over processes, and every process holds its own share of the sum.
-    loss = total * world.world
+    loss = total * distributed.world_size
     report = torch.stack([total, *means.values()]).detach()
-    report = world.sum(report)
+    report = distributed.all_reduce_sum(report)
     return loss, dict(zip(["total", *names], report, strict=True)), counts[len(names) :]
 
 
@@ -188,10 +190,12 @@ def _joined(skipped: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Ten
     return torch.cat([chosen for chosen, _ in skipped]), torch.cat([bad for _, bad in skipped])
 
 
-def _network(model: HMR, config: TrainConfig, world: Processes) -> nn.Module:
+def _network(model: HMR, config: TrainConfig, distributed: Distributed) -> nn.Module:
     network: nn.Module = model
     if config.trainer.compile:
         network = torch.compile(network)  # type: ignore[assignment]
-    if world.world > 1:
-        network = DistributedDataParallel(network, device_ids=[world.device] if world.device.type == "cuda" else None)
+    if distributed.world_size > 1:
+        network = DistributedDataParallel(
+            network, device_ids=[distributed.device] if distributed.device.type == "cuda" else None
+        )
     return network

@@ -10,21 +10,21 @@ from typing import Any
 import torch
 
 from hmr_light.body import SMPL
+from hmr_light.checkpoints import format as checkpoint
 from hmr_light.config.schema import TrainConfig
+from hmr_light.config.signals import StopRequest
 from hmr_light.data.bad_samples import FILE_NAME, name_bad, refuse_many, write_bad
 from hmr_light.data.dataset import MeshDataset
+from hmr_light.data.distributed import Distributed
 from hmr_light.data.mixture import Mixture
 from hmr_light.errors import Interrupted
+from hmr_light.evaluation.protocols import Scorer
+from hmr_light.evaluation.scoring import headline, score
 from hmr_light.model.hmr import HMR
-from hmr_light.protocols import Scorer
-from hmr_light.signals import StopRequest
 from hmr_light.tracking import Tracker
-from hmr_light.training import checkpoint
-from hmr_light.training.distributed import Processes
+from hmr_light.tracking.summary import remove_old, summarize_run
 from hmr_light.training.progress import TrainingProgress
-from hmr_light.training.recorded import recorded, remove_old
 from hmr_light.training.state import TrainingState
-from hmr_light.training.validation import headline, score
 
 
 @dataclass
@@ -39,7 +39,7 @@ class RunReport:
     evaluation: dict[str, MeshDataset]
     body: SMPL
     scorer: Scorer
-    world: Processes
+    distributed: Distributed
     tracker: Tracker | None
     progress: TrainingProgress
     stop: StopRequest
@@ -52,7 +52,7 @@ class RunReport:
         """
         trainer = self.config.trainer
         due = epoch % trainer.save_every == 0 or epoch == trainer.epochs
-        said = self.world.share(recorded(self.folder) if self.world.is_main else None)
+        said = self.distributed.broadcast(summarize_run(self.folder) if self.distributed.is_main else None)
         if epoch in said.epochs and (epoch in said.checkpoints or not due):
             return
         skip = trainer.on_bad_validation_sample == "skip"
@@ -62,7 +62,7 @@ class RunReport:
                 {name: model.eval()},
                 dataset,
                 self.scorer,
-                self.world,
+                self.distributed,
                 batch_size=64,
                 workers=self.config.data.workers,
                 on_batch=partial(self._evaluated, name, len(dataset)),
@@ -88,7 +88,7 @@ class RunReport:
 
         Every process calls it. Raises `UserError` if they are too many.
         """
-        for indices, rows in self.world.gather((chosen, skipped)):
+        for indices, rows in self.distributed.all_gather((chosen, skipped)):
             for number, (name, dataset) in enumerate(self._training_sets().items()):
                 name_bad(self.state.bad_samples, name, dataset, rows[indices == number])
         self._write_bad()

@@ -32,13 +32,13 @@ class EpochBatches:
     epoch: int = 0
     step: int = 0
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
 
     def __post_init__(self) -> None:
-        if self.batch_size % self.world:
+        if self.batch_size % self.world_size:
             raise UserError(
-                f"trainer.batch_size={self.batch_size} cannot be shared by {self.world} processes",
-                f"Give a multiple of {self.world}.",
+                f"trainer.batch_size={self.batch_size} cannot be shared by {self.world_size} processes",
+                f"Give a multiple of {self.world_size}.",
             )
 
     @staticmethod
@@ -59,7 +59,7 @@ class EpochBatches:
         return (self.epochs - self.epoch) * self.steps_per_epoch - self.step
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        share = self.batch_size // self.world
+        share = self.batch_size // self.world_size
         for epoch in range(self.epoch, self.epochs):
             order = epoch_order(self.length, self.seed, epoch)
             for step in range(self.step if epoch == self.epoch else 0, self.steps_per_epoch):

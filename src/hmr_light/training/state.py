@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
+from hmr_light.checkpoints import format as checkpoint
 from hmr_light.config.schema import TrainConfig
 from hmr_light.data.bad_samples import BadSamples
 from hmr_light.model.hmr import HMR
-from hmr_light.training import checkpoint
 from hmr_light.training.ema import MovingAverage
 from hmr_light.training.schedule import build_optimizer
 

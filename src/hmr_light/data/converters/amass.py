@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hmr_light.data.converters.builder import progress, refuse_existing
 from hmr_light.data.converters.files import reading
-from hmr_light.data.converters.people import progress, refuse_existing
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write

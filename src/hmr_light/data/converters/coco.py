@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hmr_light.data.converters.people import BOX_MARGIN, Box, People, image_path, progress, refuse_existing
+from hmr_light.data.converters.builder import BOX_MARGIN, AnnotationBuilder, Box, image_path, progress, refuse_existing
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.errors import UserError
 
@@ -31,7 +31,7 @@ def convert(annotations: Path, images: Path, out: Path, *, min_keypoints: int = 
         raise UserError(f"min_keypoints={min_keypoints!r} is not a number of body keypoints", "Give 0 to 12.")
     refuse_existing(out)
     names, entries = _read(annotations)
-    people = People()
+    people = AnnotationBuilder()
     for position, entry in enumerate(progress(entries)):
         try:
             labels = _labels(entry, min_keypoints)

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from hmr_light.data.converters.builder import J17_TO_J24, AnnotationBuilder, Box, in_j24, progress, refuse_existing
 from hmr_light.data.converters.files import open_hdf5, read_cdf, reading
-from hmr_light.data.converters.people import J17_TO_J24, Box, People, in_j24, progress, refuse_existing
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.data.converters.video import extract_frames
 from hmr_light.errors import UserError
@@ -44,7 +44,7 @@ def convert(root: Path, out: Path, *, protocol: Literal[1, 2] = 1) -> Conversion
     the next one. Raises `UserError` for files of another layout.
     """
     refuse_existing(out)
-    people = People()
+    people = AnnotationBuilder()
     for sequence in progress(_sequences(root, protocol)):
         _convert_sequence(root, sequence, people)
     name = f"h36m_p{protocol}"
@@ -63,12 +63,12 @@ def _sequences(root: Path, protocol: int) -> list[_Sequence]:
     if not sequences:
         raise UserError(
             f"there are no 3D positions (*.cdf) in {root / SUBJECTS[0] / 'MyPoseFeatures' / 'D3_Positions_mono'}",
-            "Give the folder of Human3.6M (dataset.root=); data/README.md says what it holds.",
+            "Give the folder of Human3.6M (source.root=); data/README.md says what it holds.",
         )
     return sequences
 
 
-def _convert_sequence(root: Path, sequence: _Sequence, people: People) -> None:
+def _convert_sequence(root: Path, sequence: _Sequence, people: AnnotationBuilder) -> None:
     joints = _read_joints(root, "D3_Positions_mono", sequence, 3)
     assert joints is not None
     joints = (joints - joints[:, :1]) / 1000

@@ -15,8 +15,8 @@ import numpy as np
 
 from hmr_light.body.pickles import load_pickle
 from hmr_light.data.annotations import Annotations, save_annotations
+from hmr_light.data.converters.builder import AnnotationBuilder, Box, progress, refuse_existing
 from hmr_light.data.converters.files import reading
-from hmr_light.data.converters.people import Box, People, progress, refuse_existing
 from hmr_light.data.converters.spin_npz import MAX_BETA
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.data.images import PACKED
@@ -38,7 +38,7 @@ def convert(tars: Path, out: Path) -> ConversionSummary:
     be, or nobody is kept.
     """
     refuse_existing(out)
-    people = People()
+    people = AnnotationBuilder()
     shards = sorted(tars.rglob("*.tar"))
     for shard in progress(shards):
         name = shard.relative_to(tars).as_posix()
@@ -54,7 +54,7 @@ def convert(tars: Path, out: Path) -> ConversionSummary:
                 place = dict(zip(PACKED, (name, start, length, (0, 0), (0.0, 0.0, 1.0)), strict=True))
                 box = Box((float(center[0]), float(center[1])), float(scale))
                 people.keep(f"{name}/{key}{image}", box, **labels, **place)
-    step = f"train data=own data.train.own.annotations={out} data.train.own.images={tars}"
+    step = f"train data=custom data.train.custom.annotations={out} data.train.custom.images={tars}"
     return people.save(out, tars, tars, step, f"It has {len(shards)} tar files.")
 
 
@@ -80,7 +80,7 @@ def convert_evaluation(annotations: Path, images: Path, out: Path) -> Conversion
             columns |= {"pose": arrays["body_pose"].reshape(count, 72), "shape": arrays["betas"]}
             columns["has_smpl"] = (arrays["has_body_pose"] > 0).ravel() & (arrays["has_betas"] > 0).ravel()
     save_annotations(out, Annotations.from_arrays(columns, annotations))
-    step = f"evaluate run=RUN data=own '+data.evaluation.own={{annotations: {out}, images: {images}}}'"
+    step = f"evaluate run=RUN data=custom '+data.evaluation.own={{annotations: {out}, images: {images}}}'"
     return ConversionSummary(out, count, {}, images, step)
 
 

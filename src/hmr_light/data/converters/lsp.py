@@ -6,8 +6,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Literal
 
+from hmr_light.data.converters.builder import AnnotationBuilder, box_around, in_j24, progress, refuse_existing
 from hmr_light.data.converters.files import read_mat, reading
-from hmr_light.data.converters.people import People, box_around, in_j24, progress, refuse_existing
 from hmr_light.data.converters.summary import ConversionSummary
 
 # The first half of the 2,000 images is for training, the second for testing (the dataset's own readme).
@@ -27,8 +27,8 @@ def convert(root: Path, out: Path, *, split: Literal["train", "test"] = "train")
     with reading(source, "LSP's joints"):
         joints = read_mat(source, "joints")["joints"].astype(float)
         if joints.ndim != 3 or joints.shape[:2] != (3, 14):
-            raise ValueError(f"'joints' is {joints.shape}, not (3, 14, 2000); LSP-extended's is dataset=lsp_extended")
-    people = People()
+            raise ValueError(f"'joints' is {joints.shape}, not (3, 14, 2000); LSP-extended's is source=lsp_extended")
+    people = AnnotationBuilder()
     for index in progress([index for index in SPLITS[split] if index < joints.shape[2]]):
         points = joints[:2, :, index].T - 1
         name = f"images/im{index + 1:04d}.jpg"

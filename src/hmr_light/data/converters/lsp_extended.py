@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from shlex import quote
 
+from hmr_light.data.converters.builder import AnnotationBuilder, box_around, in_j24, progress, refuse_existing
 from hmr_light.data.converters.files import read_mat, reading
-from hmr_light.data.converters.people import People, box_around, in_j24, progress, refuse_existing
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.errors import UserError
 
@@ -25,14 +25,14 @@ def convert(root: Path, out: Path) -> ConversionSummary:
     with reading(source, "LSP-extended's joints"):
         joints = read_mat(source, "joints")["joints"].astype(float)
         if joints.ndim != 3 or joints.shape[:2] != (14, 3):
-            raise ValueError(f"'joints' is {joints.shape}, not (14, 3, N); LSP's own is dataset=lsp")
+            raise ValueError(f"'joints' is {joints.shape}, not (14, 3, N); LSP's own is source=lsp")
     images = sorted(root.glob("*.png")) or sorted((root / "images").glob("*.jpg"))
     if len(images) != joints.shape[2]:
         raise UserError(
             f"{source} is of {joints.shape[2]} people, but {root} has {len(images)} images",
             "A person's image is found by its place among all of them: fetch the missing ones, or remove the others.",
         )
-    people = People()
+    people = AnnotationBuilder()
     for index, image in enumerate(progress(images)):
         points, known = joints[:, :2, index] - 1, joints[:, 2, index] > 0
         box = box_around(points[known])

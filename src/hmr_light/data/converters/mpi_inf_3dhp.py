@@ -10,16 +10,16 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 
-from hmr_light.data.converters.files import open_hdf5, read_mat, reading
-from hmr_light.data.converters.people import (
+from hmr_light.data.converters.builder import (
     J17_TO_J24,
-    People,
+    AnnotationBuilder,
     box_around,
     in_j24,
     inside,
     progress,
     refuse_existing,
 )
+from hmr_light.data.converters.files import open_hdf5, read_mat, reading
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.data.converters.video import extract_frames
 from hmr_light.errors import UserError
@@ -59,7 +59,7 @@ def convert(root: Path, out: Path, *, split: Literal["train", "test"] = "train")
     another layout.
     """
     refuse_existing(out)
-    people = People()
+    people = AnnotationBuilder()
     where, annotations = quote(f"data.root={root}"), f"annotations={quote(str(out))}"
     if split == "train":
         _convert_train(root, people)
@@ -73,7 +73,7 @@ def convert(root: Path, out: Path, *, split: Literal["train", "test"] = "train")
     return people.save(out, root, root, next_step, remedy)
 
 
-def _convert_train(root: Path, people: People) -> None:
+def _convert_train(root: Path, people: AnnotationBuilder) -> None:
     sequences = _present(root, TRAIN_SEQUENCES, "annot.mat")
     videos = [(sequence, camera) for sequence in sequences for camera in TRAIN_CAMERAS]
     visible = 0
@@ -99,7 +99,7 @@ def _convert_train(root: Path, people: People) -> None:
             _keep(people, frame, names[frame.number], frame.number in there)
 
 
-def _convert_test(root: Path, people: People) -> None:
+def _convert_test(root: Path, people: AnnotationBuilder) -> None:
     for sequence in progress(_present(root, TEST_SEQUENCES, "annot_data.mat")):
         source = root / sequence / "annot_data.mat"
         with reading(source, "MPI-INF-3DHP's test annotations"):
@@ -117,7 +117,7 @@ def _convert_test(root: Path, people: People) -> None:
                 _keep(people, frame, name, exists)
 
 
-def _keep(people: People, frame: _Frame, name: str, exists: bool) -> None:
+def _keep(people: AnnotationBuilder, frame: _Frame, name: str, exists: bool) -> None:
     box = box_around(frame.points)
     if not exists:
         people.drop("image missing")
@@ -134,7 +134,7 @@ def _present(root: Path, sequences: tuple[str, ...], annotations: str) -> list[s
     if not present:
         raise UserError(
             f"there is no {root / sequences[0] / annotations}, nor another sequence's",
-            "Give the folder of MPI-INF-3DHP (dataset.root=); data/README.md says what it holds.",
+            "Give the folder of MPI-INF-3DHP (source.root=); data/README.md says what it holds.",
         )
     return present
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hmr_light.data.converters.builder import AnnotationBuilder, Box, image_path, in_j24, progress, refuse_existing
 from hmr_light.data.converters.files import open_hdf5, read_mat, reading
-from hmr_light.data.converters.people import Box, People, image_path, in_j24, progress, refuse_existing
 from hmr_light.data.converters.summary import ConversionSummary
 
 # Where MPII's 16 joints (right ankle … left ankle, pelvis, thorax, upper neck, head top, right wrist … left wrist)
@@ -35,7 +35,7 @@ def convert(annotations: Path, images: Path, out: Path) -> ConversionSummary:
     """
     refuse_existing(out)
     hdf5 = annotations.suffix.lower() in (".h5", ".hdf5")
-    people = People()
+    people = AnnotationBuilder()
     with reading(annotations, "MPII's annotations"):
         persons = list(_read_hdf5(annotations) if hdf5 else _read_mat(annotations))
     for person in progress(persons):

@@ -10,8 +10,15 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hmr_light.body.pickles import read_pickle
+from hmr_light.data.converters.builder import (
+    AnnotationBuilder,
+    box_around,
+    image_path,
+    in_j24,
+    progress,
+    refuse_existing,
+)
 from hmr_light.data.converters.files import reading
-from hmr_light.data.converters.people import People, box_around, image_path, in_j24, progress, refuse_existing
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.errors import UserError
 
@@ -40,7 +47,7 @@ def convert(root: Path, out: Path, *, split: Literal["train", "validation", "tes
         raise UserError(
             f"there are no sequences (*.pkl) in {folder}", "Unpack 3DPW's sequenceFiles.zip and imageFiles.zip there."
         )
-    people = People()
+    people = AnnotationBuilder()
     for file in progress(files):
         sequence = read_pickle(file)
         with reading(file, "a sequence of 3DPW"):
@@ -52,7 +59,7 @@ def convert(root: Path, out: Path, *, split: Literal["train", "validation", "tes
     return people.save(out, folder, root, next_step, f"Unpack 3DPW's imageFiles.zip in {root}.")
 
 
-def _convert_sequence(sequence: dict[str, Any], file: Path, root: Path, people: People) -> None:
+def _convert_sequence(sequence: dict[str, Any], file: Path, root: Path, people: AnnotationBuilder) -> None:
     name, cameras = str(sequence["sequence"]), np.asarray(sequence["cam_poses"], float)
     intrinsics = np.asarray(sequence["cam_intrinsics"], float).reshape(3, 3)
     frames = [f"imageFiles/{name}/image_{frame:05d}.jpg" for frame in range(len(cameras))]

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from hmr_light.data.annotations import load_annotations, save_annotations
+from hmr_light.data.converters.builder import refuse_existing
 from hmr_light.data.converters.files import reading
-from hmr_light.data.converters.people import refuse_existing
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.data.images import ImageFiles
 
@@ -42,5 +42,5 @@ def convert(annotations: Path, images: Path, out: Path, *, fits: str | None = No
             has_smpl=labels.has_smpl | taken,
         )
     save_annotations(out, labels)
-    step = f"train data=own data.train.own.annotations={out} data.train.own.images={images}"
+    step = f"train data=custom data.train.custom.annotations={out} data.train.custom.images={images}"
     return ConversionSummary(out, len(labels), {}, images, step)

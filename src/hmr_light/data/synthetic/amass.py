@@ -53,6 +53,6 @@ def _read(path: Path) -> tuple[np.ndarray, float]:
     if poses.ndim != 2 or len(poses) == 0 or poses.shape[1] < 3 * _JOINTS or not np.isfinite(poses).all():
         raise UserError(
             f"'poses' in {path} is {poses.shape}, not (frames, {3 * _JOINTS} or more) of finite numbers",
-            "Remove the file from the folder of dataset.poses.amass.",
+            "Remove the file from the folder of source.poses.amass.",
         )
     return poses[:, : 3 * _JOINTS], rate

@@ -21,7 +21,7 @@ _NOSE, _EYES, _EARS = 0, (15, 16), (17, 18)
 
 
 @dataclass(frozen=True)
-class Figure:
+class BodyLandmarks:
     """Where things are on the rest pose, metres in its own frame (x left, y up, z front)."""
 
     shoulder_x: float
@@ -42,7 +42,7 @@ class Figure:
     ear_z: float
 
     @classmethod
-    def of(cls, mesh: Mesh) -> Figure:
+    def of(cls, mesh: Mesh) -> BodyLandmarks:
         """Measure a body."""
         rest = mesh.pose(np.broadcast_to(np.eye(3), (24, 3, 3)), np.zeros(10))
         joints, landmarks = mesh.joint_template, rest.joints + rest.pelvis
@@ -117,7 +117,7 @@ class Outfit:
         return self.top if self.tail is not None and self.tail.opening else self.bottom
 
 
-def dress(rng: np.random.Generator, figure: Figure, patterns: Patterns, config: PeopleConfig) -> Outfit:
+def dress(rng: np.random.Generator, figure: BodyLandmarks, patterns: Patterns, config: PeopleConfig) -> Outfit:
     """Random clothes, hair and skin for a body."""
 
     def garment(base: np.ndarray | None = None) -> Garment:
@@ -177,7 +177,7 @@ def dress(rng: np.random.Generator, figure: Figure, patterns: Patterns, config: 
     )
 
 
-def _skirt(rng: np.random.Generator, figure: Figure) -> Tail:
+def _skirt(rng: np.random.Generator, figure: BodyLandmarks) -> Tail:
     length = figure.hip_y - figure.ankle_y
     return Tail(
         hem_y=float(figure.hip_y - rng.uniform(0.3, 0.95) * length),
@@ -188,7 +188,7 @@ def _skirt(rng: np.random.Generator, figure: Figure) -> Tail:
     )
 
 
-def _coat(rng: np.random.Generator, figure: Figure) -> Tail:
+def _coat(rng: np.random.Generator, figure: BodyLandmarks) -> Tail:
     length = figure.hip_y - figure.ankle_y
     return Tail(
         hem_y=float(figure.hip_y - rng.uniform(0.15, 0.8) * length),
@@ -219,7 +219,7 @@ def garment_of(
     return Garment(patterns.tile(rng, base, patterned), turn.astype(np.float32))
 
 
-def albedo(outfit: Outfit, figure: Figure, place: np.ndarray) -> np.ndarray:
+def albedo(outfit: Outfit, figure: BodyLandmarks, place: np.ndarray) -> np.ndarray:
     """sRGB colours (N, 3) in 0..255 at places (N, 3) of the rest pose."""
     x, y, z = np.abs(place[:, 0]), place[:, 1], place[:, 2]
     garments = [outfit.bottom, outfit.top, outfit.under, outfit.shoe, outfit.glove]
@@ -256,7 +256,7 @@ def albedo(outfit: Outfit, figure: Figure, place: np.ndarray) -> np.ndarray:
     return colour
 
 
-def _face(colour: np.ndarray, outfit: Outfit, figure: Figure, place: np.ndarray, head: np.ndarray) -> None:
+def _face(colour: np.ndarray, outfit: Outfit, figure: BodyLandmarks, place: np.ndarray, head: np.ndarray) -> None:
     """Hair, eyes, brows, mouth and beard, in place on the pixels `head`."""
     at = place[head]
     x, y, z = np.abs(at[:, 0]), at[:, 1], at[:, 2]

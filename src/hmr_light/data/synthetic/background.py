@@ -41,7 +41,7 @@ def _part(rng: np.random.Generator, path: Path, size: int) -> np.ndarray:
     """A random square of a photograph, half of its shorter side or more, now and then mirrored."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise UserError(f"cannot read {path} as an image", "Remove it from the folder of dataset.scene.photographs.")
+        raise UserError(f"cannot read {path} as an image", "Remove it from the folder of source.scene.photographs.")
     height, width = image.shape[:2]
     side = max(1, int(min(height, width) * rng.uniform(0.5, 1)))
     top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)

@@ -10,13 +10,13 @@ import numpy as np
 from hmr_light.data.synthetic.mesh import Mesh, Person, skin
 
 if TYPE_CHECKING:
-    from hmr_light.data.synthetic.appearance import Figure, Outfit
+    from hmr_light.data.synthetic.appearance import BodyLandmarks, Outfit
 
 _COLUMNS, _LEVELS = 32, 40
 _NEAREST = 6
 
 
-def hair_region(outfit: Outfit, figure: Figure, place: np.ndarray) -> np.ndarray:
+def hair_region(outfit: Outfit, figure: BodyLandmarks, place: np.ndarray) -> np.ndarray:
     """Which of the places (N, 3) of the head are under hair."""
     y, z = place[:, 1], place[:, 2]
     forehead, nape = outfit.hairline
@@ -24,7 +24,7 @@ def hair_region(outfit: Outfit, figure: Figure, place: np.ndarray) -> np.ndarray
     return ((y > figure.eyes[0, 1] + forehead) | behind) & (y > figure.nose[1] + nape)
 
 
-def standoff(outfit: Outfit, figure: Figure, place: np.ndarray) -> np.ndarray:
+def standoff(outfit: Outfit, figure: BodyLandmarks, place: np.ndarray) -> np.ndarray:
     """How far, metres, what is worn stands off the skin at places (N, 3) of the rest pose; (N,). Widest at the hems."""
     x, y = np.abs(place[:, 0]), place[:, 1]
     arm = (x > figure.shoulder_x) & (y > figure.armpit_y)
@@ -79,7 +79,7 @@ class Drape:
     """(24, L, C) skinning weights: of the pelvis, and further down of both legs, of the nearer one more."""
 
     @classmethod
-    def of(cls, mesh: Mesh, figure: Figure) -> Drape:
+    def of(cls, mesh: Mesh, figure: BodyLandmarks) -> Drape:
         """Measure a body."""
         skin_ = np.flatnonzero((np.abs(mesh.template[:, 0]) < 0.3) & (mesh.template[:, 1] < figure.waist_y + 0.1))
         points = mesh.template[skin_]

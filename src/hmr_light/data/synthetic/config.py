@@ -1,4 +1,4 @@
-"""What can be chosen about the rendered dataset. The reference values stand in `conf/dataset/synthetic.yaml`."""
+"""What can be chosen about the rendered dataset. The reference values stand in `conf/source/synthetic.yaml`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hmr_light.errors import UserError, did_you_mean
 def _range(key: str, value: Sequence[float], least: float, greatest: float) -> None:
     if len(value) != 2 or not least <= value[0] <= value[1] <= greatest:
         raise UserError(
-            f"dataset.{key}={value} is not a range", f"Give [low, high] with {least:g} <= low <= high <= {greatest:g}."
+            f"source.{key}={value} is not a range", f"Give [low, high] with {least:g} <= low <= high <= {greatest:g}."
         )
 
 
 def _between(key: str, value: float, least: float, greatest: float) -> None:
     if not least <= value <= greatest:
-        raise UserError(f"dataset.{key}={value} is out of range", f"Give a number from {least:g} to {greatest:g}.")
+        raise UserError(f"source.{key}={value} is out of range", f"Give a number from {least:g} to {greatest:g}.")
 
 
 def _chances(group: Any, section: str, *names: str) -> None:
@@ -29,10 +29,10 @@ def _chances(group: Any, section: str, *names: str) -> None:
 def _frequencies(key: str, weights: Mapping[str, float], known: Sequence[str]) -> None:
     for name, weight in weights.items():
         if name not in known:
-            raise UserError(f"dataset.{key} has no '{name}'", did_you_mean(name, known))
+            raise UserError(f"source.{key} has no '{name}'", did_you_mean(name, known))
         _between(f"{key}.{name}", weight, 0, 1e6)
     if not sum(weights.values()) > 0:
-        raise UserError(f"dataset.{key} leaves nothing to choose from", "Give at least one a weight above 0.")
+        raise UserError(f"source.{key} leaves nothing to choose from", "Give at least one a weight above 0.")
 
 
 @dataclass
@@ -233,17 +233,17 @@ class SyntheticConfig:
         sections = {}
         for name, values in self.ood.items():
             if name not in (known := ("poses", "people", "camera", "scene", "sensor")):
-                raise UserError(f"dataset.ood has no '{name}'", did_you_mean(name, known))
+                raise UserError(f"source.ood has no '{name}'", did_you_mean(name, known))
             section = getattr(self, name)
             keys = [field.name for field in fields(section)]
             for key in values:
                 if key not in keys:
-                    raise UserError(f"dataset.ood.{name} has no '{key}'", did_you_mean(key, keys))
+                    raise UserError(f"source.ood.{name} has no '{key}'", did_you_mean(key, keys))
             try:
                 sections[name] = replace(section, **values)
             except (TypeError, AttributeError):
                 raise UserError(
-                    f"dataset.ood.{name}={values} has a value of a wrong type", f"Look at dataset.{name}."
+                    f"source.ood.{name}={values} has a value of a wrong type", f"Look at source.{name}."
                 ) from None
         return replace(self, ood={}, **sections)
 

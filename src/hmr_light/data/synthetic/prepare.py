@@ -121,7 +121,7 @@ def _start(parts: Path, identity: dict[str, Any], out: Path) -> None:
         _refuse_other(begun, identity, out)
         return
     if out.is_dir() and any(out.iterdir()):
-        raise UserError(f"{out} is not empty, and holds no rendered dataset", "Choose another folder: dataset.out=…")
+        raise UserError(f"{out} is not empty, and holds no rendered dataset", "Choose another folder: source.out=…")
     _write_json(claim, identity)
 
 
@@ -130,7 +130,7 @@ def _refuse_other(found: dict[str, Any], identity: dict[str, Any], out: Path) ->
         different = [key for key in identity["config"] if found.get("config", {}).get(key) != identity["config"][key]]
         what = ", ".join(different or [key for key in identity if found.get(key) != identity[key]])
         raise UserError(
-            f"{out} holds a dataset made with another {what}", "Choose another folder (dataset.out=…), or remove it."
+            f"{out} holds a dataset made with another {what}", "Choose another folder (source.out=…), or remove it."
         )
 
 
@@ -184,7 +184,7 @@ def _render(task: Task) -> int:
             path.write_bytes(sample.jpeg)
         except OSError as error:
             raise UserError(
-                f"cannot write {path}: {error.strerror}", "Free some space, or choose dataset.out=…"
+                f"cannot write {path}: {error.strerror}", "Free some space, or choose source.out=…"
             ) from None
         digest = np.frombuffer(hashlib.sha256(sample.jpeg).digest(), np.uint8)
         rows.append({"imgname": np.array(name), **sample.labels, "image_sha256": digest})
@@ -269,7 +269,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}", "Remove the folder, or choose another: dataset.out=…") from None
+        raise UserError(f"cannot read {path}: {error}", "Remove the folder, or choose another: source.out=…") from None
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hmr_light.data.synthetic.amass import amass_files, amass_pose
 from hmr_light.data.synthetic.anatomy import axis_rotation
-from hmr_light.data.synthetic.appearance import Figure, albedo, dress, garment_of
+from hmr_light.data.synthetic.appearance import BodyLandmarks, albedo, dress, garment_of
 from hmr_light.data.synthetic.background import background
 from hmr_light.data.synthetic.camera import Camera, Shot, sample_shot
 from hmr_light.data.synthetic.clothes import Drape, standoff
@@ -107,7 +107,7 @@ class Studio:
     def __init__(self, config: SyntheticConfig, mesh: Mesh) -> None:
         self.config = config
         self.mesh = mesh
-        self.figure = Figure.of(mesh)
+        self.figure = BodyLandmarks.of(mesh)
         self.drape = Drape.of(mesh, self.figure)
         self._scenes: dict[str, Scene] = {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hmr_light.data.synthetic.appearance import Figure, Garment
+from hmr_light.data.synthetic.appearance import BodyLandmarks, Garment
 from hmr_light.data.synthetic.mesh import Mesh
 from hmr_light.data.synthetic.render import Solid
 
@@ -21,7 +21,7 @@ _FACE = np.array([[0, 1, 2], [0, 2, 3]])
 
 
 def seat(
-    rng: np.random.Generator, mesh: Mesh, figure: Figure, world: np.ndarray, pelvis: np.ndarray, cloth: Garment
+    rng: np.random.Generator, mesh: Mesh, figure: BodyLandmarks, world: np.ndarray, pelvis: np.ndarray, cloth: Garment
 ) -> Solid | None:
     """A seat for the body `world` (V, 3), metres, whose pelvis is turned by `pelvis` (3, 3); None on the ground."""
     below = (np.abs(mesh.template[:, 0]) < 0.25) & (mesh.template[:, 1] < figure.hip_y + 0.1)

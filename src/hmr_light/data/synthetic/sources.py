@@ -17,7 +17,7 @@ def files_below(folder: str, suffixes: tuple[str, ...], key: str) -> list[Path]:
     files = sorted(path for path in root.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     if len(files) < len(SPLITS):
         raise UserError(
-            f"dataset.{key}={folder} holds {len(files)} files ({', '.join(suffixes)})",
+            f"source.{key}={folder} holds {len(files)} files ({', '.join(suffixes)})",
             f"Give a folder with {len(SPLITS)} or more, for every split takes others.",
         )
     return files

@@ -1,0 +1,193 @@
+"""Checkpoints: written atomically, read without trusting them.
+
+Two kinds of file, both dictionaries of tensors and plain values: `epoch-NNN.pt` is a model (one row of the table),
+`last.pt` is the whole state of a training run, and `previous.pt` the one before it.
+
+A file is a zip, as `torch.save` makes it: its directory at the end tells a file that was cut, and the CRC-32 of every
+record tells one that was changed. `torch.load` looks at neither; `read` does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hmr_light.data.workers import is_of_a_loader
+from hmr_light.errors import UserError
+from hmr_light.model.hmr import HMR, build_model
+from hmr_light.paths import atomic_write
+
+FORMAT = 1
+LAST, PREVIOUS = "last.pt", "previous.pt"
+_NEEDED = {("backbone", "name"): str, ("regressor", "name"): str, ("data", "image_size"): int}
+"""What commands read of a checkpoint's configuration."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model and where it comes from."""
+
+    path: Path
+    config: dict[str, Any]
+    """The run's whole configuration, as plain values."""
+    epoch: int
+    saved: str
+    """When it was written, YYMMDD-HHMMSS."""
+    state: dict[str, torch.Tensor]
+    metrics: dict[str, float]
+
+    @property
+    def body(self) -> str | None:
+        """The choice of `body=` that its shapes are of, where it says."""
+        return (self.config.get("body") or {}).get("name")
+
+    @property
+    def run_dir(self) -> Path:
+        return self.path.resolve().parent.parent
+
+    def build(self) -> HMR:
+        """The model with its weights, in evaluation mode."""
+        # The checkpoint holds all weights: those that training started from are not wanted again.
+        backbone = {**self.config["backbone"], "weights": None}
+        model = build_model({"backbone": backbone, "regressor": self.config["regressor"]})
+        load_state(model, self.state, self.path)
+        return model.eval()
+
+
+def save_model(path: Path, model: HMR, config: dict[str, Any], epoch: int, metrics: dict[str, float]) -> Checkpoint:
+    """Write `model` as an `epoch-NNN.pt` and return what was written."""
+    saved = time.strftime("%y%m%d-%H%M%S")
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    content = {"format": FORMAT, "config": config, "epoch": epoch, "saved": saved, "metrics": metrics, "model": state}
+    save(path, content)
+    return Checkpoint(path, config, epoch, saved, state, metrics)
+
+
+def read_model(path: Path) -> Checkpoint:
+    """Read an `epoch-NNN.pt`. Raises `UserError` for anything that is not one."""
+    content = read(path)
+    for key, kind in {"config": dict, "epoch": int, "saved": str, "model": dict, "metrics": dict}.items():
+        if not isinstance(content.get(key), kind):
+            raise UserError(f"{path} is not a checkpoint of hmr_light: it lacks '{key}'", _REMEDY)
+    for (node, key), kind in _NEEDED.items():
+        values = content["config"].get(node)
+        if not isinstance(values, dict):
+            raise UserError(f"{path} is not a checkpoint of hmr_light: its config lacks '{node}'", _REMEDY)
+        # A bool is an int to Python.
+        if not isinstance(value := values.get(key), kind) or isinstance(value, bool) or not value:
+            raise UserError(f"{path} is not a checkpoint of hmr_light: its config lacks '{node}.{key}'", _REMEDY)
+    if not all(isinstance(value, torch.Tensor) for value in content["model"].values()):
+        raise UserError(f"{path} is not a checkpoint of hmr_light: its weights are no tensors", _REMEDY)
+    return Checkpoint(path, content["config"], content["epoch"], content["saved"], content["model"], content["metrics"])
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values, atomically."""
+    with atomic_write(path) as temporary:
+        _write(temporary, path, content)
+
+
+def save_last(folder: Path, content: dict[str, Any]) -> None:
+    """Write a run's state as `folder/last.pt`; the one that was there becomes `previous.pt`.
+
+    At every moment one of the two is whole under its name, wherever the process is killed.
+    """
+    last, previous = folder / LAST, folder / PREVIOUS
+    with atomic_write(last) as temporary:
+        _write(temporary, last, content)
+        if last.is_file():
+            previous.unlink(missing_ok=True)
+            try:
+                os.link(last, previous)
+            except OSError:  # not every file system has links
+                last.replace(previous)
+
+
+def has_last(folder: Path) -> bool:
+    """Whether `read_last` has something to read."""
+    return (folder / LAST).is_file() or (folder / PREVIOUS).is_file()
+
+
+def read_last(folder: Path) -> tuple[dict[str, Any], str]:
+    """A run's newest state that is whole, and a warning where that is not the newest one written.
+
+    Raises `UserError` if neither file can be read.
+    """
+    try:
+        return read(folder / LAST), ""
+    except UserError as error:
+        if not (folder / PREVIOUS).is_file():
+            raise
+        return read(folder / PREVIOUS), f"{error.message}; going on from {PREVIOUS}, which was written before it"
+
+
+def remove_damaged(folder: Path) -> None:
+    """Remove the `last.pt` in whose place `read_last` gave the one before, which the next `save_last` would replace
+    by the damaged one. No other may be writing there.
+    """
+    (folder / LAST).unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed while writing has left. No other may be writing there."""
+    for path in folder.glob(".*.pt.*"):
+        path.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read what `save` wrote. No pickled code is run. Raises `UserError` for a missing, damaged or foreign file."""
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}", "Name a file in a run's checkpoints/ folder.")
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+        if damaged:
+            raise ValueError(f"the checksum of {damaged} is wrong")
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # a damaged file makes the zip reader and the restricted unpickler raise almost anything
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} cannot be read as a checkpoint: {reason}", _REMEDY) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{path} is not a checkpoint of hmr_light (format {FORMAT})", _REMEDY)
+    return content
+
+
+def load_state(model: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Load weights into `model`; every one must fit. Raises `UserError` that says what does not."""
+    own = model.state_dict()
+    missing = sorted(own.keys() - state.keys())
+    unexpected = sorted(state.keys() - own.keys())
+    differing = sorted(name for name in own.keys() & state.keys() if own[name].shape != state[name].shape)
+    if missing or unexpected or differing:
+        parts = [
+            f"{len(names)} {kind} (first: {names[0]})"
+            for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", differing))
+            if names
+        ]
+        raise UserError(
+            f"{path} holds the weights of another model: {'; '.join(parts)}",
+            "Choose the backbone and the regressor that the checkpoint was trained with.",
+        )
+    model.load_state_dict(state)
+
+
+def _write(temporary: Path, path: Path, content: dict[str, Any]) -> None:
+    try:
+        torch.save(content, temporary)
+    except RuntimeError as error:  # torch's zip writer reports a full disk so
+        if is_of_a_loader(error) or is_of_a_loader(error.__context__):
+            raise
+        room = shutil.disk_usage(path.parent).free / 2**20
+        raise UserError(
+            f"cannot write {path}: its disk has {room:.0f} MiB left", "Free some space; the last checkpoint is intact."
+        ) from error
+
+
+_REMEDY = "Name an epoch-NNN.pt that hmr-light train has written; a damaged file must be trained again."

@@ -1,0 +1,1 @@
+"""Scores models on annotated images: protocols, metrics, robustness."""

@@ -1,0 +1,87 @@
+"""The sets of images that a run trains on and is evaluated on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from hmr_light.config.schema import TrainConfig
+from hmr_light.data.annotations import fingerprint
+from hmr_light.data.bad_samples import TrainingSamples, refuse_many
+from hmr_light.data.dataset import MeshDataset
+from hmr_light.data.distributed import Distributed
+from hmr_light.data.mixture import Mixture
+from hmr_light.data.workers import loader_processes
+from hmr_light.errors import UserError
+from hmr_light.model.mean_parameters import Mean, compute_mean_parameters
+from hmr_light.training.sampler import EpochBatches
+
+
+def open_training(config: TrainConfig) -> Mixture:
+    """The training sets as one dataset, as long as all of them together. Raises `UserError` if there is none."""
+    data = config.data
+    if not data.train:
+        raise UserError("data.train names no set to train on", "Choose a dataset: data=synthetic, data=coco, …")
+    datasets = [
+        MeshDataset(
+            set_config.annotations,
+            set_config.images,
+            image_size=data.image_size,
+            augmentation=data.augmentation,
+            seed=config.seed,
+            keep_faulty=config.trainer.on_bad_sample == "skip",
+            shuffle_images=config.trainer.shuffle_images,
+        )
+        for set_config in data.train.values()
+    ]
+    for name, dataset in zip(data.train, datasets, strict=True):
+        faulty = dataset.annotations.faulty
+        refuse_many(list(faulty.values()), f"train.{name}", len(dataset), config.trainer.max_bad_fraction)
+    ratios = [set_config.ratio for set_config in data.train.values()]
+    return Mixture(datasets, ratios, length=sum(map(len, datasets)), seed=config.seed)
+
+
+def open_loader(
+    training: Mixture, epoch: int, step: int, config: TrainConfig, distributed: Distributed
+) -> DataLoader[Any]:
+    """All batches of this process from (`epoch`, `step`) to the end of the run; see `EpochBatches`."""
+    batches = EpochBatches(
+        len(training),
+        config.trainer.batch_size,
+        config.seed,
+        config.trainer.epochs,
+        epoch=epoch,
+        step=step,
+        rank=distributed.rank,
+        world_size=distributed.world_size,
+    )
+    return DataLoader(
+        TrainingSamples(training) if config.trainer.on_bad_sample == "skip" else training,
+        batch_sampler=batches,
+        **loader_processes(config.data.workers),
+        pin_memory=distributed.device.type == "cuda",
+        # Else the loader would draw its workers' seeds from the generator that dropout draws from.
+        generator=torch.Generator(),
+    )
+
+
+def mean_parameters(training: Mixture) -> Mean:
+    """Mean rotations (24,3,3), betas (10,) and camera (3,) over the training people that have SMPL labels.
+
+    Where none has (sets with 2D labels alone), it is an upright T-pose seen from the front.
+    """
+    labels = [dataset.annotations for dataset in training.datasets]
+    labelled = [one.has_smpl & ~np.isin(np.arange(len(one)), list(one.faulty)) for one in labels]
+    pose = np.concatenate([one.pose[chosen] for one, chosen in zip(labels, labelled, strict=True)])
+    betas = np.concatenate([one.shape[chosen] for one, chosen in zip(labels, labelled, strict=True)])
+    return compute_mean_parameters(pose, betas)
+
+
+def data_fingerprint(datasets: Iterable[MeshDataset]) -> str:
+    """One hash of the annotations of several sets, in their order."""
+    return hashlib.sha256("".join(fingerprint(one.annotations) for one in datasets).encode()).hexdigest()

@@ -1,0 +1,92 @@
+"""A loader process that dies is told in one message, at whatever moment it dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from multiprocessing import resource_sharer
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from hmr_light.checkpoints.format import save
+from hmr_light.data.workers import explain_worker_failures, start_loader
+from hmr_light.errors import UserError
+
+
+class Dying(Dataset[torch.Tensor]):
+    """The process of its first element stops handing over what it has announced, and is killed `seconds` later, or
+    lives on."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index == 0:
+            threading.Thread(target=self._die).start()
+        return torch.zeros(1000)
+
+    def _die(self) -> None:
+        time.sleep(1.0)  # the batch is announced by then
+        resource_sharer.stop()
+        if self.seconds is not None:
+            time.sleep(self.seconds)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(1.5, r"a loader process died \(signal Killed\)"), (None, r"a loader process died\n")]
+)
+def test_a_loader_that_breaks_off_before_it_is_dead(seconds: float | None, says: str) -> None:
+    before = multiprocessing.active_children()
+    loader = DataLoader(Dying(seconds), num_workers=2, prefetch_factor=1, worker_init_fn=start_loader)
+    with pytest.raises(UserError, match=says) as told, explain_worker_failures():
+        _take_late(loader)
+    assert multiprocessing.active_children() == before  # nobody waits for the other one
+    assert isinstance(told.value.__cause__, OSError | EOFError)
+
+
+def _take_late(loader: DataLoader[torch.Tensor]) -> None:
+    batches = iter(loader)
+    time.sleep(2.0)
+    next(batches)
+
+
+def test_a_missing_file_is_no_dead_loader() -> None:
+    class Missing(Dying):
+        def __getitem__(self, index: int) -> torch.Tensor:
+            raise FileNotFoundError("image.jpg")
+
+    for workers in (0, 1):
+        with pytest.raises(FileNotFoundError, match=r"image\.jpg"), explain_worker_failures():
+            next(iter(DataLoader(Missing(None), num_workers=workers)))
+
+
+class Fatal:
+    """Whoever writes it kills a process, and is told so while it writes."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def __reduce__(self) -> tuple[type, tuple[int]]:
+        os.kill(self.pid, signal.SIGKILL)
+        time.sleep(2.0)
+        return Fatal, (self.pid,)
+
+
+def test_a_loader_that_dies_while_a_checkpoint_is_written_is_no_full_disk(tmp_path: Path) -> None:
+    before = multiprocessing.active_children()
+    batches = iter(DataLoader(Dying(None), num_workers=1, prefetch_factor=1))
+    (loader,) = (child for child in multiprocessing.active_children() if child not in before)
+    with pytest.raises(UserError, match=r"a loader process died \(signal Killed\)"), explain_worker_failures():
+        save(tmp_path / "last.pt", {"weights": torch.zeros(3), "fatal": Fatal(loader.pid)})
+    del batches
+    assert list(tmp_path.iterdir()) == []
