@@ -1,4 +1,4 @@
-"""The rooms of the house and the one way that imports run between them."""
+"""The rooms of the house, and the one way that imports run: between rooms, and between files."""
 
 from __future__ import annotations
 
@@ -9,47 +9,83 @@ import hmr_light
 
 PACKAGE = Path(hmr_light.__file__).parent
 
-# From the top of the house to its foundation: a room imports from those after it in the list, and from itself.
+# From the top of the house to its foundation: a room imports from those after it in the list, and from its own level.
 LEVELS = [
     {"__main__"},
     {"cli"},
     {"commands"},
-    {"training", "reports"},
-    {"data", "model", "tracking", "metrics", "protocols", "cost"},
-    {"body", "backbones"},
-    {"geometry", "registry"},
-    {"config"},
-    {"errors", "paths", "npy", "signals"},
+    {"reports"},
+    {"training"},
+    {"evaluation"},
+    {"checkpoints"},
+    {"data", "model", "tracking", "cost"},
+    {"body", "backbones", "config"},
+    {"geometry"},
+    {"errors", "paths"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-# `hmr_light.config.application` starts the command that it has checked; it is the command line's, not the schema's.
-STARTS_COMMANDS = {("config", "commands")}
 
 
-def imports() -> list[tuple[str, str, Path]]:
-    found = []
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    found = {}
     for file in PACKAGE.rglob("*.py"):
-        room = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            found += [(room, name, file) for name in names]
+        parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
     return found
 
 
+def imports() -> dict[str, set[str]]:
+    """The modules, ours and others, that each module of the package imports; those inside functions too."""
+    known = modules()
+    found: dict[str, set[str]] = {}
+    for module, file in known.items():
+        names = found.setdefault(module, set())
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{file} imports relatively"
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                names |= (inner & known.keys()) or {str(node.module)}
+        names.discard(module)
+    return found
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def test_every_room_has_its_place() -> None:
+    assert {room(module) for module in modules()} - {"__init__"} == LEVEL.keys()
+
+
 def test_imports_run_one_way() -> None:
-    for room, name, file in imports():
-        parts = name.split(".")
-        if parts[0] != "hmr_light" or len(parts) == 1 or room == "__init__":
-            continue
-        other = parts[1]
-        assert room == other or LEVEL[room] <= LEVEL[other], f"{file} imports {name}"
+    for module, names in imports().items():
+        for name in names:
+            if name.startswith("hmr_light.") and room(module) != "__init__":
+                assert LEVEL[room(module)] <= LEVEL[room(name)], f"{module} imports {name}"
+
+
+def test_no_two_files_import_each_other_however_far_around() -> None:
+    known = imports()
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"a circle: {' → '.join((*path[path.index(module) :], module))}"
+        if module not in done:
+            for name in sorted(known[module] & known.keys()):
+                visit(name, (*path, module))
+            done.add(module)
+
+    for module in known:
+        visit(module, ())
 
 
 def test_hydra_and_mlflow_have_one_room_each() -> None:
-    for room, name, file in imports():
-        top = name.split(".")[0]
-        if top == "hydra":
-            assert room in ("cli", "config"), f"{file} imports {name}"
-        if top == "mlflow":
-            assert room in ("tracking",), f"{file} imports {name}"
+    for module, names in imports().items():
+        for top in {name.split(".")[0] for name in names}:
+            if top == "hydra":
+                assert room(module) in ("cli", "config"), f"{module} imports {top}"
+            if top == "mlflow":
+                assert room(module) in ("tracking",), f"{module} imports {top}"
