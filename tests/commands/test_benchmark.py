@@ -69,8 +69,8 @@ def test_a_larger_batch_and_a_larger_network_take_longer(tmp_path: Path) -> None
 
 
 def test_experiments_are_models_too(tmp_path: Path) -> None:
-    found = benchmark(tmp_path / "out.json", *SMALL, "models=[mobilenetv3,mean_pose]")
-    assert [row["model"] for row in found["rows"]] == ["mobilenetv3", "mean_pose"]
+    found = benchmark(tmp_path / "out.json", *SMALL, "models=[reference/mobilenetv3,mean_pose]")
+    assert [row["model"] for row in found["rows"]] == ["reference/mobilenetv3", "mean_pose"]
 
 
 def test_a_runs_figures_go_to_the_run(run_directory: Path, tmp_path: Path) -> None:

@@ -16,17 +16,41 @@ from hmr_light.body import load_body
 from hmr_light.checkpoints.format import Checkpoint, read_model
 from hmr_light.config.choices import choices, compose_choice, compose_network
 from hmr_light.config.schema import BenchmarkConfig
-from hmr_light.cost.benchmark import COLUMNS, Entry, measure
+from hmr_light.cost.benchmark import Entry, measure
 from hmr_light.cost.latency import cpu_name, device_name, load_average
 from hmr_light.cost.variants import EAGER, Runner, parse_variant
 from hmr_light.data.distributed import choose_device
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.hmr import HMR, build_model
-from hmr_light.reports.tabular import Record, deliver
+from hmr_light.reports.tabular import Column, Columns, Record, deliver
 from hmr_light.tracking import continue_tracking
 from hmr_light.training.provenance import environment
 
 IMAGE_SIZE = 224
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.2f}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3f}"
+
+
+COLUMNS: Columns = {
+    "model": Column("Model"),
+    "variant": Column("Variant"),
+    "image_size": Column("Image"),
+    "batch": Column("Batch"),
+    "threads": Column("Threads"),
+    "median_s": Column("Median(ms)", _ms),
+    "p95_s": Column("p95(ms)", _ms),
+    "min_s": Column("Min(ms)", _ms),
+    "ratio": Column("Ratio", _ratio),
+    "ratio_low": Column("Lower quartile", _ratio),
+    "ratio_high": Column("Upper quartile", _ratio),
+}
+"""Of a row; times are those of a whole batch."""
 
 
 class Subject(NamedTuple):

@@ -16,7 +16,7 @@ from rich.table import Table
 from hmr_light.body import load_body
 from hmr_light.checkpoints.format import Checkpoint, read_model
 from hmr_light.checkpoints.loading import read_any_model
-from hmr_light.commands.table import table_command
+from hmr_light.commands.hints import table_command
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.config.strict import plain
 from hmr_light.data.annotations import fingerprint

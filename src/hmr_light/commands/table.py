@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 
@@ -32,13 +31,6 @@ def run(config: TableConfig) -> None:
         from hmr_light.commands.verification import verify_rows  # torch: the table alone does without
 
         verify_rows(each)
-
-
-def table_command(experiment: str) -> str:
-    """What to type for the table of `experiment`."""
-    return "hmr-light table" + (
-        "" if experiment == "hmr_light" else f" {shlex.quote(f'tracking.experiment={experiment}')}"
-    )
 
 
 def _check(columns: list[str]) -> None:

@@ -12,7 +12,7 @@ import torch
 from hmr_light.body import load_body
 from hmr_light.checkpoints import format as checkpoint
 from hmr_light.checkpoints.loading import start_from
-from hmr_light.commands.table import table_command
+from hmr_light.commands.hints import table_command
 from hmr_light.config.schema import TrainConfig
 from hmr_light.config.signals import stop_request
 from hmr_light.config.strict import plain

@@ -13,8 +13,9 @@ from hmr_light.paths import conf_dir
 
 
 def choices(group: str) -> list[str]:
-    """The names of all choices of a config group, sorted."""
-    return sorted(file.stem for file in (conf_dir() / group).glob("*.yaml"))
+    """The names of all choices of a config group, sorted; those in a folder of it as `folder/name`."""
+    folder = conf_dir() / group
+    return sorted(file.relative_to(folder).as_posix().removesuffix(".yaml") for file in folder.rglob("*.yaml"))
 
 
 def compose_choice(group: str, name: str) -> dict[str, Any]:

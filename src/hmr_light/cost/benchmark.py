@@ -10,7 +10,6 @@ import torch
 
 from hmr_light.cost.paired import compare, measure_paired
 from hmr_light.cost.variants import Runner
-from hmr_light.reports.tabular import Column, Columns
 
 
 class Entry(NamedTuple):
@@ -20,30 +19,6 @@ class Entry(NamedTuple):
     variant: str
     image_size: int
     runner: Runner
-
-
-def _ms(seconds: float) -> str:
-    return f"{1000 * seconds:.2f}"
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.3f}"
-
-
-COLUMNS: Columns = {
-    "model": Column("Model"),
-    "variant": Column("Variant"),
-    "image_size": Column("Image"),
-    "batch": Column("Batch"),
-    "threads": Column("Threads"),
-    "median_s": Column("Median(ms)", _ms),
-    "p95_s": Column("p95(ms)", _ms),
-    "min_s": Column("Min(ms)", _ms),
-    "ratio": Column("Ratio", _ratio),
-    "ratio_low": Column("Lower quartile", _ratio),
-    "ratio_high": Column("Upper quartile", _ratio),
-}
-"""Of a row; times are those of a whole batch."""
 
 
 def measure(
