@@ -6,115 +6,15 @@ so that any body in that pose can be dressed: along |x| runs the arm, down y run
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from hmr_light.data.synthetic.clothes import Tail, hair_region
+from hmr_light.data.synthetic.clothes import hair_region
 from hmr_light.data.synthetic.config import PeopleConfig
-from hmr_light.data.synthetic.mesh import Mesh
-from hmr_light.data.synthetic.textures import TILE, Patterns, cloth_colour, pick, skin_colour
+from hmr_light.data.synthetic.landmarks import BodyLandmarks
+from hmr_light.data.synthetic.outfit import Garment, Outfit, Tail
+from hmr_light.data.synthetic.textures import Patterns, cloth_colour, pick, skin_colour
 
 _NECK_RADIUS = 0.08  # metres
-# SPIN's 49 joints: OpenPose's nose and eyes, ears.
-_NOSE, _EYES, _EARS = 0, (15, 16), (17, 18)
-
-
-@dataclass(frozen=True)
-class BodyLandmarks:
-    """Where things are on the rest pose, metres in its own frame (x left, y up, z front)."""
-
-    shoulder_x: float
-    elbow_x: float
-    wrist_x: float
-    fingertip_x: float
-    armpit_y: float
-    neck_y: float
-    waist_y: float
-    hip_y: float
-    knee_y: float
-    ankle_y: float
-    sole_y: float
-    crown_y: float
-    nose: np.ndarray
-    eyes: np.ndarray
-    """(2, 3)"""
-    ear_z: float
-
-    @classmethod
-    def of(cls, mesh: Mesh) -> BodyLandmarks:
-        """Measure a body."""
-        rest = mesh.pose(np.broadcast_to(np.eye(3), (24, 3, 3)), np.zeros(10))
-        joints, landmarks = mesh.joint_template, rest.joints + rest.pelvis
-        return cls(
-            shoulder_x=float(np.abs(joints[16:18, 0]).mean()),
-            elbow_x=float(np.abs(joints[18:20, 0]).mean()),
-            wrist_x=float(np.abs(joints[20:22, 0]).mean()),
-            fingertip_x=float(np.abs(mesh.template[:, 0]).max()),
-            armpit_y=float(joints[16:18, 1].mean() - 0.16),
-            neck_y=float(joints[12, 1]),
-            waist_y=float(joints[3, 1]),
-            hip_y=float(joints[1:3, 1].mean()),
-            knee_y=float(joints[4:6, 1].mean()),
-            ankle_y=float(joints[7:9, 1].mean()),
-            sole_y=float(mesh.template[:, 1].min()),
-            crown_y=float(mesh.template[:, 1].max()),
-            nose=landmarks[_NOSE],
-            eyes=landmarks[list(_EYES)],
-            ear_z=float(landmarks[list(_EARS), 2].mean()),
-        )
-
-
-@dataclass(frozen=True)
-class Garment:
-    """A piece of cloth and how its pattern lies."""
-
-    texels: np.ndarray
-    turn: np.ndarray
-    """(3, 2) texels a metre: place on the rest pose → place on the tile."""
-
-    def at(self, place: np.ndarray) -> np.ndarray:
-        """Colours (N, 3) at places (N, 3)."""
-        # Written out: a matrix product may round differently on another processor.
-        x, y, z = place.T
-        across, down = (x * self.turn[0, k] + y * self.turn[1, k] + z * self.turn[2, k] for k in (0, 1))
-        return self.texels[down.astype(np.int32) % TILE, across.astype(np.int32) % TILE]
-
-
-@dataclass(frozen=True)
-class Outfit:
-    """One person's looks. Lengths are metres on the rest pose of the body's mean shape."""
-
-    skin: np.ndarray
-    lips: np.ndarray
-    hair: Garment | None
-    hairline: tuple[float, float]
-    """(height above the eyes in front, lowest height relative to the nose behind), metres."""
-    beard: bool
-    top: Garment
-    sleeve_x: float
-    neckline_y: float
-    hem_y: float
-    under: Garment | None
-    """What an open front shows; None for closed."""
-    opening: float
-    """Half width of the open front."""
-    bottom: Garment
-    bottom_y: float
-    shoe: Garment
-    shoe_y: float
-    belt: np.ndarray | None
-    glove: Garment | None
-    top_ease: float
-    """How far top, bottom and hair stand off the skin, metres."""
-    bottom_ease: float
-    hair_ease: float
-    tail: Tail | None
-    """A skirt of the bottom's cloth if it is closed, else a coat of the top's."""
-
-    def tail_garment(self) -> Garment:
-        """The cloth that the tail is of."""
-        return self.top if self.tail is not None and self.tail.opening else self.bottom
 
 
 def dress(rng: np.random.Generator, figure: BodyLandmarks, patterns: Patterns, config: PeopleConfig) -> Outfit:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hmr_light.data.synthetic.landmarks import BodyLandmarks
 from hmr_light.data.synthetic.mesh import Mesh, Person, skin
-
-if TYPE_CHECKING:
-    from hmr_light.data.synthetic.appearance import BodyLandmarks, Outfit
+from hmr_light.data.synthetic.outfit import Outfit, Tail
 
 _COLUMNS, _LEVELS = 32, 40
 _NEAREST = 6
@@ -42,22 +40,6 @@ def standoff(outfit: Outfit, figure: BodyLandmarks, place: np.ndarray) -> np.nda
         head = (y > figure.neck_y + 0.02) & (x < figure.shoulder_x * 0.8)
         off[head & hair_region(outfit, figure, place)] = outfit.hair_ease
     return off
-
-
-@dataclass(frozen=True)
-class Tail:
-    """The free part of a skirt, dress or coat, from the waist down."""
-
-    hem_y: float
-    """Height of the hem on the rest pose, metres."""
-    ease: float
-    """Distance from the hips, metres."""
-    flare: float
-    """Metres that it widens a metre down."""
-    pleats: tuple[int, float, float]
-    """(number around, phase in radians, share of the width)."""
-    opening: float
-    """Half the angle in radians that is open in front; 0 for a closed one."""
 
 
 @dataclass(frozen=True)

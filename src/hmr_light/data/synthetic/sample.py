@@ -12,11 +12,12 @@ import numpy as np
 
 from hmr_light.data.synthetic.amass import amass_files, amass_pose
 from hmr_light.data.synthetic.anatomy import axis_rotation
-from hmr_light.data.synthetic.appearance import BodyLandmarks, albedo, dress, garment_of
+from hmr_light.data.synthetic.appearance import albedo, dress, garment_of
 from hmr_light.data.synthetic.background import background
-from hmr_light.data.synthetic.camera import Camera, Shot, sample_shot
+from hmr_light.data.synthetic.camera import Camera
 from hmr_light.data.synthetic.clothes import Drape, standoff
 from hmr_light.data.synthetic.config import PeopleConfig, SyntheticConfig
+from hmr_light.data.synthetic.landmarks import BodyLandmarks
 from hmr_light.data.synthetic.mesh import Mesh, Person
 from hmr_light.data.synthetic.poses import Pose, sample_pose
 from hmr_light.data.synthetic.render import (
@@ -30,6 +31,7 @@ from hmr_light.data.synthetic.render import (
 )
 from hmr_light.data.synthetic.seats import seat
 from hmr_light.data.synthetic.sensor import encode, expose
+from hmr_light.data.synthetic.shot import Shot, sample_shot
 from hmr_light.data.synthetic.sources import files_below, share_of_split
 from hmr_light.data.synthetic.textures import Patterns, pick
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hmr_light.data.synthetic.appearance import BodyLandmarks, Garment
+from hmr_light.data.synthetic.landmarks import BodyLandmarks
 from hmr_light.data.synthetic.mesh import Mesh
+from hmr_light.data.synthetic.outfit import Garment
 from hmr_light.data.synthetic.render import Solid
 
 _Box = tuple[tuple[float, float, float], tuple[float, float, float]]

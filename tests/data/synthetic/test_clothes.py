@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_synthetic import reference_config
+from support.synthetic import flux, reference_config
 
 from hmr_light.body import load_body
 from hmr_light.data.synthetic.anatomy import angles, rotations
-from hmr_light.data.synthetic.appearance import BodyLandmarks, dress
-from hmr_light.data.synthetic.clothes import Drape, Tail, standoff
+from hmr_light.data.synthetic.appearance import dress
+from hmr_light.data.synthetic.clothes import Drape, standoff
+from hmr_light.data.synthetic.landmarks import BodyLandmarks
 from hmr_light.data.synthetic.mesh import Mesh
-from hmr_light.data.synthetic.seats import seat
+from hmr_light.data.synthetic.outfit import Tail
 from hmr_light.data.synthetic.textures import Patterns
 
 TAIL = Tail(hem_y=-0.6, ease=0.02, flare=0.2, pleats=(5, 0.3, 0.2), opening=0.0)
@@ -35,15 +36,6 @@ def drape(mesh: Mesh, figure: BodyLandmarks) -> Drape:
 @pytest.fixture(scope="module")
 def patterns() -> Patterns:
     return Patterns(np.random.default_rng(0))
-
-
-def flux(points: np.ndarray, normals: np.ndarray, faces: np.ndarray) -> tuple[float, float]:
-    """The volume (m3) that a closed surface holds, and the share of its area whose normals look outward."""
-    corners = points[faces]
-    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
-    outward = np.einsum("fk,fk->f", area, normals[faces].mean(1)) > 0
-    size = np.linalg.norm(area, axis=1)
-    return float((area * corners.mean(1)).sum() / 3), float(size[outward].sum() / size.sum())
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -100,29 +92,3 @@ def test_clothes_stand_off_where_they_are_worn(mesh: Mesh, figure: BodyLandmarks
         assert off[bare].max() == 0, f"seed {seed}"
         hands = np.abs(mesh.template[:, 0]) > figure.wrist_x + 0.05
         assert off[hands].max() == 0, f"seed {seed}"
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_seat_holds_up_who_sits(mesh: Mesh, figure: BodyLandmarks, patterns: Patterns, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    turn = rotations(angles(hip=(90,), knee=(90,)))
-    person = mesh.pose(turn, np.zeros(10))
-    world = person.vertices - [0, person.vertices[:, 1].min(), 0]
-    cloth = dress(rng, figure, patterns, reference_config().people).top
-    solid = seat(rng, mesh, figure, world, turn[0], cloth)
-    assert solid is not None
-    buttocks = world[np.abs(mesh.template[:, 1] - figure.hip_y) < 0.1]
-    tops = np.unique(solid.points[:, 1].round(3))
-    assert np.abs(tops - buttocks[:, 1].min()).min() < 0.05, f"seed {seed}"
-    assert solid.points[:, 1].min() >= -1e-9
-    assert flux(solid.points, solid.normals, solid.faces)[1] == 1
-    assert flux(solid.points, solid.normals, solid.faces)[0] > 0
-
-
-def test_nobody_gets_a_seat_on_the_ground(mesh: Mesh, figure: BodyLandmarks, patterns: Patterns) -> None:
-    turn = rotations(angles(hip=(90,), shoulder=(90,)))
-    world = mesh.pose(turn, np.zeros(10)).vertices
-    world = world - [0, world[:, 1].min(), 0]
-    rng = np.random.default_rng(0)
-    cloth = dress(rng, figure, patterns, reference_config().people).top
-    assert seat(rng, mesh, figure, world, turn[0], cloth) is None
