@@ -151,13 +151,13 @@ def test_our_networks_weights_load_from_a_file(name: str, tmp_path: Path) -> Non
 
 
 def test_the_reference_layout_of_mobilenet_v2_is_the_same_network() -> None:
-    plain, seeds = (
+    plain, reference = (
         build_backbone({"name": "mobilenet_v2", "layout": layout, "adapter": LOGITS}).eval()
-        for layout in ("torchvision", "seeds")
+        for layout in ("torchvision", "reference")
     )
     randomise(plain)
-    for own, other in zip(seeds.state_dict().values(), plain.state_dict().values(), strict=True):
+    for own, other in zip(reference.state_dict().values(), plain.state_dict().values(), strict=True):
         own.copy_(other)
     image = torch.rand(1, 3, 96, 96)
     with torch.no_grad():
-        torch.testing.assert_close(seeds(image), plain(image))
+        torch.testing.assert_close(reference(image), plain(image))

@@ -10,6 +10,7 @@ from torch import nn
 from hmr_light.backbones.adapters import keeps_classifier, with_adapter
 from hmr_light.backbones.base import Backbone, backbones
 from hmr_light.backbones.blocks import GlobalPool
+from hmr_light.backbones.padding import pad_same
 from hmr_light.backbones.weights import load_weights
 from hmr_light.errors import UserError
 
@@ -18,14 +19,17 @@ from hmr_light.errors import UserError
 def mobilenet_v2(
     *,
     width: float = 1.0,
+    padding: Literal["torch", "same"] = "torch",
     layout: Literal["torchvision", "reference"] = "torchvision",
     weights: str | None = None,
     adapter: Mapping[str, Any] | None = None,
 ) -> Backbone:
     """2.2 M parameters in the trunk, 1280 channels, at `width` 1.
 
-    `width` is the paper's multiplier (section 4), rounded to multiples of 8. With `layout` `reference` the same network
-    is cut into the modules that the reference table of sizes counts: an identity after each block, one that pools.
+    `width` is the paper's multiplier (section 4), rounded to multiples of 8. With `padding` `same`, strided
+    convolutions are padded as in TensorFlow; names and shapes of the weights are the same. With `layout` `reference`
+    the same network is cut into the modules that the reference table of sizes counts: an identity after each block,
+    one that pools.
     """
     import torchvision
 
@@ -34,6 +38,8 @@ def mobilenet_v2(
     model = torchvision.models.mobilenet_v2(width_mult=width)
     if weights is not None:
         load_weights(model, "mobilenet_v2", weights, "classifier.", keeps_classifier(adapter))
+    if padding == "same":
+        pad_same(model.features)
     if layout == "reference":
         for block in model.features[1:-1]:
             block.conv.append(nn.Identity())
