@@ -54,7 +54,7 @@ def test_flags_may_stand_anywhere(hmr_light: Command) -> None:
         (["train", "+sead=3"], "Did you mean 'seed'?"),
         (["train", "backbone=mobilnet_v2"], "Did you mean 'mobilenet_v2'?"),
         (["train", "backbon=mobilenet_v2"], "Did you mean 'backbone'?"),
-        (["train", "experiment=mobilenet_v3x"], "Did you mean 'mobilenetv3'?"),
+        (["train", "experiment=mobilenet_v3x"], "Did you mean 'mobilenet_v2'?"),
         (["train", "trainer.epochs=many"], "trainer.epochs"),
         (["train", "trainer.precision=float8"], "Did you mean 'float32'?"),
         (["train", "trainer.batch_size=0"], "trainer.batch_size=0 is too small"),

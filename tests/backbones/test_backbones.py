@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-import hydra
 import pytest
 import torch
-from omegaconf import OmegaConf
+from support.backbones import CHOICES, config_of
 
 from hmr_light.backbones import backbones, build_backbone
 from hmr_light.errors import UserError
-from hmr_light.paths import conf_dir
-
-CHOICES = sorted(file.stem for file in (conf_dir() / "backbone").glob("*.yaml"))
 
 # parameters of trunk and adapter together, number of features
 COUNTS = {
@@ -54,13 +49,6 @@ COUNTS = {
     "thundernet146": (1_043_748 + 324_135 + 69_847 + 63_210, 245),
     "timm": (2_493_024, 1280),
 }
-
-
-@cache
-def config_of(choice: str, *overrides: str) -> dict[str, Any]:
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = hydra.compose(overrides=[f"+backbone={choice}", *overrides])
-    return OmegaConf.to_container(config.backbone)  # type: ignore[return-value]
 
 
 def built(choice: str) -> torch.nn.Module:

@@ -40,7 +40,7 @@ def test_an_experiment_has_the_reference_label_and_parameters(
     backbone = {**config.backbone, "weights": None}
     model = build_model({"backbone": backbone, "regressor": config.regressor})
     assert count_parameters(model).total == parameters
-    text = (conf_dir() / "experiment" / f"{experiment}.yaml").read_text()
+    text = (conf_dir() / "experiment" / "reference" / f"{experiment}.yaml").read_text()
     assert f"{parameters:,} parameters" in text
     assert "recipe" in text  # that it is ours
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_backbones import CHOICES, config_of  # type: ignore[import-not-found]
+from support.backbones import CHOICES, config_of
 from torch import nn
 
 from hmr_light.checkpoints.format import read_model, save_model

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.bodies import smpl_arrays, write_official_pickle, write_regressors
 from support.cli import Command
-from test_body_files import smpl_arrays, write_official_pickle, write_regressors
 
 from hmr_light.body.files import find_body, gender_of, read_body
 from hmr_light.body.prepare import prepare_bodies

@@ -36,9 +36,9 @@ def test_an_empty_home_is_healthy_and_every_missing_thing_has_a_remedy(report) -
     assert re.search(r"sha256 [0-9a-f]{16}, fingerprint [0-9a-f]{16}", text)
     assert "hmr-light prepare body=FILE" in text
     assert re.search(r"– data=synthetic no .*hmr-light prepare source=synthetic", text)
-    assert re.search(r"data=mpi_inf_3dhp_test no .*source=mpi_inf_3dhp dataset\.split=test", text)
-    assert re.search(r"data=3dpw no .*source=3dpw dataset\.split=train", text)
-    assert re.search(r"data=h36m_p2 no .*source=h36m dataset\.protocol=2", text)
+    assert re.search(r"data=mpi_inf_3dhp_test no .*source=mpi_inf_3dhp source\.split=test", text)
+    assert re.search(r"data=3dpw no .*source=3dpw source\.split=train", text)
+    assert re.search(r"data=h36m_p2 no .*source=h36m source\.protocol=2", text)
     assert "made by the first run" in text
     assert "GB free" in text
     assert "✗" not in text

@@ -66,7 +66,7 @@ def test_photographs_of_coco_train_by_their_2d_keypoints_and_mix_with_the_render
 
 
 def test_a_source_that_is_not_named_is_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"needs dataset\.annotations= and dataset\.images="):
+    with pytest.raises(UserError, match=r"needs source\.annotations= and source\.images="):
         prepare(compose("prepare", "source=coco", "source.annotations=null", "source.images=null"))
 
 

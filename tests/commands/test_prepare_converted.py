@@ -103,7 +103,7 @@ def test_wrong_options_are_named(home: Path, overrides: list[str], message: str)
 
 def test_every_converted_dataset_says_where_it_is_looked_for(home: Path) -> None:
     for name in ("3dpw", "amass", "coco", "h36m", "lsp", "lsp_extended", "mpi_inf_3dhp", "mpii"):
-        assert (conf_dir() / "dataset" / f"{name}.yaml").is_file()
+        assert (conf_dir() / "source" / f"{name}.yaml").is_file()
         with pytest.raises(UserError, match=str(home)) as caught:
             prepare(compose("prepare", f"source={name}"))
         assert caught.value.remedy

@@ -144,7 +144,7 @@ SHARE = """
 import json, sys
 import numpy as np, torch, torch.distributed as dist
 from hmr_light.evaluation.metrics import PCK_METRICS, MetricSums
-from hmr_light.data.distributed import Processes
+from hmr_light.data.distributed import Distributed
 rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
 for people in (1, 23):
@@ -152,7 +152,7 @@ for people in (1, 23):
     sums = MetricSums(PCK_METRICS)
     for part in torch.arange(rank, people, 2).split(4) if rank < people else ():
         sums.add({name: value[part] for name, value in errors.items()})
-    sums.pool(Processes(rank, 2, torch.device("cpu")).sum)
+    sums.pool(Distributed(rank, 2, torch.device("cpu")).all_reduce_sum)
     print(json.dumps([sums.count, sums.dropped, sums.means()]))
 dist.destroy_process_group()
 """

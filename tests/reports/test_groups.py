@@ -8,7 +8,7 @@ import random
 
 import numpy as np
 import pytest
-from test_table import row
+from support.rows import row
 
 from hmr_light.reports.groups import combine_seeds
 from hmr_light.reports.layout import lay_out

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.cli import compose
-from test_rows import checkpoint, run
+from support.records import checkpoint, run
 
 from hmr_light.reports.groups import combine_seeds
 from hmr_light.reports.layout import lay_out

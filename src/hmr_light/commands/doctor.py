@@ -148,7 +148,7 @@ def _body(
 
 def _data() -> Iterator[Finding]:
     """The annotations that each choice of `data=` reads, and others that lie in the data folder."""
-    datasets = choices("dataset")
+    datasets = choices("source")
     listed: set[Path] = set()
     for name in choices("data"):
         config = compose_data(name)

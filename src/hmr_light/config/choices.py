@@ -13,9 +13,10 @@ from hmr_light.paths import conf_dir
 
 
 def choices(group: str) -> list[str]:
-    """The names of all choices of a config group, sorted; those in a folder of it as `folder/name`."""
+    """The names of all choices of a config group, sorted; those in its folders too, but for groups of their own."""
     folder = conf_dir() / group
-    return sorted(file.relative_to(folder).as_posix().removesuffix(".yaml") for file in folder.rglob("*.yaml"))
+    names = (file.relative_to(folder).with_suffix("") for file in folder.rglob("*.yaml"))
+    return sorted(name.as_posix() for name in names if group == "experiment" or len(name.parts) == 1)
 
 
 def compose_choice(group: str, name: str) -> dict[str, Any]:
