@@ -29,10 +29,12 @@ from hmr_light.config.schema import TrainConfig
 from hmr_light.config.signals import StopRequest
 from hmr_light.config.strict import plain
 from hmr_light.data.distributed import Distributed, init_distributed
-from hmr_light.model.hmr import build_model, normalize
+from hmr_light.model.hmr import HMR, build_model, normalize
 from hmr_light.paths import conf_dir
 from hmr_light.tracking import start_tracking
-from hmr_light.training.loop import Batch, train
+from hmr_light.training.context import RunContext
+from hmr_light.training.loop import train
+from hmr_light.training.objectives import Batch, supervised
 from hmr_light.training.progress import TrainingProgress
 from hmr_light.training.schedule import build_optimizer
 from hmr_light.training.state import initial_state
@@ -131,26 +133,20 @@ def main() -> None:
             TrainingProgress(run / "train.log", arguments.steps, 0, 1, shown=True) as progress,
         ):
 
-            def on_epoch(epoch: int, evaluated: object, figures: dict[str, float]) -> None:
-                for repeat in range(20):
-                    started = time.perf_counter()
-                    tracker.metrics(figures, step=repeat)
-                    journal.append(time.perf_counter() - started)
+            class Listener:
+                step = staticmethod(progress.step)
 
-            train(
-                initial_state(model, config),
-                turns,
-                arguments.steps,
-                body,
-                config,
-                plain(config),
-                run / "checkpoints",
-                world,
-                StopRequest(),
-                progress.step,
-                lambda chosen, skipped: None,
-                on_epoch,
-            )
+                def bad_samples(self, chosen: torch.Tensor, skipped: torch.Tensor) -> None: ...
+
+                def epoch(self, epoch: int, model: HMR, figures: dict[str, float]) -> None:
+                    for repeat in range(20):
+                        started = time.perf_counter()
+                        tracker.metrics(figures, step=repeat)
+                        journal.append(time.perf_counter() - started)
+
+            context = RunContext(run, config, plain(config), world, tracker)
+            objective = supervised(config.loss, body)
+            train(context, initial_state(model, config), objective, turns, arguments.steps, Listener(), StopRequest())
     ratios = np.array(turns.loop[WARMUP:]) / np.array(turns.bare[WARMUP : len(turns.loop)])
     low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
     step, told = float(np.median(turns.loop)), float(np.median(journal))

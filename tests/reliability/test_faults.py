@@ -172,7 +172,7 @@ def test_a_folder_that_cannot_be_written_is_said(child_processes: ChildProcesses
         assert child.wait() == -9
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         assert "cannot" in ended(child_processes.start(*options(data, disk, "resume=auto")), 2)
-        assert "cannot make a run folder" in ended(child_processes.start(*options(data, disk)), 2)
+        assert "cannot make a run directory" in ended(child_processes.start(*options(data, disk)), 2)
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def test_twenty_kills_at_random_moments(
 @pytest.mark.parametrize(
     "at",
     [
-        ("hmr_light.commands.train:describe_run", 1),
+        ("hmr_light.training.run:describe_run", 1),
         pytest.param(("hmr_light.tracking.tracker:Tracker.metrics", 1), marks=pytest.mark.slow),
         pytest.param(("torch:save", 2), marks=pytest.mark.slow),
         ("os:link", 1),  # last.pt becomes previous.pt

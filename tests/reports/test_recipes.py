@@ -10,10 +10,10 @@ import pytest
 from support.cli import compose
 from support.records import checkpoint, run
 
+from hmr_light.config.strict import flatten
 from hmr_light.reports.groups import combine_seeds
 from hmr_light.reports.layout import lay_out
 from hmr_light.reports.rows import make_rows
-from hmr_light.training.run_directory import flatten
 
 PLACES = ("seed", "resume", "outputs", "tracking.uri", "data.root", "data.train.synthetic.annotations", "body.path")
 FASTER = ("trainer.threads", "trainer.compile", "trainer.checkpoint_steps", "data.workers")

@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 600.0
 """What counts as hanging, on a machine that may have much else to do."""
 PHASES = ("start", "step", "data", "forward", "checkpoint", "validation", "tracking", "end")
 PHASE_OF = {
-    "hmr_light.commands.train:train": "step",
+    "hmr_light.training.run:train": "step",
     "torch.utils.data.dataloader:_BaseDataLoaderIter.__next__": "data",
     "hmr_light.training.loop:forward": "forward",
     "hmr_light.checkpoints.format:save_last": "checkpoint",
@@ -35,7 +35,7 @@ PHASE_OF = {
     "hmr_light.training.report:score": "validation",
     "hmr_light.tracking.tracker:Tracker.metrics": "tracking",
     "hmr_light.tracking.tracker:Tracker.checkpoint": "tracking",
-    "hmr_light.commands.train:describe_run": "tracking",
+    "hmr_light.training.run:describe_run": "tracking",
     "hmr_light.commands.train:overlay_sheet": "end",
     "hmr_light.tracking.tracker:Tracker.finish": "end",
 }

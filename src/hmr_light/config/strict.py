@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -63,14 +64,20 @@ def known_keys(schema: type, prefix: str = "") -> list[str]:
     return keys
 
 
-def dotted_keys(node: Any, prefix: str = "") -> list[str]:
-    """The dotted names of all keys of nested dictionaries."""
-    if not isinstance(node, dict):
-        return []
-    keys: list[str] = []
+def dotted_keys(node: Any) -> list[str]:
+    """The dotted names of all keys of nested mappings, those that hold mappings too."""
+    parts = [key.split(".") for key in flatten(node)]
+    return list(dict.fromkeys(".".join(one[:end]) for one in parts for end in range(1, len(one) + 1)))
+
+
+def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined with dots; empty mappings within it, and lists, stay as values."""
+    if not isinstance(node, Mapping) or (prefix and not node):
+        return {prefix.removesuffix("."): node}
+    flat: dict[str, Any] = {}
     for name, child in node.items():
-        keys += [f"{prefix}{name}", *dotted_keys(child, f"{prefix}{name}.")]
-    return keys
+        flat |= flatten(child, f"{prefix}{name}.")
+    return flat
 
 
 def plain(config: Any) -> dict[str, Any]:

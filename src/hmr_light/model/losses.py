@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -69,11 +69,13 @@ _HIPS = slice(2, 4)  # among the 24 joints of the ground truth
 
 @dataclass(frozen=True)
 class LossTerm:
-    """One term before weighting, as `sum / count`: so that many processes together can give their common mean."""
+    """One term of a loss, as a sum and a count, so that many processes together can give their common mean."""
 
     sum: torch.Tensor
     count: torch.Tensor
     """How many numbers the mean is over; 0 if no sample of the batch has the label."""
+    weight: float = 1.0
+    """The loss is the sum of weight times mean over all terms."""
 
 
 def compute_losses(
@@ -89,7 +91,7 @@ def compute_losses(
     `joints` (B, 49, 3) and `vertices` (B, V, 3), metres, are the body's of `prediction`. `batch` holds the labels
     `keypoints_2d` (B, 49, 3) in [-1, 1] with confidence, `joints_3d` (B, 24, 4) in metres with confidence and its flags
     `has_joints_3d` (B,), `pose` (B, 24, 3, 3) and `betas` (B, 10) with the flags `has_smpl` (B,), and, for the term
-    `vertices`, `vertices` (B, V, 3). The total loss is the sum of `config.term_weights()` times each term's mean.
+    `vertices`, `vertices` (B, V, 3).
     """
     error = mse_loss if config.norm == "mse" else l1_loss
     has_smpl = batch["has_smpl"].to(joints.dtype)
@@ -125,7 +127,7 @@ def compute_losses(
         each = torch.exp(-10 * prediction.camera[:, :1]) ** 2
         terms["camera"] = _mean_over_samples(each, torch.ones_like(has_smpl))
 
-    return terms
+    return {name: replace(term, weight=wanted[name]) for name, term in terms.items()}
 
 
 def _mean_over_samples(each: torch.Tensor, has: torch.Tensor) -> LossTerm:

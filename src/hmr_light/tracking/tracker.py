@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from hmr_light.config.strict import flatten
 from hmr_light.errors import UserError
 from hmr_light.paths import home, without_secret
 from hmr_light.tracking.journal import FILE_NAME, Journal, numbers, read_journal
@@ -47,7 +48,7 @@ class Tracker:
 
     def params(self, values: Mapping[str, Any]) -> None:
         """What the run was made with; nested mappings become dotted names."""
-        self._journal.append("params", values=_flatten(values))
+        self._journal.append("params", values={key: str(value) for key, value in flatten(values).items()})
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Short texts to find the run by."""
@@ -233,13 +234,3 @@ def _finish_uploader(pump: _Uploader, seconds: float) -> bool:
         process.kill()  # what it has sent is noted, what it has not is in the journal
         process.wait()
         pump.voice.join(1.0)
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = str(value)
-    return flat

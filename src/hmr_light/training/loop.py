@@ -3,58 +3,64 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hmr_light.body import SMPL
 from hmr_light.config.schema import TrainConfig
 from hmr_light.config.signals import StopRequest
 from hmr_light.data.distributed import Distributed
 from hmr_light.errors import Interrupted, UserError
 from hmr_light.model.hmr import HMR, normalize
-from hmr_light.model.losses import LossConfig, build_loss_config, compute_losses
+from hmr_light.model.regressors import SmplParameters
+from hmr_light.training.context import RunContext
+from hmr_light.training.objectives import Batch, Objective
 from hmr_light.training.schedule import learning_rate, set_learning_rate
 from hmr_light.training.state import TrainingState
-
-Batch = dict[str, torch.Tensor]
 
 # On a GPU, reading a loss waits for it; so losses are read in groups of this many steps.
 STEPS_BETWEEN_READS = 20
 
 
+class Listener(Protocol):
+    """What the loop reports to."""
+
+    def step(self, epoch: int, step: int, images: int, loss: float) -> None:
+        """`step` steps of `epoch` (from 0) are done, with `images` since the epoch began or was resumed."""
+
+    def bad_samples(self, chosen: torch.Tensor, skipped: torch.Tensor) -> None:
+        """Samples that could not be read: dataset_index (B,) and skipped (B,A) of this process.
+
+        Called on every process if any has one.
+        """
+
+    def epoch(self, epoch: int, model: HMR, figures: dict[str, float]) -> None:
+        """`epoch` epochs are done: the model to evaluate, and the epoch's figures. Called on every process."""
+
+
 def train(
+    context: RunContext,
     state: TrainingState,
+    objective: Objective,
     batches: Iterator[Batch],
     steps_per_epoch: int,
-    body: SMPL,
-    config: TrainConfig,
-    plain_config: dict[str, Any],
-    checkpoints: Path,
-    distributed: Distributed,
+    listener: Listener,
     stop: StopRequest,
-    on_step: Callable[[int, int, int, float], None],
-    on_bad: Callable[[torch.Tensor, torch.Tensor], None],
-    on_epoch: Callable[[int, HMR, dict[str, float]], None],
 ) -> None:
-    """Train `state` to the end of `config.trainer.epochs`, in place; its checkpoints go to the folder `checkpoints`.
+    """Train `state` by `objective` to the end of `trainer.epochs`, in place.
 
-    `on_step` is told (epoch from 0, steps done, images since the epoch began or was resumed, loss); `on_bad` of samples
-    that could not be read: (dataset_index (B,), skipped (B,A)) of this process, on every process if any has one;
-    `on_epoch` (epochs done, the model to evaluate, the epoch's figures), on every process. The state is saved before
-    `on_epoch`, so that evaluating can be interrupted and repeated.
+    The state is saved before `listener.epoch`, so that evaluation can be interrupted and repeated.
     Raises `Interrupted` after a request to stop, the state saved, and `UserError` for a loss that is not finite.
     """
+    config, distributed = context.config, context.distributed
     trainer = config.trainer
     assert state.optimizer is not None
     if state.epoch >= trainer.epochs:
         return
-    loss_config = build_loss_config(config.loss)
     network = _network(state.model, config, distributed)
     total_steps = trainer.epochs * steps_per_epoch
     read_every = STEPS_BETWEEN_READS if distributed.device.type == "cuda" else 1
@@ -63,7 +69,7 @@ def train(
 
     def save() -> None:
         if distributed.is_main:
-            state.save(checkpoints, plain_config)
+            state.save(context.checkpoints, context.plain_config)
 
     for epoch in range(state.epoch, trainer.epochs):
         state.model.train()
@@ -80,9 +86,7 @@ def train(
             set_learning_rate(state.optimizer, rate)
 
             notes = (stop.requested, bool(skipped))
-            loss, terms, (asked_to_stop, has_bad) = forward(
-                network, body, batch, loss_config, config, distributed, notes
-            )
+            loss, terms, (asked_to_stop, has_bad) = forward(network, objective, batch, config, distributed, notes)
             state.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             if trainer.clip_gradient_norm is not None:
@@ -100,9 +104,9 @@ def train(
             last = step + 1 == steps_per_epoch
             due = trainer.checkpoint_steps is not None and (step + 1) % trainer.checkpoint_steps == 0 and not last
             if len(unread) >= read_every or last or due:
-                on_step(epoch, step + 1, images, read_losses(unread, epoch, step))
+                listener.step(epoch, step + 1, images, read_losses(unread, epoch, step))
                 if has_bad.item() > 0:
-                    on_bad(*_joined(skipped))
+                    listener.bad_samples(*_joined(skipped))
                     skipped.clear()
                 interrupted = asked_to_stop.item() > 0 and not last
                 if due or interrupted:
@@ -119,14 +123,13 @@ def train(
         save()
         if distributed.any(stop.requested):
             raise Interrupted(f"Saved after epoch {epoch + 1}, which is not evaluated yet.")
-        on_epoch(epoch + 1, state.evaluated_model, figures)
+        listener.epoch(epoch + 1, state.evaluated_model, figures)
 
 
 def forward(
     network: nn.Module,
-    body: SMPL,
+    objective: Objective,
     batch: Batch,
-    loss_config: LossConfig,
     config: TrainConfig,
     distributed: Distributed,
     notes: Sequence[bool] = (),
@@ -138,24 +141,18 @@ def forward(
     images = normalize(batch["image"])
     if config.trainer.channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(distributed.device.type, torch.bfloat16, enabled=config.trainer.precision == "bfloat16"):
-        prediction = network(images)
-    prediction = type(prediction)(*(value.float() for value in prediction))
-    vertices = None
-    if "vertices" in loss_config.term_weights():
-        vertices, joints = body(prediction.rotations, prediction.betas)
-        with torch.no_grad():
-            batch["vertices"] = body(batch["pose"], batch["betas"]).vertices
-    else:
-        joints = body.joints(prediction.rotations, prediction.betas)
-    terms = compute_losses(prediction, joints, vertices, batch, loss_config, config.data.image_size)
 
+    def predict(images: torch.Tensor) -> SmplParameters:
+        with torch.autocast(distributed.device.type, torch.bfloat16, enabled=config.trainer.precision == "bfloat16"):
+            prediction = network(images)
+        return SmplParameters(*(value.float() for value in prediction))
+
+    terms = objective(predict, batch | {"image": images})
     names = list(terms)
     noted = images.new_tensor(notes, dtype=torch.float32)
     counts = distributed.all_reduce_sum(torch.cat((torch.stack([terms[name].count.float() for name in names]), noted)))
-    weights = loss_config.term_weights()
     means = {name: terms[name].sum / counts[i].clamp(min=1e-12) for i, name in enumerate(names)}
-    total = torch.stack([weights[name] * mean for name, mean in means.items()]).sum()
+    total = torch.stack([terms[name].weight * mean for name, mean in means.items()]).sum()
     # Gradients are averaged over processes, and every process holds its own share of the sum.
     loss = total * distributed.world_size
     report = torch.stack([total, *means.values()]).detach()

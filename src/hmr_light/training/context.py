@@ -1,0 +1,52 @@
+"""What every part of a run needs to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hmr_light.config.schema import TrainConfig
+from hmr_light.data.distributed import Distributed
+from hmr_light.tracking import Tracker
+
+Transform = Mapping[str, Any]
+"""A change of a model's structure, `{name, options}`, as a checkpoint stores it."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run on one process."""
+
+    run_dir: Path
+    config: TrainConfig
+    plain_config: dict[str, Any]
+    """`config` as plain values, as files and MLflow hold it."""
+    distributed: Distributed
+    tracker: Tracker | None
+    """None on all processes but the main one, which alone writes."""
+    transforms: tuple[Transform, ...] = ()
+    """What was done to the model that `config` describes, in order; the run's checkpoints store it."""
+
+    @property
+    def checkpoints(self) -> Path:
+        """The directory of the run's checkpoints."""
+        return self.run_dir / "checkpoints"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The checkpoint that a run's model was made from, by compression or distillation."""
+
+    parent_run: str
+    """MLflow's run id, or the name of the run directory where there is none."""
+    parent_checkpoint: str
+    """SHA-256 of the file."""
+
+    def tags(self) -> dict[str, str]:
+        """The tags of the new run."""
+        return {
+            "hmr_light.parent_run": self.parent_run,
+            "hmr_light.parent_checkpoint": self.parent_checkpoint,
+        }

@@ -1,0 +1,154 @@
+"""One training run, from a model to its checkpoints and figures. Every command that trains calls `train_run`."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hmr_light.checkpoints import format as checkpoint
+from hmr_light.config.schema import TrainConfig
+from hmr_light.config.signals import stop_request
+from hmr_light.config.strict import plain
+from hmr_light.data.distributed import Distributed
+from hmr_light.data.workers import explain_worker_failures
+from hmr_light.errors import Interrupted, UserError
+from hmr_light.model.hmr import HMR
+from hmr_light.tracking import Tracker, start_tracking
+from hmr_light.tracking.summary import RunSummary, summarize_run
+from hmr_light.training import run_directory
+from hmr_light.training.context import Lineage, RunContext, Transform
+from hmr_light.training.datasets import open_loader
+from hmr_light.training.inputs import RunInputs
+from hmr_light.training.loop import train
+from hmr_light.training.metadata import describe_run
+from hmr_light.training.objectives import Objective
+from hmr_light.training.progress import TrainingProgress
+from hmr_light.training.report import RunReport
+from hmr_light.training.state import TrainingState, initial_state
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run that has ended left."""
+
+    run_dir: Path
+    summary: RunSummary
+    """Every epoch's figures and checkpoint, as the journal has them."""
+
+
+def train_run(
+    config: TrainConfig,
+    model: HMR,
+    objective: Objective,
+    inputs: RunInputs,
+    *,
+    transforms: Sequence[Transform] = (),
+    lineage: Lineage | None = None,
+    at_end: Callable[[RunContext, HMR], None] | None = None,
+) -> RunResult:
+    """Train `model` in a new run directory, or go on with the run that `config.resume` names.
+
+    `model` is the one that `config` describes, or, with `transforms`, what these made of it; it is trained in place.
+    The checkpoints store `config` and `transforms`; `lineage` says which checkpoint the model comes from. `at_end` is
+    called with the trained model before the run counts as finished. Every process calls this function.
+    Raises `UserError` for what ends the run, and `Interrupted` after a request to stop; the state is saved then.
+    """
+    distributed = inputs.distributed
+    model.to(distributed.device)
+    if config.trainer.channels_last:
+        model.to(memory_format=torch.channels_last)
+    state = initial_state(model, config)
+    plain_config = plain(config)
+    run_dir, continued = distributed.broadcast(
+        run_directory.open_run_dir(config, plain_config) if distributed.is_main else None
+    )
+    with _claim(run_dir, distributed):
+        warning = _load(state, run_dir / "checkpoints", distributed) if continued else ""
+        epochs, steps = config.trainer.epochs, inputs.steps_per_epoch
+        with (
+            stop_request() as stop,  # before the tracker: a second request must not cut off the journal's end
+            _tracker(run_dir, config, distributed) as tracker,
+            TrainingProgress(
+                run_dir / "train.log",
+                epochs * steps,
+                state.epoch * steps + state.step,
+                epochs,
+                shown=distributed.is_main,
+                best=summarize_run(run_dir).best_mm,
+            ) as progress,
+        ):
+            context = RunContext(run_dir, config, plain_config, distributed, tracker, tuple(transforms))
+            done = f": {state.epoch} of {epochs} epochs and {state.step} of {steps} steps are done"
+            progress.say(f"continuing {run_dir}{done}" if continued else f"run {run_dir}")
+            if warning:
+                progress.say(f"warning: {warning}")
+            describe_run(context, inputs, model, lineage)
+            with _resume_hint(run_dir), explain_worker_failures(stop):
+                _train(state, objective, RunReport(context, inputs, state, progress, stop))
+                if at_end and distributed.is_main:
+                    at_end(context, state.evaluated_model)
+            progress.say(f"done: {run_dir}")
+    return RunResult(run_dir, summarize_run(run_dir))
+
+
+def _load(state: TrainingState, checkpoints: Path, distributed: Distributed) -> str:
+    """Continue from the newest whole state, if there is one; a warning where that is not the last one."""
+    if not checkpoint.has_last(checkpoints):
+        return ""
+    warning = state.load(checkpoints)
+    if warning and distributed.is_main:
+        checkpoint.remove_damaged(checkpoints)
+    return warning
+
+
+def _train(state: TrainingState, objective: Objective, report: RunReport) -> None:
+    context, inputs = report.context, report.inputs
+    epochs = context.config.trainer.epochs
+    if epochs == 0 or state.optimizer is None:  # nothing to train: the mean pose, in a sweep with others
+        report.epoch(0, state.evaluated_model, {})
+        return
+    if state.epoch and not state.step:  # the last epoch's end was perhaps killed before it was evaluated
+        report.epoch(state.epoch, state.evaluated_model, state.figures)
+    if state.epoch < epochs:
+        batches = iter(open_loader(inputs.training, state.epoch, state.step, context.config, inputs.distributed))
+        train(context, state, objective, batches, inputs.steps_per_epoch, report, report.stop)
+
+
+@contextlib.contextmanager
+def _claim(run_dir: Path, distributed: Distributed) -> Iterator[None]:
+    if not distributed.is_main:
+        yield
+        return
+    with run_directory.claim(run_dir):
+        checkpoint.remove_unfinished(run_dir / "checkpoints")
+        yield
+
+
+@contextlib.contextmanager
+def _resume_hint(run_dir: Path) -> Iterator[None]:
+    """Add to a message how to go on."""
+    resume = shlex.quote(f"resume={run_dir}")
+    try:
+        yield
+    except Interrupted as stopped:
+        raise Interrupted(f"{stopped}\n  Go on with the same command and {resume}") from stopped
+    except UserError as error:
+        raise UserError(error.message, f"{error.remedy}\n  Then go on with the same command and {resume}") from error
+
+
+@contextlib.contextmanager
+def _tracker(run_dir: Path, config: TrainConfig, distributed: Distributed) -> Iterator[Tracker | None]:
+    if not distributed.is_main:
+        yield None
+        return
+    tracking = config.tracking
+    options: dict[str, Any] = {"experiment": tracking.experiment, "uri": tracking.uri}
+    options |= {"run_name": f"{run_directory.run_row(config)} {run_dir.name[:13]}"}
+    with start_tracking(run_dir, **options, upload_checkpoints=tracking.upload_checkpoints) as tracker:
+        yield tracker
