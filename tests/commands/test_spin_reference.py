@@ -13,8 +13,9 @@ import pytest
 from support.cli import compose
 
 from hmr_light.commands.evaluate import run as evaluate
+from hmr_light.commands.prepare import run as prepare
 
-PROGRAM = Path(__file__).parents[1] / "independent" / "spin_reference.py"
+PROGRAM = Path(__file__).parents[1] / "support" / "spin_reference.py"
 
 
 @pytest.mark.slow
@@ -24,6 +25,8 @@ def test_spins_files_give_the_figures_of_an_independent_program(tmp_path: Path, 
         [sys.executable, PROGRAM, tmp_path, str(seed)], capture_output=True, text=True, check=True, timeout=900
     )
     expected: dict[str, dict[str, float]] = json.loads(said.stdout)
+    paths = {"annotations": "people.npz", "images": ".", "out": "converted.npz"}
+    prepare(compose("prepare", "source=spin_npz", *(f"source.{key}={tmp_path / name}" for key, name in paths.items())))
     assert set(expected) == {"lsp14", "3dpw", "h36m_p1", "h36m_p2", "mpi_inf_3dhp"}
     for protocol, figures in expected.items():
         (found,) = evaluate(compose("evaluate", *options(tmp_path, protocol)))
@@ -40,7 +43,7 @@ def test_spins_files_give_the_figures_of_an_independent_program(tmp_path: Path, 
 
 
 def options(folder: Path, protocol: str) -> list[Any]:
-    where = {"annotations": folder / "people.npz", "images": folder}
+    where = {"annotations": folder / "converted.npz", "images": folder}
     bodies = [f"protocol.{gender}={folder}" for gender in ("male", "female") if protocol == "3dpw"]
     return [
         f"checkpoint={folder}/model_checkpoint.pt", f"protocol={protocol}", *bodies, "body=smpl", f"body.path={folder}",

@@ -1,137 +1,57 @@
-"""The COCO converter: who is kept, where his joints go, and files that are not COCO's."""
+"""COCO's files as they are, and with faults: entries that are no people are named."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
-from hmr_light.data.annotations import load_annotations
-from hmr_light.data.converters import CONVERTERS
-from hmr_light.data.converters.coco import convert
+from hmr_light.data.boxes import read_boxes
+from hmr_light.data.coco import load_json, read_coco, tight_box, why_no_person
 from hmr_light.errors import UserError
 
-NAMES = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-    "right_ankle",
-)  # fmt: skip
-# The 24 joints that COCO has, by their place in SPIN's order.
-PLACES = {
-    "right_ankle": 0, "right_knee": 1, "right_hip": 2, "left_hip": 3, "left_knee": 4, "left_ankle": 5,
-    "right_wrist": 6, "right_elbow": 7, "right_shoulder": 8, "left_shoulder": 9, "left_elbow": 10, "left_wrist": 11,
-    "nose": 19, "left_eye": 20, "right_eye": 21, "left_ear": 22, "right_ear": 23,
-}  # fmt: skip
+
+def test_boxes_of_other_things_and_without_a_size_are_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person = {"image_id": 1, "category_id": 1, "bbox": [5, 5, 40, 80], "iscrowd": 0}
+    others = [person | {"category_id": 18}, person | {"bbox": [10, 10, 1.03, 0]}, person | {"iscrowd": 1}, {"id": 3}]
+    path = tmp_path / "instances.json"
+    categories = [{"id": 1, "name": "person"}, {"id": 18, "name": "dog"}]
+    document = {"images": [{"id": 1, "file_name": "a.jpg"}], "categories": categories}
+    path.write_text(json.dumps(document | {"annotations": [*others, person]}))
+    boxes = read_boxes(path)
+    assert list(boxes) == ["a.jpg"]
+    (box,) = boxes["a.jpg"]
+    np.testing.assert_allclose(box.center, [24.5, 44.5])
+    said = capsys.readouterr().err
+    assert "1 people; left out:" in said
+    for reason in ("1 not a person but: dog", "1 no box, or one without a size", "1 a crowd", "1 of a category that"):
+        assert reason in said
+    path.write_text(json.dumps(document | {"annotations": others}))
+    with pytest.raises(UserError, match="holds no box"):
+        read_boxes(path)
 
 
-def person(rng: np.random.Generator, image: int, hidden: tuple[str, ...] = (), **changes: Any) -> dict[str, Any]:
-    keypoints = np.concatenate([rng.integers(0, 90, (17, 2)), rng.integers(1, 3, (17, 1))], 1)
-    keypoints[[NAMES.index(name) for name in hidden]] = 0
-    box = [float(value) for value in rng.uniform(5, 60, 4)]
-    return {"id": 1, "image_id": image, "keypoints": keypoints.ravel().tolist(), "bbox": box, "iscrowd": 0} | changes
+def test_without_categories_every_entry_is_a_person() -> None:
+    file = read_coco({"images": [{"id": "x", "file_name": "a.jpg"}], "annotations": []}, Path("a.json"), "COCO", "")
+    assert why_no_person({"image_id": "x"}, file) == ""
+    assert why_no_person({"image_id": ["x"]}, file) == "of an image that the file does not name"
 
 
-def write(folder: Path, people: list[Any]) -> Path:
-    cv2.imwrite(str(folder / "one.jpg"), np.zeros((100, 100, 3), np.uint8))
-    images = [{"id": 7, "file_name": "one.jpg"}, {"id": 8, "file_name": "absent.jpg"}]
-    (folder / "person_keypoints.json").write_text(json.dumps({"images": images, "annotations": people}))
-    return folder / "person_keypoints.json"
+@pytest.mark.parametrize(
+    "box", [None, [], [1, 2, 3], [1, 2, 3, "a"], [0, 0, 0, 5], [0, 0, -4, 5], [float("nan")] * 4, {}]
+)
+def test_what_is_no_box_is_none(box: object) -> None:
+    assert tight_box({"bbox": box}) is None
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_joints_box_and_confidence_are_where_spin_has_them(tmp_path: Path, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    people = [person(rng, 7), person(rng, 7, hidden=("nose", "left_ear"))]
-    summary = convert(write(tmp_path, people), tmp_path, tmp_path / "coco.npz")
-    assert (summary.kept, summary.dropped) == (2, {})
-    labels = load_annotations(tmp_path / "coco.npz")
-    for index, source in enumerate(people):
-        keypoints = np.reshape(source["keypoints"], (17, 3))
-        expected = np.zeros((24, 3))
-        for name, (x, y, visibility) in zip(NAMES, keypoints, strict=True):
-            if visibility:
-                expected[PLACES[name]] = [x, y, 1]
-        np.testing.assert_array_equal(labels.part[index], expected)
-        x, y, width, height = source["bbox"]
-        np.testing.assert_allclose(labels.center[index], [x + width / 2 - 0.5, y + height / 2 - 0.5], rtol=1e-6)
-        assert labels.scale[index] == pytest.approx(1.2 * max(width, height) / 200)
-    assert not labels.has_smpl.any()
-    assert not labels.S.any()
-    assert list(labels.imgname) == ["one.jpg", "one.jpg"]
-
-
-def test_everyone_is_kept_or_counted_under_a_reason(tmp_path: Path) -> None:
-    rng = np.random.default_rng(4)
-    people = [
-        person(rng, 7),
-        person(rng, 7, hidden=("left_ankle",)),
-        person(rng, 7, hidden=("left_ankle", "right_ankle", "left_knee")),
-        person(rng, 8),
-        person(rng, 7, iscrowd=1),
-        person(rng, 7, bbox=[1, 2, 0, 0]),
-    ]
-    path = write(tmp_path, people)
-    others = {"image missing": 1, "a crowd, not a person": 1, "no box": 1}
-    strict = convert(path, tmp_path, tmp_path / "strict.npz")
-    assert (strict.kept, strict.dropped) == (1, {"fewer than 12 body keypoints": 2} | others)
-    loose = CONVERTERS["coco"](path, tmp_path, tmp_path / "loose.npz", min_keypoints=10)
-    assert (loose.kept, loose.dropped) == (2, {"fewer than 10 body keypoints": 1} | others)
-    assert "2 people kept, 4 left out" in str(loose)
-
-
-def test_existing_file_is_not_overwritten(tmp_path: Path) -> None:
-    path = write(tmp_path, [person(np.random.default_rng(5), 7)])
-    (tmp_path / "coco.npz").write_text("precious")
-    with pytest.raises(UserError, match="exists already"):
-        convert(path, tmp_path, tmp_path / "coco.npz")
-    assert (tmp_path / "coco.npz").read_text() == "precious"
-
-
-def test_nobody_kept_says_why(tmp_path: Path) -> None:
-    path = write(tmp_path, [person(np.random.default_rng(6), 8)])
-    with pytest.raises(UserError, match=r"(?s)nobody in .*1  image missing") as caught:
-        convert(path, tmp_path, tmp_path / "coco.npz")
-    assert str(tmp_path) in caught.value.remedy
-    assert not (tmp_path / "coco.npz").exists()
-
-
-GOOD = person(np.random.default_rng(7), 7)
-MALFORMED = {
-    "not JSON": "{",
-    "another document": json.dumps([1, 2]),
-    "no images": json.dumps({"annotations": []}),
-    "an instances file": json.dumps({"images": [], "annotations": [{"image_id": 7, "bbox": [0, 0, 9, 9]}]}),
-    "a skeleton of another size": json.dumps({"images": [], "annotations": [GOOD | {"keypoints": [1] * 42}]}),
-    "an unknown image": json.dumps({"images": [], "annotations": [GOOD]}),
-    "a box of text": json.dumps({"images": [], "annotations": [GOOD | {"bbox": "large"}]}),
-    "a number for a person": json.dumps({"images": [], "annotations": [3]}),
-    "an escaping path": json.dumps({"images": [{"id": 7, "file_name": "../one.jpg"}], "annotations": [GOOD]}),
-}
-
-
-@pytest.mark.parametrize("fault", MALFORMED)
-def test_file_of_another_format_is_refused_and_nothing_is_written(tmp_path: Path, fault: str) -> None:
-    root = tmp_path / "images"
-    root.mkdir()
-    write(tmp_path, [])
-    (tmp_path / "labels.json").write_text(MALFORMED[fault])
-    with pytest.raises(UserError, match=r"labels\.json") as caught:
-        convert(tmp_path / "labels.json", root, tmp_path / "coco.npz")
-    assert caught.value.remedy
-    assert not (tmp_path / "coco.npz").exists()
-
-
-def test_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"cannot read .*none\.json"):
-        convert(tmp_path / "none.json", tmp_path, tmp_path / "coco.npz")
-
-
-@pytest.mark.parametrize("min_keypoints", [-1, 13, "many", None])
-def test_impossible_filter_is_refused(tmp_path: Path, min_keypoints: Any) -> None:
-    path = write(tmp_path, [GOOD])
-    with pytest.raises(UserError, match="min_keypoints"):
-        convert(path, tmp_path, tmp_path / "coco.npz", min_keypoints=min_keypoints)
+def test_other_documents_are_refused(tmp_path: Path) -> None:
+    for text in ("[1]", "{}", '{"images": [], "annotations": {}}', '{"images": 3, "annotations": []}'):
+        with pytest.raises(UserError, match="lacks the lists"):
+            read_coco(json.loads(text), Path("a.json"), "COCO", "")
+    (tmp_path / "a.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="is not JSON"):
+        load_json(tmp_path / "a.json")

@@ -1,4 +1,4 @@
-"""A world as SPIN's users have it on disk, and its scores, without any code of hmr_light.
+"""Files as SPIN's users have them on disk, and their scores, without any code of hmr_light.
 
 `make(folder, seed)` writes bodies in SMPL's format, SPIN's regressors, images, annotations as SPIN's npz, and a network
 as SPIN's `model_checkpoint.pt`. `scores(folder)` says what the papers' protocols make of them, in float64, one person
@@ -72,8 +72,8 @@ def make(folder: Path, seed: int) -> None:
     np.savez(
         folder / "people.npz",
         imgname=np.array(names),
-        # The whole image is the box; its middle, in pixels counted from the middle of the first one.
-        center=np.full((PEOPLE, 2), (SIZE - 1) / 2),
+        # The whole image is the box. SPIN cuts from its middle less half its side on: from pixel 0.
+        center=np.full((PEOPLE, 2), SIZE / 2),
         scale=np.full(PEOPLE, SIZE / 200),
         S=joints,
         pose=rng.normal(0, 0.4, (PEOPLE, 72)),
@@ -121,6 +121,13 @@ def rotation_of(vector: np.ndarray) -> np.ndarray:
 
 def mesh(body: dict[str, np.ndarray], rotations: np.ndarray, betas: np.ndarray) -> np.ndarray:
     """SMPL: the vertices (V, 3) of rotations (24, 3, 3) and betas (10,)."""
+    return mesh_and_joints(body, rotations, betas)[0]
+
+
+def mesh_and_joints(
+    body: dict[str, np.ndarray], rotations: np.ndarray, betas: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """SMPL: the vertices (V, 3) and the joints (24, 3) of the kinematic tree."""
     shaped = body["v_template"] + body["shapedirs"] @ betas
     joints = body["J_regressor"] @ shaped
     posed = shaped + body["posedirs"] @ (rotations[1:] - np.eye(3)).ravel()
@@ -137,7 +144,48 @@ def mesh(body: dict[str, np.ndarray], rotations: np.ndarray, betas: np.ndarray) 
         ]
     )
     blended = np.einsum("vj,jab->vab", body["weights"], moved)
-    return np.einsum("vab,vb->va", blended, np.c_[posed, np.ones(len(posed))])
+    return np.einsum("vab,vb->va", blended, np.c_[posed, np.ones(len(posed))]), np.stack([one[:3, 3] for one in world])
+
+
+# Vertices of SMPL's mesh that stand for joints: nose, eyes, ears (right first), then the feet (left first).
+PICKED = [332, 6260, 2800, 4071, 583, 3216, 3226, 3387, 6617, 6624, 6787]
+# Of the joints of the tree (0-23), these vertices (24-34) and the nine of the extra regressor (45-53): SPIN's 49.
+ORDER_49 = [24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34]
+ORDER_49 += [8, 5, 45, 46, 4, 7, 21, 19, 17, 16, 18, 20, 47, 48, 49, 50, 51, 52, 53, 24, 26, 25, 28, 27]
+
+
+def joints_49(folder: Path, pose: np.ndarray, betas: np.ndarray) -> np.ndarray:
+    """SPIN's 49 joints (49, 3) of the neutral body in `folder`; `pose` (24, 3) is axis-angle."""
+    rotations = np.stack([rotation_of(vector) for vector in pose])
+    vertices, joints = mesh_and_joints(read_bodies(folder)["n"], rotations, betas)
+    extra = np.load(folder / "J_regressor_extra.npy").astype(np.float32).astype(float) @ vertices
+    every = np.concatenate([joints, vertices[PICKED], np.full((10, 3), np.nan), extra])
+    return every[ORDER_49]
+
+
+def joint_loss(folder: Path, labels: dict[str, np.ndarray], fit: np.ndarray, person: int) -> float:
+    """What SPIN's trainer compares with 100 before it learns from the `fit` (82,) of one person, unaugmented."""
+    joints = joints_49(folder, fit[:72].reshape(24, 3), fit[72:])
+    keypoints = np.concatenate([labels["openpose"][person], labels["part"][person]]).astype(float)
+    side, center = 200 * float(labels["scale"][person]), labels["center"][person].astype(float)
+    points = np.array([[int(v) + 1 for v in 224 * (one[:2] / side - center / side + 0.5)] for one in keypoints], float)
+    confidence = keypoints[:, 2].copy()
+    # Weighted least squares for the translation, one equation a coordinate, on the 24 annotated joints.
+    rows, right = [], []
+    for joint, point, sure in zip(joints[25:], points[25:], confidence[25:], strict=True):
+        for axis in range(2):
+            row = [0.0, 0.0, 112 - point[axis]]
+            row[axis] = 5000.0
+            rows.append(np.sqrt(sure) * np.array(row))
+            right.append(np.sqrt(sure) * ((point[axis] - 112) * joint[2] - 5000 * joint[axis]))
+    translation = np.linalg.lstsq(np.array(rows), np.array(right), rcond=None)[0]
+    confidence[[1, 9, 12, 27, 28]] = 0  # the neck and the hips
+    losses = []
+    for joint, point, sure in zip(joints, points, confidence, strict=True):
+        x, y, z = joint + translation
+        away = np.array([5000 * x / z + 112 - point[0], 5000 * y / z + 112 - point[1]]) ** 2
+        losses.append(sure**2 * (100**2 * away / (100**2 + away)).sum())
+    return float(np.mean(losses))
 
 
 @torch.no_grad()

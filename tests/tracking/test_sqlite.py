@@ -36,7 +36,13 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
             (folder / name / "a.pt").write_text(name)
             tracker.checkpoint(folder / name / "a.pt", epoch=1, saved="260101-000000", metrics=figures)
     sent = {path.parent.name: replay(path.parent, uri) for path in sorted(folder.glob("*/journal.jsonl"))}
-    MlflowClient(uri).delete_run(sent["run1"].run_id)
+    client = MlflowClient(uri)
+    client.delete_run(sent["run1"].run_id)
+    # What earlier versions sent: MLflow keeps a model's NaN as 0, and infinity as the largest number.
+    run = client.get_run(sent["odd"].run_id)
+    model_id = run.outputs.model_outputs[0].model_id
+    for key, value in (("pve_mm", math.inf), ("mpjpe_mm", math.nan), ("old/mpjpe_mm", 0.0)):
+        client.log_metric(run.info.run_id, key, value, step=1, timestamp=5000, model_id=model_id)
     return uri
 
 
@@ -65,6 +71,22 @@ def test_it_is_what_mlflow_says(uri: str, experiment: str) -> None:
     assert {run.name for run in direct[0]} == ({"run 0", "run 2", "odd"} if experiment == "e" else {"other"})
     assert comparable(direct) == comparable(_read_experiment(uri, experiment))
     assert comparable(direct) == comparable(read_experiment(uri, experiment))
+
+
+def test_what_is_not_finite_is_never_read_as_a_figure(uri: str) -> None:
+    for runs, checkpoints in (read_store(sqlite_path(uri), "e") or ([], []), _read_experiment(uri, "e")):
+        (odd,) = (run for run in runs if run.name == "odd")
+        assert odd.metrics == {"loss/total": 2.0, "old/mpjpe_mm": 0.0}
+        (checkpoint,) = (one for one in checkpoints if one.run_id == odd.run_id)
+        figures = sorted((point.name, point.value) for point in checkpoint.points)
+        assert figures == [("loss/total", -1e-300), ("old/mpjpe_mm", 0.0)]
+
+
+def test_what_is_not_finite_is_not_sent(uri: str) -> None:
+    client = MlflowClient(uri)
+    (odd,) = client.search_runs([client.get_experiment_by_name("e").experiment_id], "attributes.run_name = 'odd'")
+    for key in ("mpjpe_mm", "pve_mm"):
+        assert [point.timestamp for point in client.get_metric_history(odd.info.run_id, key)] == [5000]
 
 
 def test_what_is_not_known_is_left_to_mlflow(uri: str, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def _convert(name: str, options: dict[str, Any], config: PrepareConfig) -> None:
     from hmr_light.data.dataset import MeshDataset
 
     convert = CONVERTERS[name]
-    parameters = inspect.signature(convert).parameters.values()
+    parameters = list(inspect.signature(convert).parameters.values())
     places = [one.name for one in parameters if one.kind is not inspect.Parameter.KEYWORD_ONLY]
     missing = [key for key in places if not options.get(key)]
     if missing:
@@ -69,6 +69,8 @@ def _convert(name: str, options: dict[str, Any], config: PrepareConfig) -> None:
         )
     paths = [Path(options.pop(key)).expanduser() for key in places]
     check_options("source", name, convert, options)
+    if any(one.name == "body" for one in parameters):
+        options["body"] = load_body(**config.body.files())
     summary = convert(*paths, **options)
     print(summary)
     sheet = summary.out.with_suffix(".png")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hmr_light.data.annotations import load_annotations
+from hmr_light.data.coco import read_coco, tight_box, why_no_person
 from hmr_light.errors import UserError
 
 MARGIN = 1.2
@@ -44,7 +47,7 @@ def read_boxes(path: Path) -> dict[str, list[Box]]:
     """The boxes of each image in a json, csv or npz file, by the image's name as the file has it.
 
     - json: {"image.jpg": [[x, y, width, height], …]}, or a file in COCO's format (`images`, and `annotations` with
-      `bbox`; crowds are left out);
+      `bbox`; entries that are no people, crowds and boxes without a size are left out, and said);
     - csv: a line a person with the columns image, x, y, width, height;
     - npz: annotations, with `imgname`, `center` and `scale` (see data/README.md), taken as they are.
 
@@ -80,9 +83,20 @@ def _read_json(path: Path) -> Iterable[tuple[str, Box]]:
     document: Any = json.loads(path.read_bytes())
     if "annotations" not in document:
         return [(name, box_of_corner(*map(float, box))) for name, boxes in document.items() for box in boxes]
-    names = {image["id"]: str(image["file_name"]) for image in document["images"]}
-    people = [entry for entry in document["annotations"] if not entry.get("iscrowd")]
-    return [(names[entry["image_id"]], box_of_corner(*map(float, entry["bbox"]))) for entry in people]
+    file = read_coco(document, path, "a file of boxes in COCO's format", _REMEDY)
+    people: list[tuple[str, Box]] = []
+    left_out: Counter[str] = Counter()
+    for entry in file.annotations:
+        reason = why_no_person(entry, file)
+        box = None if reason else tight_box(entry)
+        if box is None:
+            left_out[reason or "no box, or one without a size"] += 1
+        else:
+            people.append((file.images[entry["image_id"]], box_of_corner(*box)))
+    if left_out:
+        reasons = "; ".join(f"{count} {reason}" for reason, count in left_out.most_common())
+        print(f"boxes: {len(people)} people; left out: {reasons}", file=sys.stderr)
+    return people
 
 
 def _read_csv(path: Path) -> Iterable[tuple[str, Box]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -19,13 +20,16 @@ PARAM_CHARACTERS, TAG_CHARACTERS = 6000, 5000
 
 
 def metrics(entry: Entry, model_id: str | None = None) -> list[Metric]:
-    """The figures of an entry, linked to a model if one is given."""
+    """The figures of an entry, linked to a model if one is given.
+
+    What is not finite stays in the journal alone: MLflow keeps infinity as the largest number there is, and the NaN of
+    a logged model as 0.
+    """
     from mlflow.entities import Metric
 
     time, step = int(entry.get("measured") or entry["time"]), int(entry["step"])
-    return [
-        Metric(allowed_name(key), float(value), time, step, model_id=model_id) for key, value in entry["values"].items()
-    ]
+    values = {allowed_name(key): float(value) for key, value in entry["values"].items()}
+    return [Metric(key, value, time, step, model_id=model_id) for key, value in values.items() if math.isfinite(value)]
 
 
 def params(values: dict[str, str]) -> dict[str, str]:

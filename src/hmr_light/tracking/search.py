@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.tracking.mlflow_writer import RUN_DIR
-from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord
+from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord, is_figure
 from hmr_light.tracking.sqlite import read_store
 from hmr_light.tracking.store import connect, normal_uri, refusal, sqlite_path
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 PAGE = 1000
 
@@ -47,9 +51,9 @@ def _read_experiment(uri: str, experiment: str) -> tuple[list[RunRecord], list[C
             )
         )
         models = _pages(lambda token: client.search_logged_models(ids, max_results=PAGE, page_token=token))
+        return [_run(run) for run in runs], [_checkpoint(model, client) for model in models]
     except MlflowException as error:
         raise refusal(error, uri) from error
-    return [_run(run) for run in runs], [_checkpoint(model) for model in models]
 
 
 def run_dir_of(run_id: str, uri: str) -> Path:
@@ -103,10 +107,22 @@ def _run(run: Any) -> RunRecord:
         run.info.start_time,
         run.data.params,
         run.data.tags,
-        run.data.metrics,
+        {key: value for key, value in run.data.metrics.items() if is_figure(value)},
     )
 
 
-def _checkpoint(model: Any) -> CheckpointRecord:
-    points = [Point(metric.key, metric.value, metric.timestamp) for metric in model.metrics or []]
+def _checkpoint(model: Any, client: MlflowClient) -> CheckpointRecord:
+    points = [
+        Point(metric.key, metric.value, metric.timestamp)
+        for metric in model.metrics or []
+        if is_figure(metric.value) and not (metric.value == 0 and _was_nan(metric, client))
+    ]
     return CheckpointRecord(model.source_run_id, dict(model.tags), points)
+
+
+def _was_nan(metric: Any, client: MlflowClient) -> bool:
+    """Whether a model's 0 is the NaN that MLflow made it from; the run's own point has kept it."""
+    return any(
+        math.isnan(point.value) and (point.step, point.timestamp) == (metric.step, metric.timestamp)
+        for point in client.get_metric_history(metric.run_id, metric.key)
+    )

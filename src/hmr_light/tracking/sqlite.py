@@ -6,7 +6,6 @@ MLflow's tables are its own affair: only those whose revision is known here are 
 from __future__ import annotations
 
 import contextlib
-import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord
+from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord, is_figure
 
 REVISIONS = ("dc11669786a5",)
 """Of the tables, as MLflow's migrations name them: 3.17."""
@@ -32,8 +31,13 @@ SELECT model_id, source_run_id FROM logged_models
 WHERE experiment_id = ? AND lifecycle_stage = 'active' ORDER BY creation_timestamp_ms DESC, model_id
 """
 MODEL_TAGS = "SELECT model_id, tag_key, tag_value FROM logged_model_tags WHERE experiment_id = ?"
+# MLflow keeps the NaN of a model as 0; the run's own point says that it was none.
 MODEL_METRICS = """
-SELECT model_id, metric_name, metric_value, metric_timestamp_ms FROM logged_model_metrics WHERE experiment_id = ?
+SELECT model_id, metric_name, metric_value, metric_timestamp_ms FROM logged_model_metrics AS of_model
+WHERE experiment_id = ? AND NOT (metric_value = 0 AND EXISTS (
+    SELECT 1 FROM metrics WHERE run_uuid = of_model.run_id AND key = metric_name AND is_nan
+    AND step = metric_step AND timestamp = metric_timestamp_ms
+))
 """
 
 
@@ -56,22 +60,22 @@ def read_store(path: Path, experiment: str) -> tuple[list[RunRecord], list[Check
 def _runs(database: sqlite3.Connection, experiment: int) -> list[RunRecord]:
     params = _gather(database.execute(OF_RUNS.format("run_uuid, key, value", "params"), [experiment]))
     tags = _gather(database.execute(OF_RUNS.format("run_uuid, key, value", "tags"), [experiment]))
-    columns = "run_uuid, key, CASE WHEN is_nan THEN NULL ELSE value END"
-    figures = _gather(database.execute(OF_RUNS.format(columns, "latest_metrics"), [experiment]))
+    latest = database.execute(
+        OF_RUNS.format("run_uuid, key, value", "latest_metrics") + " AND NOT is_nan", [experiment]
+    )
+    figures = _gather(point for point in latest if is_figure(point[2]))
     return [
-        RunRecord(
-            run_id, name, status, started, params[run_id], tags[run_id],
-            {key: math.nan if value is None else value for key, value in figures[run_id].items()},
-        )
+        RunRecord(run_id, name, status, started, params[run_id], tags[run_id], figures[run_id])
         for run_id, name, status, started in database.execute(RUNS, [experiment])
-    ]  # fmt: skip
+    ]
 
 
 def _checkpoints(database: sqlite3.Connection, experiment: int) -> list[CheckpointRecord]:
     tags = _gather(database.execute(MODEL_TAGS, [experiment]))
     points: dict[str, list[Point]] = defaultdict(list)
     for model, name, value, time_ms in database.execute(MODEL_METRICS, [experiment]):
-        points[model].append(Point(name, math.nan if value is None else value, time_ms))
+        if is_figure(value):
+            points[model].append(Point(name, value, time_ms))
     return [
         CheckpointRecord(run_id, tags[model], points[model]) for model, run_id in database.execute(MODELS, [experiment])
     ]

@@ -24,7 +24,9 @@ J17_TO_J24 = (14, 3, 4, 5, 2, 1, 0, 16, 12, 17, 18, 9, 10, 11, 8, 7, 6)
 BOX_MARGIN = 1.2
 
 
-class Box(NamedTuple):
+class SquareBox(NamedTuple):
+    """The box of one person, as annotations have it."""
+
     center: tuple[float, float]
     """Pixels."""
     scale: float
@@ -36,15 +38,16 @@ BLOCK = 4096
 
 
 class AnnotationBuilder:
-    """The people of a source as they are met: each is kept with labels, or left out for a reason, which is counted."""
+    """Gathers the people of a source: each is kept with labels, or left out for a reason, which is counted."""
 
     def __init__(self) -> None:
         self._columns: dict[str, list[Any]] = {}
         self._blocks: dict[str, list[np.ndarray]] = {}
         self._dropped: Counter[str] = Counter()
+        self._notes: Counter[str] = Counter()
 
-    def keep(self, imgname: str, box: Box, **labels: Any) -> None:
-        """`labels` are of the annotations' keys, the same for every person of a source."""
+    def keep(self, imgname: str, box: SquareBox, **labels: Any) -> None:
+        """Add a person; `labels` are of the annotations' keys, the same keys for every person of a source."""
         for key, value in ({"imgname": imgname} | box._asdict() | labels).items():
             self._columns.setdefault(key, []).append(value)
         if len(self._columns["imgname"]) == BLOCK:
@@ -58,13 +61,19 @@ class AnnotationBuilder:
         self._columns = {}
 
     def drop(self, reason: str, count: int = 1) -> None:
+        """Count people who are left out for `reason`."""
         self._dropped[reason] += count
+
+    def note(self, reason: str, count: int = 1) -> None:
+        """Count labels of a person who is kept that `out` will not have as the source has them."""
+        self._notes[reason] += count
 
     def save(self, out: Path, source: Path, images: Path, next_step: str, remedy: str = "") -> ConversionSummary:
         """Write `out`, which must not exist yet. Raises `UserError`, ending in `remedy`, if nobody was kept."""
         self._close_block()
         kept = sum(map(len, self._blocks.get("imgname", ())))
-        summary = ConversionSummary(out, kept, dict(self._dropped.most_common()), images, next_step)
+        dropped, notes = dict(self._dropped.most_common()), dict(self._notes.most_common())
+        summary = ConversionSummary(out, kept, dropped, images, next_step, notes=notes)
         if not kept:
             raise UserError(f"nobody in {source} can be used. {summary}", remedy or f"Look at what {source} holds.")
         # A column's blocks go as soon as it is one array, or all people would be in memory twice.
@@ -84,7 +93,7 @@ def in_j24(points: np.ndarray, places: Sequence[int], confidence: np.ndarray | f
     return np.where(labels[:, -1:] > 0, labels, 0)
 
 
-def box_around(points: np.ndarray, margin: float = BOX_MARGIN) -> Box | None:
+def box_around(points: np.ndarray, margin: float = BOX_MARGIN) -> SquareBox | None:
     """The square box around `points` (K, 2), pixels; none where they span nothing or are not finite."""
     if not len(points):
         return None
@@ -93,7 +102,7 @@ def box_around(points: np.ndarray, margin: float = BOX_MARGIN) -> Box | None:
     if not (0 < side < math.inf):
         return None
     x, y = (low + high) / 2
-    return Box((float(x), float(y)), side * margin / 200)
+    return SquareBox((float(x), float(y)), side * margin / 200)
 
 
 def inside(points: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -8,7 +8,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from hmr_light.data.converters.builder import J17_TO_J24, AnnotationBuilder, Box, in_j24, progress, refuse_existing
+from hmr_light.data.converters.builder import (
+    J17_TO_J24,
+    AnnotationBuilder,
+    SquareBox,
+    in_j24,
+    progress,
+    refuse_existing,
+)
 from hmr_light.data.converters.files import open_hdf5, read_cdf, reading
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.data.converters.video import extract_frames
@@ -101,7 +108,7 @@ def _read_joints(root: Path, kind: str, sequence: _Sequence, dimensions: int) ->
         return pose.reshape(-1, 32, dimensions)[:, H36M_TO_J17]
 
 
-def _read_boxes(path: Path, numbers: range) -> dict[int, Box]:
+def _read_boxes(path: Path, numbers: range) -> dict[int, SquareBox]:
     """The box of each of the frames `numbers` that has a silhouette."""
     boxes = {}
     with reading(path, "Human3.6M's silhouettes"), open_hdf5(path) as file:
@@ -113,7 +120,7 @@ def _read_boxes(path: Path, numbers: range) -> dict[int, Box]:
     return boxes
 
 
-def _box(mask: Any) -> Box | None:
+def _box(mask: Any) -> SquareBox | None:
     """The box of a silhouette (width, height), as HDF5 has MATLAB's images."""
     mask = np.asarray(mask) == 1
     columns, rows = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
@@ -122,4 +129,4 @@ def _box(mask: Any) -> Box | None:
     # From the first pixel's outer edge to the last one's.
     side = max(columns[-1] - columns[0], rows[-1] - rows[0]) + 1
     center = (float(columns[0] + columns[-1]) / 2, float(rows[0] + rows[-1]) / 2)
-    return Box(center, float(side) * MARGIN / 200)
+    return SquareBox(center, float(side) * MARGIN / 200)

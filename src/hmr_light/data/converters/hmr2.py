@@ -15,9 +15,9 @@ import numpy as np
 
 from hmr_light.body.pickles import load_pickle
 from hmr_light.data.annotations import Annotations, save_annotations
-from hmr_light.data.converters.builder import AnnotationBuilder, Box, progress, refuse_existing
+from hmr_light.data.converters.builder import AnnotationBuilder, SquareBox, progress, refuse_existing
 from hmr_light.data.converters.files import reading
-from hmr_light.data.converters.spin_npz import MAX_BETA
+from hmr_light.data.converters.spin_fits import MAX_BETA
 from hmr_light.data.converters.summary import ConversionSummary
 from hmr_light.data.images import PACKED
 from hmr_light.data.npz import NpzFile
@@ -52,7 +52,7 @@ def convert(tars: Path, out: Path) -> ConversionSummary:
                 scale = 1.0 * np.max(entry["scale"])
                 center = np.asarray(entry["center"], float)
                 place = dict(zip(PACKED, (name, start, length, (0, 0), (0.0, 0.0, 1.0)), strict=True))
-                box = Box((float(center[0]), float(center[1])), float(scale))
+                box = SquareBox((float(center[0]), float(center[1])), float(scale))
                 people.keep(f"{name}/{key}{image}", box, **labels, **place)
     step = f"train data=custom data.train.custom.annotations={out} data.train.custom.images={tars}"
     return people.save(out, tars, tars, step, f"It has {len(shards)} tar files.")

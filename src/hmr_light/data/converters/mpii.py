@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hmr_light.data.converters.builder import AnnotationBuilder, Box, image_path, in_j24, progress, refuse_existing
+from hmr_light.data.converters.builder import (
+    AnnotationBuilder,
+    SquareBox,
+    image_path,
+    in_j24,
+    progress,
+    refuse_existing,
+)
 from hmr_light.data.converters.files import open_hdf5, read_mat, reading
 from hmr_light.data.converters.summary import ConversionSummary
 
@@ -47,7 +54,7 @@ def convert(annotations: Path, images: Path, out: Path) -> ConversionSummary:
             people.drop("image missing")
         else:
             x, y = map(float, person.center - 1)
-            people.keep(person.imgname, Box((x, y), person.scale), part=in_j24(person.joints - 1, MPII_TO_J24))
+            people.keep(person.imgname, SquareBox((x, y), person.scale), part=in_j24(person.joints - 1, MPII_TO_J24))
     return people.save(
         out,
         annotations,

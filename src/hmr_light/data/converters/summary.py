@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class ConversionSummary:
-    """The outcome of a converter. Everyone in the source is either kept or counted under the reason he was dropped."""
+    """The outcome of a converter. Each person of the source is kept, or is counted under the reason for leaving out."""
 
     out: Path
     kept: int
@@ -19,7 +19,13 @@ class ConversionSummary:
     next_step: str = ""
     """What the user can do with it: the arguments of hmr-light."""
     what: str = "people"
+    notes: dict[str, int] = field(default_factory=dict)
+    """Labels of the people kept that the source has and `out` has not, or has otherwise: how many, by reason."""
 
     def __str__(self) -> str:
         lines = [f"{self.out}: {self.kept} {self.what} kept, {sum(self.dropped.values())} left out"]
-        return "\n".join(lines + [f"  {count:>7}  {reason}" for reason, count in self.dropped.items()])
+        lines += [f"  {count:>7}  {reason}" for reason, count in self.dropped.items()]
+        if self.notes:
+            lines += [f"  labels of the {self.what} kept:"]
+            lines += [f"  {count:>7}  {reason}" for reason, count in self.notes.items()]
+        return "\n".join(lines)
