@@ -9,7 +9,8 @@ import torch
 from support.backbones import CHOICES, config_of
 from torch import nn
 
-from hmr_light.checkpoints.format import read_model, save_model
+from hmr_light.checkpoints.format import save_model
+from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.model.hmr import HMR, build_model, normalize
 from hmr_light.model.regressors import SmplParameters
 
@@ -51,7 +52,7 @@ def test_every_choice_learns_is_evaluated_saved_and_read_again(choice: str, tmp_
     assert losses[2] < losses[0], losses
 
     save_model(tmp_path / "epoch-001.pt", model, config, 1, {})
-    again = read_model(tmp_path / "epoch-001.pt").build()
+    again = load_checkpoint(tmp_path / "epoch-001.pt").build()
     with torch.no_grad():
         expected, found = model.eval()(images), again(images)
     for own, other in zip(expected, found, strict=True):

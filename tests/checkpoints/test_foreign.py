@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from argparse import Namespace
+from collections import OrderedDict, defaultdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 import torchvision
 from scipy.spatial.transform import Rotation
 
-from hmr_light.checkpoints.loading import read_any_model, start_from
+from hmr_light.checkpoints.loading import load_checkpoint, start_from
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model, normalize
 from hmr_light.model.regressors import SmplParameters
@@ -82,7 +83,7 @@ def check(
 ) -> None:
     """What the file's model, in float64, says of the images is what is expected."""
     torch.testing.assert_close(normalize(images(seed)).double(), normalised(seed), rtol=1e-5, atol=1e-5)
-    model = read_any_model(path, allow or []).build()
+    model = load_checkpoint(path, allow or []).build()
     for name, value in model.double()(normalised(seed))._asdict().items():
         assert value.dtype == torch.float64
         assert (value - getattr(expected, name)).abs().max() < within, f"{name}, seed {seed}"
@@ -107,7 +108,7 @@ def test_spins_checkpoint_gives_what_its_equations_give(tmp_path: Path, containe
         content |= {"dataset_perm": torch.randperm(5), "total_step_count": 4000}
     torch.save(content, tmp_path / "model_checkpoint.pt", _use_new_zipfile_serialization=container == "published")
     check(tmp_path / "model_checkpoint.pt", spin(head, network(normalised(seed))), seed)
-    checkpoint = read_any_model(tmp_path / "model_checkpoint.pt")
+    checkpoint = load_checkpoint(tmp_path / "model_checkpoint.pt")
     assert (checkpoint.epoch, checkpoint.body) == (7 if container == "trainer" else 0, "smpl")
 
 
@@ -182,10 +183,10 @@ def small() -> State:
     return encoder("resnet18", 0)[1] | spin_head(512, 0)
 
 
-def message(content: dict[str, Any], path: Path, allow: list[str] | None = None) -> str:
+def message(content: Any, path: Path, allow: list[str] | None = None) -> str:
     torch.save(content, path)
     with pytest.raises(UserError) as caught:
-        read_any_model(path, allow or [])
+        load_checkpoint(path, allow or [])
     assert caught.value.remedy
     return caught.value.message
 
@@ -198,7 +199,7 @@ def test_missing_and_unexpected_weights_are_listed_and_refused_unless_allowed(sm
         {"model": changed}, path
     )
     assert "1 missing: regressor.init_cam" in message({"model": changed}, path, ["fc3.*", "regressor.fc2.bias"])
-    model = read_any_model(path, ["fc3.*", "regressor.fc2.bias", "*.init_*"]).build()
+    model = load_checkpoint(path, ["fc3.*", "regressor.fc2.bias", "*.init_*"]).build()
     assert model.regressor.init_cam.flatten().tolist() == pytest.approx([0.9, 0, 0])
 
 
@@ -223,13 +224,47 @@ def test_a_network_that_is_none_of_ours_is_refused_by_name(
     assert says in message({"model": small}, tmp_path / "model.pt")
 
 
-class Stranger:
-    """A class that no checkpoint may bring along."""
+class Options:
+    """An object of a training script whose reading runs code."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return harm, (str(self.target),), {"rate": 1}
 
 
-def test_objects_are_refused_by_class(small: State, tmp_path: Path) -> None:
-    said = message({"model": small, "hyper_parameters": Stranger()}, tmp_path / "model.ckpt")
-    assert "Stranger" in said
+def harm(target: str) -> None:
+    Path(target).touch()
+
+
+class Getter:
+    """An object that is made by a function of Python's own."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (Path, "touch")
+
+
+def test_objects_beside_the_weights_are_neither_made_nor_needed(small: State, tmp_path: Path) -> None:
+    given = {"options": Options(tmp_path / "harmed"), "args": Namespace(rate=1), "best": np.float64(3)}
+    given |= {"paths": {"out": tmp_path}, "kinds": [defaultdict(list)], "whole": torch.nn.Linear(1, 1)}
+    torch.save({"model": small, **given}, tmp_path / "model.ckpt")
+    model = load_checkpoint(tmp_path / "model.ckpt").build()
+    assert torch.equal(model.backbone.trunk.conv1.weight, small["conv1.weight"])  # type: ignore[union-attr]
+    assert not (tmp_path / "harmed").exists()
+    assert "it holds a getattr, and reading that runs its code" in message(
+        {"model": small, "a": Getter()}, tmp_path / "g"
+    )
+    assert "holds a torch.nn.modules.linear.Linear" in message(torch.nn.Linear(1, 1), tmp_path / "whole.pt")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+@pytest.mark.parametrize("container", ["model", "state_dict", "model_state_dict", "net", None])
+def test_wrapped_weights_are_read(small: State, tmp_path: Path, prefix: str, container: str | None) -> None:
+    state = prefixed(prefix, small)
+    torch.save({container: state, "epoch": 3} if container else state, tmp_path / "model.pt")
+    model = load_checkpoint(tmp_path / "model.pt").build()
+    assert torch.equal(model.backbone.trunk.conv1.weight, small["conv1.weight"])  # type: ignore[union-attr]
 
 
 def test_training_starts_from_the_weights_that_it_is_given(small: State, tmp_path: Path) -> None:

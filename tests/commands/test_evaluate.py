@@ -13,7 +13,8 @@ import torch
 from support.cli import compose
 
 from hmr_light.body import load_body
-from hmr_light.checkpoints.format import Checkpoint, read_model, save
+from hmr_light.checkpoints.format import Checkpoint, save
+from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.commands.evaluate import _say_if_bodies_differ
 from hmr_light.commands.evaluate import run as evaluate
 from hmr_light.commands.train import run as train
@@ -140,12 +141,12 @@ def test_a_configuration_that_lacks_what_commands_read_is_told_in_one_sentence(
     config = {"backbone": {"name": "squeezenet1_1"}, "regressor": {"name": "spin"}, "data": {"image_size": 64}}
     content = {"format": 1, "config": config, "epoch": 1, "saved": "260101-000000", "metrics": {}, "model": {}}
     save(tmp_path / "whole.pt", content)
-    assert read_model(tmp_path / "whole.pt").config == config
+    assert load_checkpoint(tmp_path / "whole.pt").config == config
     node, _, key = missing.partition(".")
     (config[node] if key else config)[key or node] = value
     save(tmp_path / "lacking.pt", content)
     with pytest.raises(UserError, match=f"its config lacks '{re.escape(missing)}" + ("'" if value != {} else "")):
-        read_model(tmp_path / "lacking.pt")
+        load_checkpoint(tmp_path / "lacking.pt")
 
 
 def test_weights_of_another_backbone_are_refused(trained: Path, rendered: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.cli import compose
 
-from hmr_light.checkpoints.format import read_model
+from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.commands.train import run
 from hmr_light.errors import UserError
 
@@ -17,7 +17,7 @@ def test_a_run_starts_from_the_weights_that_it_is_given(quick: list[str], home: 
     untrained = [*quick, "trainer.epochs=0"]
     first = run(compose("train", *untrained, "seed=1")) / "checkpoints" / "epoch-000.pt"
     second = run(compose("train", *untrained, "seed=2", f"init={first}")) / "checkpoints" / "epoch-000.pt"
-    one, two = read_model(first), read_model(second)
+    one, two = load_checkpoint(first), load_checkpoint(second)
     assert all(torch.equal(one.state[name], value) for name, value in two.state.items())
     assert one.metrics == two.metrics
     assert two.config["init"] == str(first)
@@ -31,5 +31,5 @@ def test_a_run_starts_from_the_weights_that_it_is_given(quick: list[str], home: 
     assert len(list((home / "outputs" / "hmr_light").iterdir())) == runs
 
     third = run(compose("train", *other, "init_allow=[regressor.*]")) / "checkpoints" / "epoch-000.pt"
-    taken = read_model(third).state
+    taken = load_checkpoint(third).state
     assert all(torch.equal(one.state[name], value) for name, value in taken.items() if name.startswith("backbone."))

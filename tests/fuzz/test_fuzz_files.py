@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from support.untrusted_files import CASES, Payload, fuzz, harmless, mutated, mutated_members, mutations, write
 
 from hmr_light.body.files import EMBEDDED_BODY, read_body
-from hmr_light.checkpoints.format import read_model, save
+from hmr_light.checkpoints.format import save
+from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
 from hmr_light.errors import UserError
 
@@ -92,7 +93,7 @@ def read_and_use_annotations(path: Path) -> None:
 
 
 def read_and_use_model(path: Path) -> None:
-    content = read_model(path)
+    content = load_checkpoint(path)
     assert isinstance(content.epoch, int)
     assert isinstance(content.saved, str)
     assert all(isinstance(value, torch.Tensor) for value in content.state.values())

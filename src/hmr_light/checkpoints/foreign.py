@@ -24,11 +24,10 @@ from typing import Any
 
 import torch
 
+from hmr_light.backbones.state_dicts import State, extract_state
 from hmr_light.errors import UserError
 from hmr_light.geometry import axis_angle_to_matrix, matrix_to_rot6d
 from hmr_light.model.regressors.base import NUM_OUTPUTS
-
-State = dict[str, torch.Tensor]
 
 BOX = "bbox_info"
 """The name for what CLIFF's head sees besides: where the box is in the whole image, 3 numbers. Ours sees the crop."""
@@ -102,7 +101,7 @@ def import_weights(content: Mapping[str, Any]) -> Imported:
 
     Raises `UserError` for a layout that is not known, and for a network that is none of ours.
     """
-    given = _weights(content)
+    given = extract_state(content)
     layout = next((one for one in LAYOUTS if any(name.startswith(one.mark) for name in given)), None)
     if layout is None:
         names = ", ".join(one.name for one in reversed(LAYOUTS))
@@ -127,17 +126,6 @@ def import_weights(content: Mapping[str, Any]) -> Imported:
     config = {"backbone": backbone, "regressor": regressor, "data": {"image_size": layout.image_size}}
     config["body"] = {"name": "smpl"}
     return Imported(layout.name, config, state, tuple(unexpected))
-
-
-def _weights(content: Mapping[str, Any]) -> State:
-    """The tensors by name, out of whatever they are wrapped in."""
-    for key in ("model", "state_dict"):
-        if isinstance(content.get(key), Mapping):
-            content = content[key]
-    # DistributedDataParallel and DataParallel name what they wrap so.
-    return {
-        str(name).removeprefix("module."): value for name, value in content.items() if isinstance(value, torch.Tensor)
-    }
 
 
 def _place(name: str, layout: Layout) -> str | None:

@@ -4,7 +4,10 @@ Two kinds of file, both dictionaries of tensors and plain values: `epoch-NNN.pt`
 `last.pt` is the whole state of a training run, and `previous.pt` the one before it.
 
 A file is a zip, as `torch.save` makes it: its directory at the end tells a file that was cut, and the CRC-32 of every
-record tells one that was changed. `torch.load` looks at neither; `read` does.
+record tells one that was changed. `torch.load` looks at neither; `verify` does.
+
+A model of format 2 holds, beside its weights, the run's whole `config` and the list of `transforms` that its structure
+was changed by since (`hmr_light.checkpoints.transforms`). Format 1 had none; it is read as having an empty list.
 """
 
 from __future__ import annotations
@@ -19,12 +22,16 @@ from typing import Any
 
 import torch
 
+from hmr_light.backbones.state_dicts import State, compare, read_torch_file
+from hmr_light.checkpoints.old_names import with_current_names
+from hmr_light.checkpoints.transforms import Transform, apply_transforms, check_transforms
 from hmr_light.data.workers import is_of_a_loader
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model
 from hmr_light.paths import atomic_write
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
 LAST, PREVIOUS = "last.pt", "previous.pt"
 _NEEDED = {("backbone", "name"): str, ("regressor", "name"): str, ("data", "image_size"): int}
 """What commands read of a checkpoint's configuration."""
@@ -40,8 +47,10 @@ class Checkpoint:
     epoch: int
     saved: str
     """When it was written, YYMMDD-HHMMSS."""
-    state: dict[str, torch.Tensor]
+    state: State
     metrics: dict[str, float]
+    transforms: tuple[Transform, ...] = ()
+    """What the model's structure was changed by, in this order, after it was built from `config`."""
 
     @property
     def body(self) -> str | None:
@@ -53,26 +62,43 @@ class Checkpoint:
         return self.path.resolve().parent.parent
 
     def build(self) -> HMR:
-        """The model with its weights, in evaluation mode."""
+        """The model in evaluation mode: built, changed by the transforms, then every weight loaded."""
         # The checkpoint holds all weights: those that training started from are not wanted again.
         backbone = {**self.config["backbone"], "weights": None}
-        model = build_model({"backbone": backbone, "regressor": self.config["regressor"]})
+        model = build_model({"backbone": backbone, "regressor": self.config["regressor"]}).eval()
+        try:
+            model = apply_transforms(model, self.transforms)
+        except UserError as error:
+            raise UserError(f"{self.path}: {error.message}", error.remedy) from error
         load_state(model, self.state, self.path)
         return model.eval()
 
 
 def save_model(path: Path, model: HMR, config: dict[str, Any], epoch: int, metrics: dict[str, float]) -> Checkpoint:
-    """Write `model` as an `epoch-NNN.pt` and return what was written."""
-    saved = time.strftime("%y%m%d-%H%M%S")
+    """Write `model`, with the transforms that it names, as an `epoch-NNN.pt`, and return what was written."""
+    saved, changes = time.strftime("%y%m%d-%H%M%S"), check_transforms(model.transforms)
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    content = {"format": FORMAT, "config": config, "epoch": epoch, "saved": saved, "metrics": metrics, "model": state}
-    save(path, content)
-    return Checkpoint(path, config, epoch, saved, state, metrics)
+    content = {"format": FORMAT, "config": config, "transforms": list(changes), "epoch": epoch, "saved": saved}
+    save(path, content | {"metrics": metrics, "model": state})
+    return Checkpoint(path, config, epoch, saved, state, metrics, changes)
 
 
-def read_model(path: Path) -> Checkpoint:
-    """Read an `epoch-NNN.pt`. Raises `UserError` for anything that is not one."""
-    content = read(path)
+def is_ours(content: Any) -> bool:
+    """Whether `content`, of a file that was read, is a model or a training state that hmr_light has written."""
+    return isinstance(content, dict) and "format" in content
+
+
+def parse_model(content: dict[str, Any], path: Path) -> Checkpoint:
+    """The model in the `content` of the file `path`, which `is_ours`. Raises `UserError` where it holds none."""
+    _check_format(content, path)
+    if "optimizer" in content:
+        kept = sorted(path.parent.glob("epoch-*.pt"))
+        raise UserError(
+            f"{path} is the state of a training run, from which resume= goes on; it is not a model",
+            f"The models of that run are beside it: take {kept[-1]}."
+            if kept
+            else "The run writes its first model, checkpoints/epoch-NNN.pt, at the end of an epoch.",
+        )
     for key, kind in {"config": dict, "epoch": int, "saved": str, "model": dict, "metrics": dict}.items():
         if not isinstance(content.get(key), kind):
             raise UserError(f"{path} is not a checkpoint of hmr_light: it lacks '{key}'", _REMEDY)
@@ -85,7 +111,12 @@ def read_model(path: Path) -> Checkpoint:
             raise UserError(f"{path} is not a checkpoint of hmr_light: its config lacks '{node}.{key}'", _REMEDY)
     if not all(isinstance(value, torch.Tensor) for value in content["model"].values()):
         raise UserError(f"{path} is not a checkpoint of hmr_light: its weights are no tensors", _REMEDY)
-    return Checkpoint(path, content["config"], content["epoch"], content["saved"], content["model"], content["metrics"])
+    try:
+        changes = check_transforms(content.get("transforms", []))
+    except UserError as error:
+        raise UserError(f"{path} cannot be read: {error.message}", error.remedy or _REMEDY) from error
+    config = with_current_names(content["config"])
+    return Checkpoint(path, config, content["epoch"], content["saved"], content["model"], content["metrics"], changes)
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -145,37 +176,45 @@ def read(path: Path) -> dict[str, Any]:
     """Read what `save` wrote. No pickled code is run. Raises `UserError` for a missing, damaged or foreign file."""
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}", "Name a file in a run's checkpoints/ folder.")
-    try:
-        with zipfile.ZipFile(path) as file:
-            damaged = file.testzip()
-        if damaged:
-            raise ValueError(f"the checksum of {damaged} is wrong")
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # a damaged file makes the zip reader and the restricted unpickler raise almost anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} cannot be read as a checkpoint: {reason}", _REMEDY) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    verify(path)
+    content = read_torch_file(path, "a checkpoint")
+    if not is_ours(content):
         raise UserError(f"{path} is not a checkpoint of hmr_light (format {FORMAT})", _REMEDY)
+    _check_format(content, path)
     return content
 
 
-def load_state(model: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+def verify(path: Path) -> None:
+    """Raise `UserError` if a record of the file was changed since it was written, or if the file was cut."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+    except Exception as error:  # a damaged file makes the zip reader raise almost anything
+        raise UserError(f"{path} cannot be read as a checkpoint: {error or type(error).__name__}", _REMEDY) from error
+    if damaged:
+        raise UserError(f"{path} cannot be read as a checkpoint: the checksum of {damaged} is wrong", _REMEDY)
+
+
+def load_state(model: torch.nn.Module, state: State, path: Path) -> None:
     """Load weights into `model`; every one must fit. Raises `UserError` that says what does not."""
-    own = model.state_dict()
-    missing = sorted(own.keys() - state.keys())
-    unexpected = sorted(state.keys() - own.keys())
-    differing = sorted(name for name in own.keys() & state.keys() if own[name].shape != state[name].shape)
-    if missing or unexpected or differing:
-        parts = [
-            f"{len(names)} {kind} (first: {names[0]})"
-            for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", differing))
-            if names
-        ]
+    differences = compare(model.state_dict(), state)
+    if any(differences):
         raise UserError(
-            f"{path} holds the weights of another model: {'; '.join(parts)}",
+            f"{path} holds the weights of another model: {differences}",
             "Choose the backbone and the regressor that the checkpoint was trained with.",
         )
     model.load_state_dict(state)
+
+
+def _check_format(content: dict[str, Any], path: Path) -> None:
+    number = content["format"]
+    if isinstance(number, int) and number > FORMAT:
+        raise UserError(
+            f"{path} is a checkpoint of format {number}; this version of hmr_light reads up to {FORMAT}",
+            "A newer hmr_light wrote it: update this one.",
+        )
+    if number not in READABLE or isinstance(number, bool):
+        raise UserError(f"{path} is not a checkpoint of hmr_light (format {FORMAT})", _REMEDY)
 
 
 def _write(temporary: Path, path: Path, content: dict[str, Any]) -> None:

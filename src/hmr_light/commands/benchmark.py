@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hmr_light.body import load_body
-from hmr_light.checkpoints.format import Checkpoint, read_model
+from hmr_light.checkpoints.format import Checkpoint
+from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.config.choices import choices, compose_choice, compose_network
 from hmr_light.config.schema import BenchmarkConfig
 from hmr_light.cost.benchmark import Entry, measure
@@ -118,7 +119,7 @@ def _open(name: str, config: BenchmarkConfig) -> Subject:
             f"models={name}: there is no such backbone, experiment, checkpoint or run folder",
             did_you_mean(name, [*backbones, *experiments]),
         )
-    checkpoint = read_model(path)
+    checkpoint = load_checkpoint(path)
     row = checkpoint.config.get("row") or checkpoint.config["backbone"]["name"]
     label = f"{row} ({checkpoint.epoch}){checkpoint.saved}"
     image_size = config.image_size or int(checkpoint.config["data"]["image_size"])

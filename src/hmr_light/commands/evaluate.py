@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from hmr_light.body import load_body
-from hmr_light.checkpoints.format import Checkpoint, read_model
-from hmr_light.checkpoints.loading import read_any_model
+from hmr_light.checkpoints.format import Checkpoint
+from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.commands.hints import table_command
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.config.strict import plain
@@ -137,14 +137,14 @@ def _figures(place: str, sums: dict[str, MetricSums]) -> dict[str, float]:
 
 def _choose(config: EvaluateConfig) -> list[Checkpoint]:
     if config.checkpoint is not None:
-        return [read_any_model(config.checkpoint.expanduser(), config.checkpoint_allow)]
+        return [load_checkpoint(config.checkpoint.expanduser(), config.checkpoint_allow)]
     run_dir = find_run_dir(str(config.run), config.tracking.uri)
     paths = sorted((run_dir / "checkpoints").glob("epoch-*.pt"))
     if not paths:
         raise UserError(f"{run_dir} has no checkpoints", "Name another run, or train this one to the end of an epoch.")
     if config.checkpoints == "last":
-        return [read_model(paths[-1])]
-    checkpoints = [read_model(path) for path in paths]
+        return [load_checkpoint(paths[-1])]
+    checkpoints = [load_checkpoint(path) for path in paths]
     if config.checkpoints == "all":
         return checkpoints
     return [min(checkpoints, key=lambda one: (one.metrics.get("mpjpe_mm", float("inf")), -one.epoch))]

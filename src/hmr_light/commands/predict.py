@@ -15,7 +15,7 @@ from rich.progress import track
 
 from hmr_light.body import SMPL, load_body
 from hmr_light.checkpoints.format import Checkpoint
-from hmr_light.checkpoints.loading import read_any_model
+from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.config.schema import PredictConfig
 from hmr_light.data.boxes import Box, read_boxes, whole_image
 from hmr_light.data.detector import detector_file, load_detector
@@ -90,7 +90,7 @@ def _new_folder(out: Path) -> Path:
 def _open(config: PredictConfig, device: torch.device) -> tuple[Checkpoint, Pictures, Finder]:
     assert config.checkpoint is not None  # checked by the schema
     assert config.input is not None
-    checkpoint = read_any_model(config.checkpoint.expanduser())
+    checkpoint = load_checkpoint(config.checkpoint.expanduser())
     how = config.boxes
     if how == "auto":
         how = "detector" if detector_file() else "image"

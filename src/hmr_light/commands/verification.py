@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.progress import track
 
-from hmr_light.checkpoints.format import read_model
+from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.commands import evaluate
 from hmr_light.config import typed
 from hmr_light.config.choices import compose_defaults
@@ -99,7 +99,7 @@ def _configuration(row: Row, path: Path, copy: Path) -> EvaluateConfig:
     known = _recorded(path.parent.parent, row.evaluated_on)
     known.pop("fingerprint", None)  # a fact of that time, no option
     if not known:
-        trained = read_model(path).config
+        trained = load_checkpoint(path).config
         known = {key: trained[key] for key in ("data", "body", "protocol") if key in trained}
     if name not in known["data"].get("evaluation", {}):
         raise UserError(f"the run does not say how it was evaluated on {row.evaluated_on}")

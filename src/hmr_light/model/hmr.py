@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +21,8 @@ class HMR(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.regressor = regressor
+        self.transforms: Sequence[Any] = ()
+        """What its structure was changed by since it was built; see `hmr_light.checkpoints.transforms`."""
 
     def forward(self, image: torch.Tensor) -> SmplParameters:
         return self.regressor(self.backbone(image))

@@ -1,0 +1,165 @@
+"""State dicts: read from files without running their code, unwrapped, and compared with a network's own."""
+
+from __future__ import annotations
+
+import builtins
+import re
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from hmr_light.errors import UserError
+
+State = dict[str, torch.Tensor]
+
+_SHOWN = 12
+"""Names of weights that a message lists; networks that differ altogether have hundreds."""
+_MOST_CLASSES = 200
+_CONTAINERS = ("state_dict", "model", "model_state_dict", "model_state", "network", "net", "weights")
+"""Under which names training scripts save the state dict beside other things."""
+_NO_WEIGHTS = {"n_averaged"}
+"""Counter that `torch.optim.swa_utils.AveragedModel` adds."""
+
+
+class Opaque:
+    """Stands for an object of a class that torch does not read: takes what the file says of it, and keeps nothing."""
+
+    def __new__(cls, *_: Any) -> Opaque:
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class Differences(NamedTuple):
+    """How given weights differ from those of a network, by name."""
+
+    missing: list[str]
+    unexpected: list[str]
+    reshaped: list[str]
+    """`NAME (given shape) for (own shape)`."""
+
+    def __str__(self) -> str:
+        kinds = {"missing": self.missing, "unexpected": self.unexpected, "of another shape": self.reshaped}
+        return "; ".join(f"{len(names)} {kind}: {listed(names)}" for kind, names in kinds.items() if names)
+
+
+def read_torch_file(path: Path, what: str) -> Any:
+    """What a file of `torch.save` holds, of any version of torch. No code of the file is run.
+
+    Objects of classes that torch does not read, such as a training script's options, become `Opaque`. Raises
+    `UserError` for a file that is damaged or of another kind; `what` says there what it was taken for.
+    """
+    stand_ins: list[Any] = []
+    try:
+        while True:
+            with torch.serialization.safe_globals(stand_ins):
+                try:
+                    # Files of before torch 1.6 are no zip, and cannot be mapped.
+                    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+                except Exception as error:
+                    name = _unread_class(error)
+                    if name is None or len(stand_ins) == _MOST_CLASSES:
+                        raise
+            stand_ins.append((type(name, (Opaque,), {}), name))
+    except Exception as error:  # a damaged file makes the reader raise almost anything
+        if kind := _other_kind(path):
+            raise UserError(f"{path} cannot be read as {what}: it is {kind}", "Give a file of torch.save.") from error
+        if forbidden := re.search(r"(?:GLOBAL|class|function <\w+) ([\w.]+)", str(error)):
+            raise UserError(
+                f"{path} cannot be read as {what}: it holds a {forbidden[1]}, and reading that runs its code",
+                "In the environment it was made in, save its weights alone: "
+                "torch.save({'state_dict': torch.load(FILE, weights_only=False)['state_dict']}, NEW)",
+            ) from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} cannot be read as {what}: {reason}", "Fetch it, or train it, again.") from error
+
+
+def extract_state(content: Mapping[Any, Any]) -> State:
+    """The weights by name in what a file holds, out of whatever they are wrapped in; empty where it has none.
+
+    A state dict may lie under a name of its own, and a wrapper (DataParallel, DistributedDataParallel, torch.compile,
+    an average of weights) adds prefixes.
+    """
+    for _ in range(len(_CONTAINERS)):
+        content = next((content[key] for key in _CONTAINERS if isinstance(content.get(key), Mapping)), content)
+    weights = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    return {_unwrapped(name): value for name, value in weights.items() if name not in _NO_WEIGHTS}
+
+
+def compare(own: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> Differences:
+    """How the weights `given` differ from a network's `own` in names and shapes."""
+    shared = sorted(own.keys() & given.keys())
+    return Differences(
+        sorted(own.keys() - given.keys()),
+        sorted(given.keys() - own.keys()),
+        [
+            f"{name} {tuple(given[name].shape)} for {tuple(own[name].shape)}"
+            for name in shared
+            if own[name].shape != given[name].shape
+        ],
+    )
+
+
+def without(differences: Differences, allow: Sequence[str]) -> Differences:
+    """`differences` less those in weights that a pattern in `allow` names; a pattern may hold `*`."""
+    return Differences(
+        *(
+            [name for name in names if not any(fnmatchcase(name.split(" ")[0], pattern) for pattern in allow)]
+            for names in differences
+        )
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of `names`, for a message."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _unread_class(error: Exception) -> str | None:
+    """The class that torch refused, where an `Opaque` can stand for it; a function would compute something."""
+    found = re.search(r"Unsupported global: GLOBAL (\S+) was not", str(error))
+    if found is None or ("." not in found[1] and not isinstance(getattr(builtins, found[1], None), type)):
+        return None
+    return found[1] if "." in found[1] else f"builtins.{found[1]}"
+
+
+def _unwrapped(name: str) -> str:
+    # torch.compile's prefix may stand before any part of a network, the others before the whole.
+    name = name.replace("_orig_mod.", "")
+    while name.startswith("module."):
+        name = name.removeprefix("module.")
+    return name
+
+
+def _other_kind(path: Path) -> str | None:
+    """What a file is that is none of `torch.save`; None for what is not known."""
+    start, names = path.open("rb").read(64), _members(path)
+    kinds: Iterable[tuple[str, bool]] = (
+        ("empty", not start),
+        ("a TorchScript archive", any(name.endswith("/constants.pkl") for name in names)),
+        ("an npz file of arrays", any(name.endswith(".npy") for name in names)),
+        ("a web page", start.lstrip()[:1] == b"<"),
+        ("a pointer of Git LFS, which `git lfs pull` replaces by the file", start.startswith(b"version https://git-")),
+        ("an HDF5 file", start.startswith(b"\x89HDF")),
+        ("a safetensors file", start[8:9] == b"{"),
+        ("compressed", start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ"))),
+        ("an ONNX model", path.suffix == ".onnx"),
+    )
+    return next((kind for kind, fits in kinds if fits), None)
+
+
+def _members(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return []

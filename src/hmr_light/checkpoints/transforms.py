@@ -1,0 +1,74 @@
+"""Changes of a model's structure, by name: a checkpoint lists those that were made to its model, with their options.
+
+A transform is a function `structure(model, **options) -> model`. It needs no data: from a model with any weights it
+makes one of the new structure, into which the checkpoint's weights fit. Options are plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypedDict
+
+from hmr_light.config.registry import Registry
+from hmr_light.errors import UserError, did_you_mean
+from hmr_light.model.fusion import fuse_conv_bn
+from hmr_light.model.hmr import HMR
+
+
+class Transform(TypedDict):
+    """One change, as a checkpoint lists it."""
+
+    name: str
+    options: dict[str, Any]
+
+
+transforms: Registry[HMR] = Registry("transform")
+
+
+def apply_transforms(model: HMR, changes: Iterable[Transform]) -> HMR:
+    """`model`, in evaluation mode, changed by each of `changes` in turn; `model.transforms` says so.
+
+    Raises `UserError` for an unknown name, and for an option that does not exist or has a value of another type.
+    """
+    for change in changes:
+        before = model.transforms
+        model = transforms.build({**change["options"], "name": change["name"]}, model)
+        model.transforms = (*before, change)
+    return model
+
+
+def check_transforms(changes: Any) -> tuple[Transform, ...]:
+    """`changes`, as a file has them, if they are a list of transforms that are known. Raises `UserError`."""
+    if not isinstance(changes, list | tuple):
+        raise UserError("its transforms are no list")
+    for change in changes:
+        if not isinstance(change, dict) or change.keys() != {"name", "options"}:
+            raise UserError("its transforms are not of a name and options each")
+        name, options = change["name"], change["options"]
+        if not isinstance(options, dict) or not all(isinstance(key, str) and is_plain(options[key]) for key in options):
+            raise UserError(f"the options of its transform {name!r} are no plain values")
+        if name not in transforms.names():
+            raise UserError(
+                f"its model was changed by the transform {name!r}, which this version of hmr_light does not have",
+                f"{did_you_mean(str(name), transforms.names())} A newer hmr_light may know it.",
+            )
+    return tuple(changes)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether `value` is made of None, bool, int, float, str, and lists and dictionaries of these."""
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_plain(one) for key, one in value.items())
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+@transforms.register("fold")
+def fold(model: HMR, *, batch_norms: bool = False) -> HMR:
+    """The regressor as one affine map, where it is one; with `batch_norms`, these within the convolutions before them.
+
+    The folded model computes the same up to rounding, and cannot be trained as before.
+    """
+    folded = HMR(fuse_conv_bn(model.backbone) if batch_norms else model.backbone, model.regressor.fold())
+    return folded.eval()

@@ -1,0 +1,125 @@
+"""Our own files: today's format, the format before it, and files of another kind, each told by what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hmr_light.checkpoints.format import save, save_model
+from hmr_light.checkpoints.loading import load_checkpoint
+from hmr_light.errors import UserError
+from hmr_light.model.hmr import HMR, build_model, normalize
+
+DATA = Path(__file__).parent / "data"
+CONFIG: dict[str, Any] = {
+    "backbone": {"name": "mobilenet_v1", "width": 0.1, "form": "shallow", "adapter": {"name": "pooled"}},
+    "regressor": {"name": "spin", "hidden": 8, "iterations": 3, "dropout": 0.5},
+    "data": {"image_size": 64},
+}
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    whole = {"format": 2, "config": CONFIG, "transforms": [], "epoch": 1, "saved": "260101-000000", "metrics": {}}
+    return whole | {"model": build_model(CONFIG).state_dict()} | changes
+
+
+@torch.no_grad()
+def test_a_file_of_format_1_predicts_what_the_code_that_wrote_it_predicted() -> None:
+    checkpoint = load_checkpoint(DATA / "format_1.pt")
+    assert (checkpoint.epoch, checkpoint.saved, checkpoint.body) == (1, "261126-120345", "embedded")
+    assert checkpoint.transforms == ()
+    numbers = np.arange(2 * 3 * 64 * 64)
+    images = torch.from_numpy((numbers * numbers // 7 % 256).astype(np.uint8).reshape(2, 3, 64, 64))
+    predicted = checkpoint.build()(normalize(images))
+    with np.load(DATA / "format_1_expected.npz") as expected:
+        for name, value in predicted._asdict().items():
+            np.testing.assert_allclose(value.numpy(), expected[name], rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_was_written_is_read_back_the_same(tmp_path: Path) -> None:
+    model = build_model(CONFIG)
+    save_model(tmp_path / "epoch-003.pt", model, CONFIG, 3, {"mpjpe_mm": 90.5})
+    checkpoint = load_checkpoint(tmp_path / "epoch-003.pt")
+    assert (checkpoint.config, checkpoint.epoch, checkpoint.metrics) == (CONFIG, 3, {"mpjpe_mm": 90.5})
+    built = checkpoint.build()
+    assert not built.training
+    assert all(torch.equal(value, built.state_dict()[name]) for name, value in model.state_dict().items())
+    assert torch.load(tmp_path / "epoch-003.pt", weights_only=True)["format"] == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"name": "mobilenet_v3_seeds"}, {"name": "mobilenet_v3_reference"}),
+        ({"name": "shufflenet_v1_seeds"}, {"name": "shufflenet_v1_reference"}),
+        ({"name": "mobilenet_v2_seeds"}, {"name": "mobilenet_v2_reference"}),
+        ({"name": "mobilenet_v2", "layout": "seeds"}, {"name": "mobilenet_v2", "layout": "reference"}),
+    ],
+)
+def test_the_old_names_of_the_reference_networks_are_read(
+    tmp_path: Path, old: dict[str, str], new: dict[str, str]
+) -> None:
+    save(tmp_path / "old.pt", content(format=1, config=CONFIG | {"backbone": old}))
+    assert load_checkpoint(tmp_path / "old.pt").config == CONFIG | {"backbone": new}
+
+
+def test_a_network_of_an_old_name_is_built_with_its_weights(tmp_path: Path) -> None:
+    config = CONFIG | {"backbone": {"name": "mobilenet_v2", "width": 0.1, "layout": "reference"}}
+    model: HMR = build_model(config)
+    old = config | {"backbone": config["backbone"] | {"layout": "seeds"}}
+    save(tmp_path / "old.pt", content(config=old, model=model.state_dict()))
+    built = load_checkpoint(tmp_path / "old.pt").build()
+    assert all(torch.equal(value, built.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def message(path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        load_checkpoint(path)
+    assert caught.value.remedy
+    return str(caught.value)
+
+
+def test_a_training_state_is_told_as_such_and_the_models_beside_it_are_named(tmp_path: Path) -> None:
+    save(tmp_path / "last.pt", content(optimizer={}, step=2, sums={}))
+    said = message(tmp_path / "last.pt")
+    assert "the state of a training run" in said
+    assert "at the end of an epoch" in said
+    assert "damaged" not in said
+    for epoch in (9, 10):
+        save(tmp_path / f"epoch-{epoch:03d}.pt", content())
+    assert f"take {tmp_path / 'epoch-010.pt'}." in message(tmp_path / "last.pt")
+
+
+def test_a_file_of_a_newer_format_asks_for_a_newer_version(tmp_path: Path) -> None:
+    save(tmp_path / "new.pt", content(format=3))
+    assert "format 3; this version of hmr_light reads up to 2" in message(tmp_path / "new.pt")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [({"format": value}, "is not a checkpoint of hmr_light") for value in (None, 0, True, "2", [2])]
+    + [({key: None}, f"lacks '{key}'") for key in ("config", "epoch", "saved", "model", "metrics")]
+    + [({"model": {"a": 1}}, "weights are no tensors")],
+)
+def test_what_is_not_there_is_named(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    save(tmp_path / "other.pt", content(**changes))
+    assert says in message(tmp_path / "other.pt")
+
+
+def test_weights_of_another_network_are_listed(tmp_path: Path) -> None:
+    state = build_model(CONFIG).state_dict()
+    state["regressor.fc1.bias"] = torch.zeros(3)
+    state["more"] = state.pop("regressor.fc2.bias")
+    save(tmp_path / "other.pt", content(model=state))
+    with pytest.raises(UserError) as caught:
+        load_checkpoint(tmp_path / "other.pt").build()
+    for said in (
+        "1 missing: regressor.fc2.bias",
+        "1 unexpected: more",
+        "1 of another shape: regressor.fc1.bias (3,) for (8,)",
+    ):
+        assert said in caught.value.message
