@@ -130,7 +130,7 @@ def test_what_is_no_checkpoint_is_refused(trained: Path, rendered: Path, tmp_pat
     torch.save({"weights": torch.zeros(3)}, foreign)
     assert "is not a checkpoint of hmr_light" in message(foreign)
     # last.pt is a whole training state, not a row of the table.
-    assert "is not a checkpoint of hmr_light" in message(trained / "checkpoints" / "last.pt")
+    assert "is the state of a training run" in message(trained / "checkpoints" / "last.pt")
 
 
 @pytest.mark.parametrize("value", [None, True, 0, {}])

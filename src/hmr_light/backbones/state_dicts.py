@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -60,7 +61,7 @@ def read_torch_file(path: Path, what: str) -> Any:
     stand_ins: list[Any] = []
     try:
         while True:
-            with torch.serialization.safe_globals(stand_ins):
+            with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings(action="ignore"):
                 try:
                     # Files of before torch 1.6 are no zip, and cannot be mapped.
                     return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
