@@ -32,6 +32,14 @@ def home() -> Path:
     return _CHECKOUT if (_CHECKOUT / "conf" / "train.yaml").is_file() else Path.cwd()
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file or folder of that name can be seen. A name that the system refuses is not there either."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a folder of another user, a name that is too long or holds a null byte
+        return False
+
+
 def without_secret(address: str) -> str:
     """An address as it may be shown and written: without user and password, and without a query.
 

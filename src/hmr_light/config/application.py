@@ -18,25 +18,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hmr_light.config import schema
 from hmr_light.config.body_path import expand_body_path
+from hmr_light.config.schema import SCHEMAS
 from hmr_light.config.strict import dotted_keys, typed
 from hmr_light.config.sweep import sweep
 from hmr_light.errors import Interrupted, UserError, did_you_mean
 from hmr_light.paths import without_secret
-
-SCHEMAS: dict[str, type] = {
-    "prepare": schema.PrepareConfig,
-    "train": schema.TrainConfig,
-    "evaluate": schema.EvaluateConfig,
-    "table": schema.TableConfig,
-    "profile": schema.ProfileConfig,
-    "benchmark": schema.BenchmarkConfig,
-    "predict": schema.PredictConfig,
-    "sync": schema.SyncConfig,
-    "ui": schema.UiConfig,
-    "doctor": schema.DoctorConfig,
-}
 
 
 def run_application(command: str, conf: Path, overrides: list[str]) -> None:

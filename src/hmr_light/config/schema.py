@@ -1,199 +1,52 @@
-"""What every command accepts, as dataclasses. The reference values stand in `conf/`; here stand types and checks.
+"""The root of each command's configuration: its options, their types and limits. The default values stand in `conf/`.
 
-Choices whose options differ by name (`backbone`, `regressor`) are mappings here: their builder's signature checks them.
+Groups whose options differ from choice to choice (`backbone`, `regressor`, `source`, `loss`, `protocol`) are mappings
+here: the signature of the chosen builder is their check, and the comments in their yaml files say what they mean. The
+text below every other option is what `--help` says of it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from omegaconf import MISSING
 
-from hmr_light.errors import UserError, did_you_mean
+from hmr_light.config.groups.body import BodyConfig
+from hmr_light.config.groups.data import AugmentationConfig, DataConfig, SetConfig
+from hmr_light.config.groups.optimizer import OptimizerConfig
+from hmr_light.config.groups.tracking import TrackingConfig
+from hmr_light.config.groups.trainer import TrainerConfig
+from hmr_light.config.limits import Count, Device, Existing, Fraction, OneOf, Range, Threads
+from hmr_light.errors import UserError
 
+__all__ = [
+    "SCHEMAS",
+    "AugmentationConfig",
+    "BenchmarkConfig",
+    "BodyConfig",
+    "BoxesConfig",
+    "DataConfig",
+    "DoctorConfig",
+    "EvaluateConfig",
+    "OptimizerConfig",
+    "PredictConfig",
+    "PrepareConfig",
+    "ProfileConfig",
+    "SetConfig",
+    "SyncConfig",
+    "TableConfig",
+    "TrackingConfig",
+    "TrainConfig",
+    "TrainerConfig",
+    "UiConfig",
+]
 
-def _one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UserError(f"{key}={value} is not a choice", did_you_mean(value, choices))
-
-
-def _at_least(key: str, value: float | None, least: float) -> None:
-    if value is not None and not value >= least:
-        raise UserError(f"{key}={value} is too small", f"Give a number of at least {least:g}.")
-
-
-def _fraction(key: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise UserError(f"{key}={value} is not a fraction", "Give a number between 0 and 1.")
-
-
-ON_BAD = ("error", "skip")
-
-
-@dataclass
-class BodyConfig:
-    """A body model file and the regressors of its extra joints."""
-
-    name: str = MISSING
-    path: Path | None = None
-    """SMPL-format npz or pkl; null for the embedded body."""
-    extra_regressor: Path | None = None
-    """`J_regressor_extra.npy` (9, V); null if the body's file holds it."""
-    h36m_regressor: Path | None = None
-    """`J_regressor_h36m.npy` (17, V); null if the body's file holds it."""
-
-    def files(self) -> dict[str, Path | None]:
-        """The files, as `hmr_light.body.load_body` takes them."""
-        return {"path": self.path, **self.regressors()}
-
-    def regressors(self) -> dict[str, Path | None]:
-        """The files of the joint regressors alone, which are the same for bodies of every gender."""
-        return {"extra_regressor": self.extra_regressor, "h36m_regressor": self.h36m_regressor}
-
-
-@dataclass
-class SetConfig:
-    """One set of annotated images."""
-
-    annotations: Path = MISSING
-    """SPIN npz."""
-    images: Path = MISSING
-    """The folder that `imgname` is relative to."""
-    ratio: float = 1.0
-    """Share of the training samples that come from this set, relative to the other sets'."""
-
-
-@dataclass
-class AugmentationConfig:
-    """Random changes of a training sample, as SPIN makes them. Zero switches each off."""
-
-    flip_probability: float = MISSING
-    rotation_std_degrees: float = MISSING
-    """Standard deviation; the draw is cut at twice this."""
-    rotation_probability: float = MISSING
-    scale_std: float = MISSING
-    """Standard deviation of the box's factor; the draw is cut at one."""
-    colour_gain: float = MISSING
-    """Each channel is multiplied by a draw from 1 ± this."""
-
-    def __post_init__(self) -> None:
-        _fraction("data.augmentation.flip_probability", self.flip_probability)
-        _fraction("data.augmentation.rotation_probability", self.rotation_probability)
-        _at_least("data.augmentation.rotation_std_degrees", self.rotation_std_degrees, 0)
-        _fraction("data.augmentation.scale_std", self.scale_std)
-        _fraction("data.augmentation.colour_gain", self.colour_gain)
-
-
-@dataclass
-class DataConfig:
-    """What is trained on and what is evaluated on."""
-
-    name: str = MISSING
-    root: Path | None = None
-    """The folder that the sets below lie in, for their paths to refer to."""
-    image_size: int = MISSING
-    """Side of the network's square input, pixels."""
-    workers: int = MISSING
-    """Loader processes a training process has; 0 loads in the training process itself."""
-    train: dict[str, SetConfig] = field(default_factory=dict)
-    evaluation: dict[str, SetConfig] = field(default_factory=dict)
-    """By name. The first is the primary one: its figures are the run's headline figures."""
-    augmentation: AugmentationConfig = MISSING
-
-    def __post_init__(self) -> None:
-        if not 64 <= self.image_size <= 1024:
-            raise UserError(f"data.image_size={self.image_size} is out of range", "Give a side of 64 to 1024 pixels.")
-        _at_least("data.workers", self.workers, 0)
-
-
-@dataclass
-class OptimizerConfig:
-    """How the weights move."""
-
-    name: str = MISSING
-    learning_rate: float = MISSING
-    backbone_factor: float = MISSING
-    """How many times `learning_rate` the backbone's rate is."""
-    bias_factor: float = MISSING
-    """The same for the biases of the regressor's output."""
-    weight_decay: float = MISSING
-    schedule: str = MISSING
-    """constant, or cosine (down to zero at the last step)."""
-    warmup_steps: int = MISSING
-    """Steps over which the learning rate rises linearly from zero."""
-
-    def __post_init__(self) -> None:
-        _one_of("optimizer.name", self.name, ("adam", "adamw"))
-        _one_of("optimizer.schedule", self.schedule, ("constant", "cosine"))
-        _at_least("optimizer.learning_rate", self.learning_rate, 0)
-        _at_least("optimizer.backbone_factor", self.backbone_factor, 0)
-        _at_least("optimizer.bias_factor", self.bias_factor, 0)
-        _at_least("optimizer.weight_decay", self.weight_decay, 0)
-        _at_least("optimizer.warmup_steps", self.warmup_steps, 0)
-
-
-@dataclass
-class TrainerConfig:
-    """How long, where and in which arithmetic."""
-
-    epochs: int = MISSING
-    """0 trains nothing: the initial model is evaluated and saved (the mean-pose baseline is made so)."""
-    batch_size: int = MISSING
-    """Images a step, over all processes together."""
-    device: str = MISSING
-    """auto, cpu, cuda."""
-    threads: int | None = None
-    """CPU threads of each training process; null leaves torch's choice."""
-    precision: str = MISSING
-    """float32, or bfloat16 (autocast)."""
-    channels_last: bool = MISSING
-    compile: bool = MISSING
-    """Compile the network with `torch.compile`."""
-    clip_gradient_norm: float | None = None
-    ema_decay: float | None = None
-    """Decay of the exponential moving average of the weights, which is then what is evaluated; null for none."""
-    save_every: int = MISSING
-    """Epochs between kept checkpoints (rows of the table); the last epoch is always kept."""
-    checkpoint_steps: int | None = None
-    """Steps between writes of the full training state within an epoch; null writes it at the end of epochs only."""
-    keep: int | None = None
-    """Kept checkpoints that stay on disk: the newest so many, and the best and the evaluated ones; null for all."""
-    on_bad_sample: str = MISSING
-    """skip (another takes its place) or error, for a training sample that cannot be read."""
-    on_bad_validation_sample: str = MISSING
-    max_bad_fraction: float = MISSING
-    """More bad samples than this share of a set stop the run."""
-    shuffle_images: bool = False
-    """Everybody is trained with another's image: the baseline that can learn from the labels alone."""
-
-    def __post_init__(self) -> None:
-        _at_least("trainer.epochs", self.epochs, 0)
-        _at_least("trainer.batch_size", self.batch_size, 1)
-        _at_least("trainer.threads", self.threads, 1)
-        _at_least("trainer.save_every", self.save_every, 1)
-        _at_least("trainer.checkpoint_steps", self.checkpoint_steps, 1)
-        _at_least("trainer.keep", self.keep, 1)
-        _one_of("trainer.on_bad_sample", self.on_bad_sample, ON_BAD)
-        _one_of("trainer.on_bad_validation_sample", self.on_bad_validation_sample, ON_BAD)
-        _fraction("trainer.max_bad_fraction", self.max_bad_fraction)
-        _one_of("trainer.device", self.device, ("auto", "cpu", "cuda"))
-        _one_of("trainer.precision", self.precision, ("float32", "bfloat16"))
-        if self.ema_decay is not None:
-            _fraction("trainer.ema_decay", self.ema_decay)
-
-
-@dataclass
-class TrackingConfig:
-    """Where MLflow is told of a run; the journal in the run's folder is written in any case."""
-
-    name: str = MISSING
-    uri: str | None = None
-    """MLflow tracking URI; null for the journal alone."""
-    experiment: str = MISSING
-    upload_checkpoints: bool = False
-    """Whether each row's checkpoint file is kept among the run's artifacts too."""
+Seed = Annotated[int, Range(0, 2**63 - 1)]
+TableFormat = Annotated[str, OneOf("terminal", "markdown", "csv", "json", "latex", "html")]
+RecordFormat = Annotated[str, OneOf("terminal", "markdown", "csv", "json")]
+Checkpoint = Annotated[Path, Existing("checkpoint", "Name an epoch-NNN.pt in the folder checkpoints/ of a run.")]
 
 
 @dataclass
@@ -210,64 +63,60 @@ class TrainConfig:
     trainer: TrainerConfig = MISSING
     tracking: TrackingConfig = MISSING
     row: str | None = None
-    """The run's name in the table; null takes the backbone's name."""
-    seed: int = 0
+    """The run's name in the table; null: the backbone's name."""
+    seed: Seed = 0
+    """Everything random is a function of the seed, the epoch and the sample."""
     resume: str | None = None
-    """null starts anew; auto continues the newest unfinished run of this row; a run's folder continues that run."""
-    init: Path | None = None
-    """A checkpoint to start from, of hmr_light or of another system; null starts from the backbone's weights."""
+    """null: a new run. auto: continue the newest unfinished run of this row. A run's folder: continue that run."""
+    init: Checkpoint | None = None
+    """A checkpoint to start from: hmr_light's own (epoch-NNN.pt), or one of SPIN, HMR, CLIFF, BEDLAM, mmhuman3d or
+    4D-Humans, as far as its network is the one that is chosen here."""
     init_allow: list[str] = field(default_factory=list)
-    """Names, or patterns, of weights that the checkpoint may lack or have too many of."""
+    """Weights that `init` may lack or have too many of, by name; names may hold *: [regressor.*] takes the backbone
+    alone."""
     outputs: Path = MISSING
+    """Runs are written to <outputs>/<tracking.experiment>/<YYMMDD-HHMMSS>-<row>/."""
 
 
 @dataclass
 class BoxesConfig:
     """How `robustness=boxes` changes the boxes, one thing at a time."""
 
-    scales: list[float] = field(default_factory=list)
-    """Factors of the side."""
-    shifts: list[float] = field(default_factory=list)
-    """Shares of the side by which the centre is moved, to the right and down."""
-
-    def __post_init__(self) -> None:
-        for scale in self.scales:
-            _at_least("boxes.scales", scale, 0.1)
-        for shift in self.shifts:
-            _fraction("boxes.shifts", abs(shift))
+    scales: list[Annotated[float, Range(0.1, 100)]] = field(default_factory=list)
+    """Factors of the box's side."""
+    shifts: list[Annotated[float, Range(-1, 1)]] = field(default_factory=list)
+    """Shares of the side by which the centre is moved, to the right and then down (negative: left, up)."""
 
 
 @dataclass
 class EvaluateConfig:
     """`hmr-light evaluate`."""
 
-    checkpoint: Path | None = None
-    checkpoint_allow: list[str] = field(default_factory=list)
-    """Names, or patterns, of weights that another system's checkpoint may lack or have too many of."""
+    checkpoint: Checkpoint | None = None
+    """A checkpoint file, of hmr_light or of another system; or give `run`."""
     run: str | None = None
-    """MLflow run id, or a run's folder."""
-    checkpoints: str = MISSING
-    """Which of the run's checkpoints: best, last or all."""
+    """A run: its folder, or its MLflow id; or give `checkpoint`."""
+    checkpoint_allow: list[str] = field(default_factory=list)
+    """Weights that another system's checkpoint may lack or have too many of, by name; names may hold *."""
+    checkpoints: Annotated[str, OneOf("best", "last", "all")] = MISSING
+    """Which checkpoints of the run."""
     body: BodyConfig = MISSING
     data: DataConfig = MISSING
     protocol: dict[str, Any] = MISSING
-    batch_size: int = MISSING
-    device: str = MISSING
-    threads: int | None = None
-    robustness: str | None = None
-    """boxes: the errors again with looser and moved boxes; null for none."""
+    batch_size: Annotated[int, Range(1, 10**6)] = MISSING
+    """Images that go through the network at once."""
+    device: Device = MISSING
+    """Where the network runs; auto takes a GPU if there is one."""
+    threads: Threads | None = None
+    """CPU threads; null: torch's choice."""
+    robustness: Annotated[str, OneOf("boxes")] | None = None
+    """boxes: measure again with every box made larger, and moved; a table, and a CSV file and a picture in `out`."""
     boxes: BoxesConfig = field(default_factory=BoxesConfig)
     out: Path | None = None
-    """The folder for the robustness files; null for the run's."""
+    """The folder for these files; null: the run's folder, or the checkpoint's where it has no run."""
     tracking: TrackingConfig = MISSING
 
     def __post_init__(self) -> None:
-        if self.robustness is not None:
-            _one_of("robustness", self.robustness, ("boxes",))
-        _one_of("checkpoints", self.checkpoints, ("best", "last", "all"))
-        _one_of("device", self.device, ("auto", "cpu", "cuda"))
-        _at_least("batch_size", self.batch_size, 1)
-        _at_least("threads", self.threads, 1)
         if (self.checkpoint is None) == (self.run is None):
             raise UserError(
                 "say what to evaluate: one of checkpoint= and run=",
@@ -287,80 +136,81 @@ class PrepareConfig:
 class TableConfig:
     """`hmr-light table`."""
 
-    format: str = MISSING
+    format: TableFormat = MISSING
+    """The table's format; terminal: a table for the eye, or markdown where the output goes to a pipe or a file."""
     out: Path | None = None
-    """The file to write; null prints."""
-    language: str = MISSING
-    rows: str = MISSING
+    """The file to write; null: print."""
+    language: Annotated[str, OneOf("en", "ko")] = MISSING
+    """The language of headers and notes."""
+    rows: Annotated[str, OneOf("best", "last", "all")] = MISSING
+    """Which checkpoints of each run."""
     evaluated_on: str | None = None
-    """The evaluation set of the errors; null: the one that most rows have."""
-    group: str | None = None
-    """row: runs that differ in their seeds are one row."""
+    """The evaluation set whose errors are shown, for example synthetic_test_ood; null: the one that most rows were
+    scored on, of several the latest."""
+    group: Annotated[str, OneOf("row")] | None = None
+    """null: a row for each run. row: runs of one model that differ only in their seeds become one row, mean ± standard
+    deviation."""
     columns: list[str] = field(default_factory=list)
-    """Shown besides the table's own; see `hmr_light.reports.rows.Row`."""
+    """More columns, for example [pve_mm,seed,git_commit]; csv and json have all of them in any case."""
     verify: bool = False
-    """Whether each row's checkpoint is evaluated again."""
+    """Evaluate the checkpoint of each row again, after a check of its hash, and say whether the figures hold."""
     tracking: TrackingConfig = MISSING
-
-    def __post_init__(self) -> None:
-        _one_of("format", self.format, ("terminal", "markdown", "csv", "json", "latex", "html"))
-        if self.group is not None:
-            _one_of("group", self.group, ("row",))
-        _one_of("language", self.language, ("en", "ko"))
-        _one_of("rows", self.rows, ("best", "last", "all"))
 
 
 @dataclass
 class SyncConfig:
     """`hmr-light sync`."""
 
-    run_dir: Path | None = None
+    run_dir: Annotated[Path, Existing("run folder")] | None = None
+    """A run's folder, or a folder of runs' folders."""
     tracking: TrackingConfig = MISSING
 
     def __post_init__(self) -> None:
         if self.run_dir is None:
-            raise UserError(
-                "say which run to send: run_dir=", "For example: hmr-light sync run_dir=outputs/hmr_light/…"
-            )
+            raise UserError("say which run to send: run_dir=", "For example: hmr-light sync run_dir=outputs/hmr_light")
 
 
 @dataclass
 class PredictConfig:
     """`hmr-light predict`."""
 
-    checkpoint: Path | None = None
-    input: Path | None = None
+    checkpoint: Checkpoint | None = None
+    """A checkpoint: an epoch-NNN.pt in the folder checkpoints/ of a run, or another system's."""
+    input: Annotated[Path, Existing("image, folder of images or video")] | None = None
+    """An image, a folder of images, or a video."""
     boxes: str = MISSING
-    """auto, detector, image, or a file."""
-    min_score: float = MISSING
+    """Where the people are. auto: torchvision's detector if its weights are in $TORCH_HOME (nothing is downloaded),
+    else as image. detector. image: one person, who fills the image. A file: json ({"image.jpg": [[x, y, width,
+    height]]}, or COCO's), csv (image,x,y,width,height) or npz (annotations, as training reads them). A video's boxes
+    hold for each of its frames."""
+    min_score: Fraction = MISSING
+    """Detected people with a lower score are left out."""
     out: Path = MISSING
-    meshes: list[str] = field(default_factory=list)
-    """Formats: glb, obj."""
-    focal: float | None = None
-    """Of the images, pixels; null for the diagonal."""
-    picture_size: int = MISSING
-    every: int = MISSING
-    batch_size: int = MISSING
+    """A new folder, for a PNG, an npz and the meshes of each image."""
+    meshes: list[Annotated[str, OneOf("glb", "obj")]] = field(default_factory=list)
+    """Formats of the meshes; [] for none."""
+    focal: Annotated[float, Range(1)] | None = None
+    """Focal length of the photographs' camera, pixels, which sets how far away people are; null: the image's
+    diagonal."""
+    picture_size: Annotated[int, Range(64, 65536)] = MISSING
+    """Longer side of the drawn pictures, pixels."""
+    every: Count = MISSING
+    """Of a video, every N-th frame."""
+    batch_size: Annotated[int, Range(1, 10**6)] = MISSING
+    """People that go through the network at once."""
     body: BodyConfig = MISSING
-    device: str = MISSING
-    threads: int | None = None
+    device: Device = MISSING
+    """Where the network runs; auto takes a GPU if there is one."""
+    threads: Threads | None = None
+    """CPU threads; null: torch's choice."""
 
     def __post_init__(self) -> None:
-        for key, example in (("checkpoint", "outputs/hmr_light/…/epoch-050.pt"), ("input", "photographs")):
+        for key, example in (
+            ("checkpoint", "outputs/hmr_light/RUN/checkpoints/epoch-020.pt"),
+            ("input", "photographs"),
+        ):
             if getattr(self, key) is None:
                 raise UserError(f"say which {key}: {key}=", f"For example: hmr-light predict {key}={example}")
-        _fraction("min_score", self.min_score)
-        for format in self.meshes:
-            _one_of("meshes", format, ("glb", "obj"))
-        if self.focal is not None and not 1 <= self.focal < float("inf"):
-            raise UserError(
-                f"focal={self.focal} is not a focal length", "Give pixels, or null for the image's diagonal."
-            )
-        _at_least("picture_size", self.picture_size, 64)
-        _at_least("every", self.every, 1)
-        _at_least("batch_size", self.batch_size, 1)
-        _one_of("device", self.device, ("auto", "cpu", "cuda"))
-        _at_least("threads", self.threads, 1)
 
 
 @dataclass
@@ -375,7 +225,8 @@ class DoctorConfig:
 class UiConfig:
     """`hmr-light ui`."""
 
-    port: int = MISSING
+    port: Annotated[int, Range(1, 65535)] = MISSING
+    """The port of this machine that the pages are at."""
     tracking: TrackingConfig = MISSING
 
 
@@ -384,18 +235,16 @@ class ProfileConfig:
     """`hmr-light profile`."""
 
     backbones: list[str] = field(default_factory=list)
-    """Choices of the group backbone; none for all of them."""
-    by: str = MISSING
-    image_size: int = MISSING
+    """Choices of backbone=, as a list; [] for all of them."""
+    by: Annotated[str, OneOf("model", "layer_type", "layer")] = MISSING
+    """model: a row for each backbone. layer_type: its kinds of layers and their shares. layer: every layer."""
+    image_size: Annotated[int, Range(64, 4096)] = MISSING
+    """Side of the square input, pixels."""
     regressor: dict[str, Any] = MISSING
-    format: str = MISSING
+    format: RecordFormat = MISSING
+    """The table's format; terminal: a table for the eye, or markdown where the output goes to a pipe or a file."""
     out: Path | None = None
-    """The file to write; null prints."""
-
-    def __post_init__(self) -> None:
-        _one_of("by", self.by, ("model", "layer_type", "layer"))
-        _one_of("format", self.format, ("terminal", "markdown", "csv", "json"))
-        _at_least("image_size", self.image_size, 64)
+    """The file to write; null: print."""
 
 
 @dataclass
@@ -403,36 +252,49 @@ class BenchmarkConfig:
     """`hmr-light benchmark`."""
 
     models: list[str] = field(default_factory=list)
-    """Choices of the groups backbone and experiment, checkpoint files, run folders. The first is the reference."""
+    """Choices of backbone= or experiment=, checkpoint files, run folders (their last checkpoint). The first is the
+    reference: all times are also given as ratios to its times."""
     variants: list[str] = field(default_factory=list)
-    """How each model is run; see `hmr_light.cost.variants`."""
-    batch_sizes: list[int] = field(default_factory=list)
-    threads: list[int] = field(default_factory=list)
-    rounds: int = MISSING
-    """Times that each model is measured."""
-    warmup: int = MISSING
+    """How each model is run: eager, or steps joined by +. folded: the regressor as one affine map. fused: batch norms
+    within their convolutions. channels_last. bfloat16, float16. compile: torch.compile (up to a minute a model). mesh:
+    the body model too."""
+    batch_sizes: list[Annotated[int, Range(1, 10**6)]] = field(default_factory=list)
+    """Images that go through the network at once, as a list."""
+    threads: list[Threads] = field(default_factory=list)
+    """CPU threads, as a list."""
+    rounds: Annotated[int, Range(2, 10**6)] = MISSING
+    """How many times each model is measured."""
+    warmup: Annotated[int, Range(0, 10**6)] = MISSING
     """Rounds before, which do not count."""
-    image_size: int | None = None
-    """null: the size that a checkpoint was trained with, 224 for a config."""
-    device: str = MISSING
+    image_size: Annotated[int, Range(64, 4096)] | None = None
+    """Side of the square input, pixels; null: the size that a checkpoint was trained with, 224 for a config."""
+    device: Device = MISSING
+    """Where the network runs; auto takes a GPU if there is one."""
     regressor: dict[str, Any] = MISSING
     body: BodyConfig = MISSING
     tracking: TrackingConfig = MISSING
     log: bool = MISSING
     """Write the figures of checkpoints to their runs."""
-    format: str = MISSING
+    format: RecordFormat = MISSING
+    """The table's format; terminal: a table for the eye, or markdown where the output goes to a pipe or a file."""
     out: Path | None = None
-    """The file to write; null prints."""
+    """The file to write; null: print."""
 
     def __post_init__(self) -> None:
         for key in ("models", "variants", "batch_sizes", "threads"):
             if not getattr(self, key):
                 raise UserError(f"{key} is empty", f"Name at least one: {key}=[…]; see hmr-light benchmark --help.")
-        for key in ("batch_sizes", "threads"):
-            for value in getattr(self, key):
-                _at_least(key, value, 1)
-        _at_least("rounds", self.rounds, 2)
-        _at_least("warmup", self.warmup, 0)
-        _at_least("image_size", self.image_size, 64)
-        _one_of("device", self.device, ("auto", "cpu", "cuda"))
-        _one_of("format", self.format, ("terminal", "markdown", "csv", "json"))
+
+
+SCHEMAS: dict[str, type] = {
+    "prepare": PrepareConfig,
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "table": TableConfig,
+    "profile": ProfileConfig,
+    "benchmark": BenchmarkConfig,
+    "predict": PredictConfig,
+    "sync": SyncConfig,
+    "ui": UiConfig,
+    "doctor": DoctorConfig,
+}

@@ -17,6 +17,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from hmr_light.config.limits import check_limits
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.paths import without_secret
 
@@ -27,11 +28,11 @@ def typed(schema: type[T], config: DictConfig | dict[str, Any]) -> T:
     """An instance of the dataclass `schema` with the values of `config`.
 
     Hydra itself lets `+new.key=1` through; here it is refused. Raises `UserError` that names an unknown key (with the
-    nearest known one), a value of a wrong type, or a value that is missing.
+    nearest known one), a value of a wrong type or outside of its limits, or a value that is missing.
     """
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), config)
-        return OmegaConf.to_object(merged)  # type: ignore[return-value]
+        checked: Any = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
         key = str(error.full_key or error.key)
         raise UserError(f"there is no option '{key}'", did_you_mean(key, known_keys(schema))) from error
@@ -51,6 +52,8 @@ def typed(schema: type[T], config: DictConfig | dict[str, Any]) -> T:
                 f"Set it (export {variable[1]}=…), or give {key}=…",
             ) from error
         raise UserError(str(error).splitlines()[0], "Look at the composed configuration with --cfg job.") from error
+    check_limits(checked)
+    return checked
 
 
 def known_keys(schema: type, prefix: str = "") -> list[str]:

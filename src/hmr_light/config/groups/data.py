@@ -1,0 +1,58 @@
+"""`data=` and `data/augmentation=`: what is trained on and evaluated on, and how training samples are changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from omegaconf import MISSING
+
+from hmr_light.config.limits import Fraction, Range
+
+
+@dataclass
+class SetConfig:
+    """One set of annotated images."""
+
+    annotations: Path = MISSING
+    """The annotations (npz)."""
+    images: Path = MISSING
+    """The folder that the annotations' image names are relative to."""
+    ratio: Annotated[float, Range(0, 1e9)] = 1.0
+    """Share of the training samples that come from this set, relative to the other sets."""
+
+
+@dataclass
+class AugmentationConfig:
+    """Random changes of a training sample, as SPIN makes them. Zero switches each off."""
+
+    flip_probability: Fraction = MISSING
+    """Probability that a sample is mirrored."""
+    rotation_std_degrees: Annotated[float, Range(0, 360)] = MISSING
+    """Standard deviation of the rotation; the draw is cut at twice this."""
+    rotation_probability: Fraction = MISSING
+    """Probability that a sample is rotated."""
+    scale_std: Fraction = MISSING
+    """Standard deviation of the factor of the box's side; the draw is cut at one deviation."""
+    colour_gain: Fraction = MISSING
+    """Each colour channel is multiplied by a draw from 1 ± this."""
+
+
+@dataclass
+class DataConfig:
+    """What is trained on and what is evaluated on."""
+
+    name: str = MISSING
+    """The name of the choice."""
+    root: Path | None = None
+    """The folder of the sets; their paths refer to it."""
+    image_size: Annotated[int, Range(64, 1024)] = MISSING
+    """Side of the network's square input, pixels."""
+    workers: Annotated[int, Range(0, 1024)] = MISSING
+    """Loader processes of each training process; 0: the training process loads the images itself."""
+    train: dict[str, SetConfig] = field(default_factory=dict)
+    """The sets to train on, by name."""
+    evaluation: dict[str, SetConfig] = field(default_factory=dict)
+    """The sets to evaluate on, by name. The first is the primary one: its figures are the run's headline figures."""
+    augmentation: AugmentationConfig = MISSING

@@ -1,0 +1,127 @@
+"""Which values an option may have, declared beside its type: `epochs: Annotated[int, Range(0, 1000)]`.
+
+One declaration is the check, the line in `--help`, and what tab completion offers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Protocol, get_args, get_origin, get_type_hints
+
+from hmr_light.errors import UserError, did_you_mean
+from hmr_light.paths import is_there
+
+LARGEST = sys.float_info.max
+"""The upper end of a range that has none: infinity and NaN are in no range."""
+
+
+class Limit(Protocol):
+    """What a value must hold to."""
+
+    def check(self, key: str, value: Any) -> None:
+        """Raises `UserError` that names `key` and the remedy when `value` is not allowed."""
+
+    def describe(self) -> str:
+        """The allowed values, for `--help`."""
+
+
+@dataclasses.dataclass(frozen=True, init=False)
+class OneOf:
+    """One of a few words."""
+
+    choices: tuple[str, ...]
+
+    def __init__(self, *choices: str) -> None:
+        object.__setattr__(self, "choices", choices)
+
+    def check(self, key: str, value: Any) -> None:
+        if value not in self.choices:
+            raise UserError(f"{key}={value} is not a choice", did_you_mean(str(value), self.choices))
+
+    def describe(self) -> str:
+        return " | ".join(self.choices)
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """A finite number from `least` to `greatest`; `above` and `below` leave out the end itself."""
+
+    least: float = -LARGEST
+    greatest: float = LARGEST
+    above: bool = dataclasses.field(default=False, kw_only=True)
+    below: bool = dataclasses.field(default=False, kw_only=True)
+
+    def check(self, key: str, value: Any) -> None:
+        too_small = value <= self.least if self.above else value < self.least
+        too_large = value >= self.greatest if self.below else value > self.greatest
+        if too_small or too_large or math.isnan(value):
+            problem = "too small" if too_small else "too large" if too_large else "not a number"
+            raise UserError(f"{key}={value} is {problem}", f"Give a number {self.describe()}.")
+
+    def describe(self) -> str:
+        least = f"{'above' if self.above else 'of at least'} {self.least:.12g}"
+        greatest = f"{'below' if self.below else 'of at most'} {self.greatest:.12g}"
+        if self.greatest == LARGEST:
+            return "that is finite" if self.least == -LARGEST else least
+        if self.least == -LARGEST:
+            return greatest
+        if self.above or self.below:
+            return f"{least} and {greatest}"
+        return f"from {self.least:.12g} to {self.greatest:.12g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Existing:
+    """The path of a file or folder that is there. Without this, torch is imported before a mistyped path is noticed."""
+
+    what: str
+    remedy: str = "Correct the path."
+
+    def check(self, key: str, value: Any) -> None:
+        if not is_there(Path(value).expanduser()):
+            raise UserError(f"{key}: there is no {self.what} at {value}", self.remedy)
+
+    def describe(self) -> str:
+        return ""
+
+
+Fraction = Annotated[float, Range(0, 1)]
+Count = Annotated[int, Range(1, 2**31 - 1)]
+Threads = Annotated[int, Range(1, 4096)]
+Device = Annotated[str, OneOf("auto", "cpu", "cuda")]
+
+
+def limits_of(hint: Any) -> list[Limit]:
+    """The limits in a type's annotation, also of the entries of a list and of a type that may be null."""
+    own = list(hint.__metadata__) if get_origin(hint) is Annotated else []
+    inner = get_args(hint)[:1] if own else get_args(hint)
+    return own + [limit for part in inner for limit in limits_of(part)]
+
+
+def check_limits(config: Any, prefix: str = "") -> None:
+    """Check every option of a typed configuration, the nested ones too. Raises `UserError` for the first wrong one."""
+    hints = get_type_hints(type(config), include_extras=True)
+    for field in dataclasses.fields(config):
+        key, value = f"{prefix}{field.name}", getattr(config, field.name)
+        limits = limits_of(hints[field.name])
+        for name, one in _entries(key, value):
+            if dataclasses.is_dataclass(one):
+                check_limits(one, f"{name}.")
+            elif one is not None:
+                for limit in limits:
+                    limit.check(name, one)
+
+
+def _entries(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            yield f"{key}.{name}", one
+    elif isinstance(value, list):
+        for one in value:
+            yield key, one
+    else:
+        yield key, value
