@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hmr_light.config.body_path import expand_body_path
+from hmr_light.config.limits import check_paths
 from hmr_light.config.schema import SCHEMAS
 from hmr_light.config.strict import dotted_keys, typed
 from hmr_light.config.sweep import sweep
@@ -33,6 +34,7 @@ def run_application(command: str, conf: Path, overrides: list[str]) -> None:
 
     def run(config: DictConfig) -> Any:
         checked: Any = typed(SCHEMAS[command], config)
+        check_paths(checked)
         return importlib.import_module(f"hmr_light.commands.{command}").run(checked)
 
     def task(config: DictConfig) -> Any:

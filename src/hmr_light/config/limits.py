@@ -63,20 +63,28 @@ class Range:
             raise UserError(f"{key}={value} is {problem}", f"Give a number {self.describe()}.")
 
     def describe(self) -> str:
-        least = f"{'above' if self.above else 'of at least'} {self.least:.12g}"
-        greatest = f"{'below' if self.below else 'of at most'} {self.greatest:.12g}"
+        least = f"{'above' if self.above else 'of at least'} {_text(self.least)}"
+        greatest = f"{'below' if self.below else 'of at most'} {_text(self.greatest)}"
         if self.greatest == LARGEST:
             return "that is finite" if self.least == -LARGEST else least
         if self.least == -LARGEST:
             return greatest
         if self.above or self.below:
             return f"{least} and {greatest}"
-        return f"from {self.least:.12g} to {self.greatest:.12g}"
+        return f"from {_text(self.least)} to {_text(self.greatest)}"
+
+
+def _text(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Existing:
-    """The path of a file or folder that is there. Without this, torch is imported before a mistyped path is noticed."""
+    """The path of a file or folder that is there.
+
+    It is checked before a command runs, not when a configuration is read: torch, which takes seconds to import, is then
+    not needed to notice a mistyped path.
+    """
 
     what: str
     remedy: str = "Correct the path."
@@ -102,18 +110,29 @@ def limits_of(hint: Any) -> list[Limit]:
     return own + [limit for part in inner for limit in limits_of(part)]
 
 
-def check_limits(config: Any, prefix: str = "") -> None:
+def check_limits(config: Any) -> None:
     """Check every option of a typed configuration, the nested ones too. Raises `UserError` for the first wrong one."""
+    for key, value, limit in _limited(config):
+        if not isinstance(limit, Existing):
+            limit.check(key, value)
+
+
+def check_paths(config: Any) -> None:
+    """Check that every file and folder which a typed configuration reads is there. Raises `UserError` otherwise."""
+    for key, value, limit in _limited(config):
+        if isinstance(limit, Existing):
+            limit.check(key, value)
+
+
+def _limited(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Limit]]:
+    """The options that have a limit and are not null: dotted key, value, limit."""
     hints = get_type_hints(type(config), include_extras=True)
     for field in dataclasses.fields(config):
-        key, value = f"{prefix}{field.name}", getattr(config, field.name)
-        limits = limits_of(hints[field.name])
-        for name, one in _entries(key, value):
-            if dataclasses.is_dataclass(one):
-                check_limits(one, f"{name}.")
-            elif one is not None:
-                for limit in limits:
-                    limit.check(name, one)
+        for key, value in _entries(f"{prefix}{field.name}", getattr(config, field.name)):
+            if dataclasses.is_dataclass(value):
+                yield from _limited(value, f"{key}.")
+            elif value is not None:
+                yield from ((key, value, limit) for limit in limits_of(hints[field.name]))
 
 
 def _entries(key: str, value: Any) -> Iterator[tuple[str, Any]]:
