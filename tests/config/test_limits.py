@@ -101,7 +101,7 @@ def test_limits_describe_themselves() -> None:
     assert Range().describe() == "that is finite"
 
 
-def test_a_path_that_is_not_there_is_named_when_the_command_is_to_run(tmp_path: Path) -> None:
+def test_a_path_that_is_not_there_is_named_when_the_command_is_to_run(home: Path, tmp_path: Path) -> None:
     there = tmp_path / "a b.pt"
     there.touch()
     check_paths(compose("train", f"init='{there}'"))
