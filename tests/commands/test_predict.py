@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -16,7 +18,6 @@ from hmr_light.checkpoints.format import save_model
 from hmr_light.commands.predict import _target
 from hmr_light.commands.predict import run as predict
 from hmr_light.data.dataset import MeshDataset
-from hmr_light.data.detector import DETECTORS, load_detector
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model, normalize
 
@@ -69,7 +70,8 @@ def test_images_that_fail_are_listed_and_the_others_done(
     assert "2 images, 2 people" in printed.out
     assert "1 images failed" in printed.err
     assert "c.jpg: " in printed.err
-    assert cv2.imread(str(out / "b.png")).shape == (300, 2 * 150, 3)
+    assert cv2.imread(str(out / "b.png")).shape[1] == 2 * 150
+    assert "boxes: the whole image is taken for one person" in printed.err
 
     # The camera is what the network says of the crop that training would have shown it.
     seen = read(out / "a.npz")
@@ -117,7 +119,9 @@ def test_every_box_of_a_file_is_a_person_whatever_the_batch(
         np.testing.assert_allclose(one[key], other[key], atol=1e-3, err_msg=key)
     np.testing.assert_allclose(one["scale"], np.array([90, 80, 100]) * 1.2 / 200, rtol=1e-5)
     assert float(one["focal"]) == 500
-    assert cv2.imread(str(outs[0] / "a.png")).shape == (60, 2 * 100, 3)
+    height, width, _ = cv2.imread(str(outs[0] / "a.png")).shape
+    assert width == 2 * 100
+    assert 60 < height < 100  # with a caption
 
 
 def test_a_video_is_drawn_frame_by_frame(checkpoint: Path, tmp_path: Path, home: Path) -> None:
@@ -143,9 +147,10 @@ def test_when_no_image_can_be_done_that_is_an_error_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        ([], "say which checkpoint"),
+        (["input=a.jpg"], "say which checkpoint"),
         (["checkpoint=a.pt"], "say which input"),
-        (["checkpoint=a.pt", "input=a.jpg"], "there is no checkpoint"),
+        (["checkpoint=a.pt", "run=outputs", "input=a.jpg"], "one of checkpoint= and run="),
+        (["checkpoint=a.pt", "input=a.jpg"], "there is no image, folder or video"),
         (["checkpoint=a.pt", "input=a.jpg", "meshes=[stl]"], "meshes=stl"),
         (["checkpoint=a.pt", "input=a.jpg", "focal=0"], "focal=0"),
     ],
@@ -156,44 +161,80 @@ def test_a_mistake_is_said_before_anything_is_done(home: Path, overrides: list[s
     assert list(home.iterdir()) == []
 
 
-def test_without_a_detectors_weights_the_remedy_names_the_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_boxes_that_cannot_be_right_are_told_and_never_drawn(
+    checkpoint: Path, photographs: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(UserError, match=r"no detector's weights.*\n.*ssdlite320_mobilenet_v3_large_coco-a79551df\.pth"):
-        load_detector(torch.device("cpu"), 0.5)
+    def predict_with(number: int, document: dict[str, list[list[float]]]) -> Path:
+        boxes = tmp_path / f"{number}.json"
+        boxes.write_text(json.dumps(document))
+        more = (f"boxes={boxes}", "meshes=[]")
+        return predict(compose("predict", *options(checkpoint, photographs, tmp_path / f"out{number}", *more)))
+
+    with pytest.raises(UserError, match="shares of the image"):
+        predict_with(0, {"a.png": [[0.4, 0.3, 0.2, 0.5]]})
+    with pytest.raises(UserError, match="1 of 1 boxes are outside the image of 200 x 120"):
+        predict_with(1, {"a.png": [[5000, 5000, 100, 100]]})
+    assert not list(tmp_path.glob("out*"))
+    out = predict_with(2, {"a.png": [[10, 10, 50, 90], [5000, 10, 50, 90], [0.1, 0.1, 0.5, 0.5]]})
+    assert read(out / "a.npz")["betas"].shape == (1, 10)
+    said = capsys.readouterr().err
+    assert "a.png: 1 of 2 boxes are outside the image" in said
+    assert "left out: 1 of at most one pixel" in said
+    assert "2 images of" in said  # have no box
+    assert "boxes: those of 2.json" in said
 
 
-@pytest.mark.slow
-def test_a_detector_whose_weights_are_there_is_used_and_a_damaged_one_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_skipped_in_a_folder_is_told(
+    checkpoint: Path, photographs: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import torchvision
+    (photographs / "d.HEIC").write_bytes(b"")
+    (photographs / "sub").mkdir()
+    predict(compose("predict", *options(checkpoint, photographs, tmp_path / "out", "boxes=image", "meshes=[]")))
+    said = capsys.readouterr().err
+    assert "(d.HEIC)" in said
+    assert "1 subfolders" in said
 
-    for name, file in DETECTORS.items():
-        assert torchvision.models.get_model_weights(name)["COCO_V1"].url.endswith(f"/{file}")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    name = "ssdlite320_mobilenet_v3_large"
-    file = tmp_path / "hub" / "checkpoints" / DETECTORS[name]
-    file.parent.mkdir(parents=True)
-    torch.manual_seed(0)
-    model = torchvision.models.get_model(name, weights=None, weights_backbone=None)
-    for key, bias in model.state_dict().items():
-        if "classification_head" in key and key.endswith("bias") and len(bias) % 91 == 0:
-            bias.view(-1, 91)[:, 1] += 2  # random weights that see people
-    torch.save(model.state_dict(), file)
-    image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
-    with torch.no_grad():
-        (output,) = model.eval()([torch.from_numpy(image).permute(2, 0, 1).float() / 255])
-    least = float(output["scores"][output["labels"] == 1].median())
-    boxes = load_detector(torch.device("cpu"), least)(image)
-    expected = output["boxes"][(output["labels"] == 1) & (output["scores"] >= least)].numpy()
-    assert len(boxes) == len(expected) > 0
-    centers = (expected[:, :2] + expected[:, 2:]) / 2 - 0.5
-    np.testing.assert_allclose([box.center for box in boxes], centers, atol=1e-3)
-    file.write_bytes(b"damaged")
-    with pytest.raises(UserError, match="cannot be read as weights"):
-        load_detector(torch.device("cpu"), 0.5)
+
+def test_without_boxes_the_user_is_told_what_is_taken_for_the_person(
+    checkpoint: Path,
+    photographs: Path,
+    tmp_path: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    predict(compose("predict", *options(checkpoint, photographs / "a.png", tmp_path / "out", "meshes=[]")))
+    said = capsys.readouterr().err
+    assert "the whole image is taken for one person" in said
+    assert "boxes=FILE" in said
+
+
+def test_of_a_run_the_best_checkpoint_draws(
+    checkpoint: Path, photographs: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = checkpoint.parents[1]
+    outs = [
+        predict(compose("predict", which, f"input={photographs / 'a.png'}", f"out={tmp_path / name}", "boxes=image"))
+        for name, which in (("of_run", f"run={run}"), ("of_file", f"checkpoint={checkpoint}"))
+    ]
+    assert f"checkpoint: {checkpoint}" in capsys.readouterr().err
+    np.testing.assert_array_equal(*(read(out / "a.npz")["joints"] for out in outs))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [["checkpoint=nope.pt", "input=."], ["run=nope", "input=nope"], ["run=nope", "input=.", "boxes=a.csv"]],
+)
+def test_a_wrong_path_is_answered_before_torch_is_imported(home: Path, overrides: list[str]) -> None:
+    code = (
+        "import sys; from hmr_light.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as stop: sys.exit(stop.code + 40 * bool({'torch', 'mlflow'} & sys.modules.keys()))"
+    )
+    arguments = [sys.executable, "-c", code, "predict", *overrides]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=home, timeout=60)
+    assert done.returncode == 2, done.stderr
 
 
 @pytest.mark.parametrize("names", list(itertools.permutations(("a.jpg", "a_png.jpg", "a.png", "a.jpeg"))))

@@ -98,7 +98,7 @@ class SMPL(nn.Module):
 
 
 def load_body(
-    path: Path | None = None, *, extra_regressor: Path | None = None, h36m_regressor: Path | None = None
+    path: Path | str | None = None, *, extra_regressor: Path | None = None, h36m_regressor: Path | None = None
 ) -> SMPL:
     """The body in the file (or folder) `path`; None is the embedded one, which needs no registration.
 
@@ -112,7 +112,7 @@ def load_body(
                 "Leave body.extra_regressor and body.h36m_regressor out, or choose body=smpl.",
             )
         return SMPL(read_body(EMBEDDED_BODY), name="embedded")
-    file = find_body(path)
+    file = find_body(Path(path))
     return SMPL(read_body(file, extra_regressor, h36m_regressor), name=file.stem)
 
 

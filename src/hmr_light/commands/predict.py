@@ -2,45 +2,43 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from rich.console import Console
-from rich.progress import track
 
-from hmr_light.body import SMPL, load_body
-from hmr_light.checkpoints.format import Checkpoint
-from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.config.schema import PredictConfig
-from hmr_light.data.boxes import Box, read_boxes, whole_image
-from hmr_light.data.detector import detector_file, load_detector
-from hmr_light.data.distributed import choose_device
-from hmr_light.data.pictures import IMAGE_SUFFIXES, Picture, Pictures, crop_person, open_pictures, shrink_to
+from hmr_light.data.boxes import Box, is_outside, read_boxes
+from hmr_light.data.pictures import IMAGE_SUFFIXES, Picture, Pictures, open_pictures, shrink_to
 from hmr_light.errors import UserError
-from hmr_light.model.hmr import HMR, normalize
-from hmr_light.model.regressors import SmplParameters
-from hmr_light.reports.meshes import write_glb, write_obj
-from hmr_light.reports.predictions import PredictedPeople, draw_people, write_parameters, write_picture
 
-Finder = Callable[[Picture, np.ndarray], list[Box]]
+# What needs torch, which takes seconds to import, is imported in the functions: a wrong path is answered at once.
+if TYPE_CHECKING:
+    from hmr_light.checkpoints.format import Checkpoint
+    from hmr_light.model.predictor import CroppedImage, PredictedPeople, Predictor
+
+_SHOWN = 20
+"""Images that the list of failures names."""
+
+
+class Finder(NamedTuple):
+    """Where the people of an image are."""
+
+    says: str
+    """Where the boxes come from, as the pictures and the terminal say it."""
+    find: Callable[[Picture, np.ndarray], list[Box] | None]
+    """None is the whole image. Raises `UserError` for an image of which nothing is known."""
 
 
 class Task(NamedTuple):
-    """An image that was read, as far as it is still wanted: what the network sees, and what is drawn on."""
+    """An image that was read, as far as it is still needed: what the network sees, and what is drawn on."""
 
     name: str
-    width: int
-    height: int
     picture: np.ndarray
     """(h, w, 3) RGB, the whole image at the size of the drawing."""
-    boxes: list[Box]
-    crops: np.ndarray
-    """(P, S, S, 3) RGB."""
+    image: CroppedImage
 
 
 def run(config: PredictConfig) -> Path:
@@ -48,34 +46,40 @@ def run(config: PredictConfig) -> Path:
 
     Images that fail are named at the end, and the others are done; raises `UserError` only when none can be.
     """
+    out = _new_folder(config.out)
+    pictures, finder = _open(config)
+
+    import torch
+
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    out = _new_folder(config.out)
-    device = choose_device(config.device)
-    checkpoint, pictures, find = _open(config, device)
-    model = checkpoint.build().to(device)
-    model.regressor = model.regressor.fold()  # the same map in one step, and so faster
-    body = load_body(**config.body.files()).to(device)
-    _say_if_bodies_differ(checkpoint, config.body.name)
+    predictor = _predictor(config)
+    finder = finder or _without_file(config)
+    print(f"boxes: {finder.says}", file=sys.stderr)
 
     failures: dict[str, str] = {}
     people = 0
     written: list[Path] = []
-    for tasks in _batches(_tasks(pictures, find, failures, checkpoint, config), config.batch_size):
-        for task, seen in zip(tasks, _estimate(model, body, tasks, config), strict=True):
+    for tasks in _batches(_tasks(pictures, finder, failures, predictor, config), config.batch_size):
+        for task, seen in zip(tasks, predictor.people([task.image for task in tasks]), strict=True):
             target = _target(out, task.name, written)
-            _write(seen, task, body.faces.cpu().numpy(), target, config.meshes)
+            _write(seen, task, predictor.faces, target, finder.says, config.meshes)
             written.append(target)
-            people += len(seen.boxes)
+            people += len(seen)
     if not written:
         name, reason = next(iter(failures.items()))
         raise UserError(
             f"none of {len(failures)} images could be done; {name}: {reason}", "Give other images or boxes."
         )
     print(f"{out}: {len(written)} images, {people} people")
+    for note in pictures.notes:
+        print(f"  note: {note}", file=sys.stderr)
     if failures:
         print(f"  {len(failures)} images failed:", file=sys.stderr)
-        print("\n".join(f"    {name}: {reason}" for name, reason in failures.items()), file=sys.stderr)
+        shown = list(failures.items())[:_SHOWN]
+        print("\n".join(f"    {name}: {reason}" for name, reason in shown), file=sys.stderr)
+        if len(failures) > _SHOWN:
+            print(f"    and {len(failures) - _SHOWN} more", file=sys.stderr)
     print(f"  next: look at {written[0]}.png", file=sys.stderr)
     return out
 
@@ -87,35 +91,74 @@ def _new_folder(out: Path) -> Path:
     return out
 
 
-def _open(config: PredictConfig, device: torch.device) -> tuple[Checkpoint, Pictures, Finder]:
-    assert config.checkpoint is not None  # checked by the schema
-    assert config.input is not None
-    checkpoint = load_checkpoint(config.checkpoint.expanduser())
-    how = config.boxes
-    if how == "auto":
-        how = "detector" if detector_file() else "image"
-        print(
-            f"boxes: {'torchvision detector' if how == 'detector' else 'the whole image is one person'}",
-            file=sys.stderr,
-        )
-    boxes = None if how in ("detector", "image") else read_boxes(Path(how).expanduser())
+def _open(config: PredictConfig) -> tuple[Pictures, Finder | None]:
+    """The pictures, and who finds the people in them where that is a file of boxes."""
+    assert config.input is not None  # checked by the schema
     source = config.input.expanduser()
-    # Labels are for the pixels as they are stored; a photograph without labels is for the eye.
-    pictures = open_pictures(source, names=boxes, as_stored=boxes is not None, every=config.every)
-    if boxes is not None:
-        return checkpoint, pictures, lambda picture, _: _boxes_of(picture.source, boxes, how)
-    if how == "image":
-        return checkpoint, pictures, lambda _, image: [whole_image(image.shape[1], image.shape[0])]
-    detect = load_detector(device, config.min_score)
-    return checkpoint, pictures, lambda _, image: detect(image)
+    if config.boxes in ("auto", "detector", "image"):
+        # Labels are for the pixels as they are stored; a photograph without labels is for the eye.
+        return open_pictures(source, names=None, as_stored=False, every=config.every), None
+    path = Path(config.boxes).expanduser()
+    file = read_boxes(path)
+    pictures = open_pictures(source, names=file.boxes, as_stored=True, every=config.every)
+    if left_out := file.describe_left_out():
+        pictures.notes.append(f"entries of {path} that were left out: {left_out}")
+
+    def find(picture: Picture, image: np.ndarray) -> list[Box]:
+        boxes = _boxes_of(picture.source, file.boxes, path)
+        height, width = image.shape[:2]
+        inside = [box for box in boxes if not is_outside(box, width, height)]
+        if len(inside) < len(boxes):
+            problem = f"{len(boxes) - len(inside)} of {len(boxes)} boxes are outside the image of {width} x {height}"
+            if not inside:
+                raise UserError(f"{problem}; {path} wants pixels")
+            pictures.notes.append(f"{picture.name}: {problem}")
+        return inside
+
+    return pictures, Finder(f"those of {path.name}", find)
 
 
-def _boxes_of(source: str, boxes: dict[str, list[Box]], file: str) -> list[Box]:
+def _boxes_of(source: str, boxes: dict[str, list[Box]], file: Path) -> list[Box]:
     # A single image is looked up by its name alone, whatever folder the file has it in.
     keys = [source] if source in boxes else [key for key in boxes if PurePosixPath(key).name == source]
     if len(keys) != 1:
         raise UserError(f"{file} has {'several images' if keys else 'no box'} of that name")
     return boxes[keys[0]]
+
+
+def _without_file(config: PredictConfig) -> Finder:
+    from hmr_light.data.detector import detector_file, load_detector
+    from hmr_light.data.distributed import choose_device
+
+    if config.boxes == "image":
+        return Finder("the whole image is taken for one person", lambda picture, image: None)
+    found = detector_file()
+    if config.boxes == "auto" and found is None:
+        print(
+            "note: no boxes are given and no detector's weights are here; for people who do not fill the image give "
+            "boxes=FILE (see hmr-light predict --help)",
+            file=sys.stderr,
+        )
+        return Finder("the whole image is taken for one person", lambda picture, image: None)
+    detect = load_detector(choose_device(config.device), config.min_score)
+    name = found[0] if found else ""
+    return Finder(f"found by torchvision's {name}, at least {config.min_score:g} sure", lambda _, image: detect(image))
+
+
+def _predictor(config: PredictConfig) -> Predictor:
+    from hmr_light.body import load_body
+    from hmr_light.checkpoints.loading import load_checkpoint
+    from hmr_light.checkpoints.models import best_checkpoint, predictor_of
+    from hmr_light.model.predictor import Predictor
+
+    if config.checkpoint is not None:
+        checkpoint = load_checkpoint(config.checkpoint.expanduser())
+    else:
+        checkpoint = best_checkpoint(str(config.run), config.tracking.uri)
+        print(f"checkpoint: {checkpoint.path}", file=sys.stderr)
+    _say_if_bodies_differ(checkpoint, config.body.name)
+    model = predictor_of(checkpoint, config.device)
+    return Predictor(model, load_body(**config.body.files()), batch_size=config.batch_size, focal=config.focal)
 
 
 def _say_if_bodies_differ(checkpoint: Checkpoint, name: str) -> None:
@@ -124,23 +167,24 @@ def _say_if_bodies_differ(checkpoint: Checkpoint, name: str) -> None:
 
 
 def _tasks(
-    pictures: Pictures, find: Finder, failures: dict[str, str], checkpoint: Checkpoint, config: PredictConfig
+    pictures: Pictures, finder: Finder, failures: dict[str, str], predictor: Predictor, config: PredictConfig
 ) -> Iterator[Task]:
     """The images one by one, read and cropped; those that fail go to `failures` with the reason."""
-    # The network sees images of the size that it was trained with.
-    size = int(checkpoint.config["data"]["image_size"])
+    from rich.console import Console
+    from rich.progress import track
+
     console = Console(stderr=True)
     for picture in track(pictures.pictures, "predicting", pictures.total, console=console, transient=True):
         try:
             image = picture.read()
-            if not (boxes := find(picture, image)):
+            boxes = finder.find(picture, image)
+            if boxes is not None and not boxes:
                 raise UserError("nobody was found in it")
+            cropped = predictor.crop(image, boxes)
         except UserError as error:
             failures[picture.name] = error.message
             continue
-        height, width = image.shape[:2]
-        crops = np.stack([crop_person(image, box, size) for box in boxes])
-        yield Task(picture.name, width, height, shrink_to(image, config.picture_size), boxes, crops)
+        yield Task(picture.name, shrink_to(image, config.picture_size), cropped)
 
 
 def _batches(tasks: Iterator[Task], batch_size: int) -> Iterator[list[Task]]:
@@ -148,34 +192,11 @@ def _batches(tasks: Iterator[Task], batch_size: int) -> Iterator[list[Task]]:
     batch: list[Task] = []
     for task in tasks:
         batch.append(task)
-        if sum(len(one.boxes) for one in batch) >= batch_size:
+        if sum(len(one.image.boxes) for one in batch) >= batch_size:
             yield batch
             batch = []
     if batch:
         yield batch
-
-
-@torch.no_grad()
-def _estimate(model: HMR, body: SMPL, tasks: list[Task], config: PredictConfig) -> Iterator[PredictedPeople]:
-    crops = torch.from_numpy(np.concatenate([task.crops for task in tasks])).permute(0, 3, 1, 2)
-    parts: list[list[torch.Tensor]] = []
-    for chunk in crops.split(config.batch_size):
-        parameters = model(normalize(chunk.to(body.faces.device)))
-        posed = body(parameters.rotations.float(), parameters.betas.float())
-        parts.append([value.float().cpu() for value in (*parameters, *posed)])
-    counts = [len(task.boxes) for task in tasks]
-    values = [torch.cat(part).split(counts) for part in zip(*parts, strict=True)]
-    for task, (rotations, betas, camera, vertices, joints) in zip(tasks, zip(*values, strict=True), strict=True):
-        yield PredictedPeople(
-            width=task.width,
-            height=task.height,
-            focal=config.focal or math.hypot(task.width, task.height),
-            crop_size=crops.shape[-1],
-            boxes=task.boxes,
-            parameters=SmplParameters(rotations, betas, camera),
-            vertices=vertices,
-            joints=joints,
-        )
 
 
 def _target(out: Path, name: str, written: list[Path]) -> Path:
@@ -191,15 +212,19 @@ def _target(out: Path, name: str, written: list[Path]) -> Path:
     return target
 
 
-def _write(people: PredictedPeople, task: Task, faces: np.ndarray, target: Path, formats: list[str]) -> None:
+def _write(
+    people: PredictedPeople, task: Task, faces: np.ndarray, target: Path, boxes: str, formats: list[str]
+) -> None:
+    from hmr_light.reports.meshes import write_glb, write_obj
+    from hmr_light.reports.predictions import draw_sheet, write_parameters, write_picture
+
     def file(suffix: str) -> Path:
         return target.with_name(f"{target.name}.{suffix}")
 
     write_parameters(people, file("npz"))
-    meshes, places = people.vertices.numpy(), people.translation.numpy()
     if "obj" in formats:
-        write_obj(meshes, faces, places, file("obj"))
+        write_obj(people.vertices, faces, people.translation, file("obj"))
     if "glb" in formats:
         photograph = {"width": people.width, "height": people.height}
-        write_glb(meshes, faces, places, file("glb"), focal=people.focal, **photograph)
-    write_picture(draw_people(people, task.picture, faces), file("png"))
+        write_glb(people.vertices, faces, people.translation, file("glb"), focal=people.focal, **photograph)
+    write_picture(draw_sheet(people, task.picture, faces, f"boxes: {boxes}"), file("png"))

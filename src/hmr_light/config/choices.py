@@ -19,6 +19,11 @@ def choices(group: str) -> list[str]:
     return sorted(name.as_posix() for name in names if group == "experiment" or len(name.parts) == 1)
 
 
+def list_backbones() -> list[str]:
+    """The names that `backbone=` takes, sorted: the files of `conf/backbone/`."""
+    return choices("backbone")
+
+
 def compose_choice(group: str, name: str) -> dict[str, Any]:
     """The node `group` as `group=name` makes it, as plain values. `name` must be one of `choices(group)`."""
     return _plain(_compose(None, f"+{group}={name}")[group])

@@ -175,14 +175,16 @@ class PredictConfig:
     """`hmr-light predict`."""
 
     checkpoint: Checkpoint | None = None
-    """A checkpoint: an epoch-NNN.pt in the folder checkpoints/ of a run, or another system's."""
+    """A checkpoint: an epoch-NNN.pt in the folder checkpoints/ of a run, or another system's; or give `run`."""
+    run: str | None = None
+    """A run: its folder, or its MLflow id. Its best checkpoint draws; or give `checkpoint`."""
     input: Annotated[Path, Existing("image, folder of images or video")] | None = None
     """An image, a folder of images, or a video."""
     boxes: str = MISSING
-    """Where the people are. auto: torchvision's detector if its weights are in $TORCH_HOME (nothing is downloaded),
-    else as image. detector. image: one person, who fills the image. A file: json ({"image.jpg": [[x, y, width,
-    height]]}, or COCO's), csv (image,x,y,width,height) or npz (annotations, as training reads them). A video's boxes
-    hold for each of its frames."""
+    """Where the people are. image: one person, who fills the image. detector: torchvision's, whose weights must be in
+    $TORCH_HOME (nothing is downloaded). auto: detector if its weights are there, else image. Or a file, in pixels: json
+    ({"image.jpg": [[x, y, width, height]]}, or COCO's), csv (image,x,y,width,height) or npz (annotations, as training
+    reads them). A video's boxes hold for each of its frames."""
     min_score: Fraction = MISSING
     """Detected people with a lower score are left out."""
     out: Path = MISSING
@@ -203,14 +205,16 @@ class PredictConfig:
     """Where the network runs; auto takes a GPU if there is one."""
     threads: Threads | None = None
     """CPU threads; null: torch's choice."""
+    tracking: TrackingConfig = MISSING
 
     def __post_init__(self) -> None:
-        for key, example in (
-            ("checkpoint", "outputs/hmr_light/RUN/checkpoints/epoch-020.pt"),
-            ("input", "photographs"),
-        ):
-            if getattr(self, key) is None:
-                raise UserError(f"say which {key}: {key}=", f"For example: hmr-light predict {key}={example}")
+        if (self.checkpoint is None) == (self.run is None):
+            raise UserError(
+                "say which checkpoint draws: one of checkpoint= and run=",
+                "For example: hmr-light predict run=outputs/hmr_light/260101-120000-mobilenet_v2 input=photographs",
+            )
+        if self.input is None:
+            raise UserError("say which input: input=", "For example: hmr-light predict input=photographs")
 
 
 @dataclass

@@ -14,8 +14,10 @@ from hmr_light.data.boxes import Box
 from hmr_light.data.crop import Window, crop_image, crop_matrix, mean_of_blocks, shrink_factor
 from hmr_light.errors import UserError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".gif", ".jp2")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+_SHOWN = 5
+"""Names that a note lists."""
 
 
 class Picture(NamedTuple):
@@ -34,26 +36,59 @@ class Pictures(NamedTuple):
 
     total: int
     pictures: Iterator[Picture]
+    notes: list[str]
+    """What of the input is not among the pictures; a video's are complete when its last frame was given."""
 
 
 def open_pictures(source: Path, *, names: Iterable[str] | None, as_stored: bool, every: int) -> Pictures:
     """The pictures of an image file, of a folder, or of a video (every `every`-th frame).
 
-    Of a folder they are those of `names`, paths relative to it; None takes all images that lie in it, by name.
-    `as_stored` leaves the EXIF orientation unread, as public annotations do. Raises `UserError` when there is none.
+    Of a folder they are those of `names`, paths relative to it; None takes all images that lie in it, by name. What
+    else lies there is not read, and noted. `as_stored` leaves the EXIF orientation unread, as public annotations do.
+    Raises `UserError` when there is none.
     """
     if source.is_dir():
+        files = sorted(file for file in source.iterdir() if not file.name.startswith("."))
+        own = [file.name for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+        notes = _others(source, files)
         if names is None:
-            names = sorted(file.name for file in source.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+            names = own
+        else:
+            names = list(names)
+            if without := sorted({*own} - {*names}):
+                notes.append(f"{len(without)} images of {source} have no box ({_listed(without)})")
         images = [_image(source / name, name, as_stored) for name in names]
         if not images:
-            raise UserError(f"{source} holds no images ({', '.join(IMAGE_SUFFIXES)})", "Name another folder.")
-        return Pictures(len(images), iter(images))
+            raise UserError(
+                f"{source} holds no images ({', '.join(IMAGE_SUFFIXES)}){''.join(f'; {note}' for note in notes)}",
+                "Name another folder.",
+            )
+        return Pictures(len(images), iter(images), notes)
     if not source.is_file():
         raise UserError(f"there is no image, folder or video {source}", "Correct the path.")
     if source.suffix.lower() in VIDEO_SUFFIXES:
         return _video(source, every)
-    return Pictures(1, iter([_image(source, source.name, as_stored)]))
+    return Pictures(1, iter([_image(source, source.name, as_stored)]), [])
+
+
+def _others(folder: Path, files: list[Path]) -> list[str]:
+    """What of a folder is not read, and what to do about it."""
+    notes = []
+    videos = [file.name for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    known = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+    others = [file.name for file in files if file.is_file() and file.suffix.lower() not in known]
+    folders = [file.name for file in files if file.is_dir()]
+    if others:
+        notes.append(f"{len(others)} files of {folder} are of no format that is read ({_listed(others)})")
+    if videos:
+        notes.append(f"{len(videos)} videos of {folder} are not read: each is an input of its own ({_listed(videos)})")
+    if folders:
+        notes.append(f"{len(folders)} subfolders of {folder} are not read: give them as input ({_listed(folders)})")
+    return notes
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 def shrink_to(image: np.ndarray, longest: int) -> np.ndarray:
@@ -86,7 +121,10 @@ def _image(file: Path, name: str, as_stored: bool) -> Picture:
         except cv2.error:
             image = None
         if image is None:
-            raise UserError(f"{file} is not an image, or a damaged one", "Fetch it again, or leave it out.")
+            remedy = "Fetch it again, or leave it out."
+            if file.suffix.lower() not in IMAGE_SUFFIXES:
+                remedy = f"Convert it to one of {', '.join(IMAGE_SUFFIXES)}."
+            raise UserError(f"{file} is not an image that can be read, or a damaged one", remedy)
         return image
 
     return Picture(name, name, read)
@@ -97,6 +135,7 @@ def _video(file: Path, every: int) -> Pictures:
     if not video.isOpened():
         raise UserError(f"{file} is not a video, or a damaged one", "Convert it to mp4 (H.264), or give its frames.")
     total = max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+    notes: list[str] = []
 
     def frames() -> Iterator[Picture]:
         number = 0
@@ -106,8 +145,10 @@ def _video(file: Path, every: int) -> Pictures:
                 yield Picture(f"{file.stem}-{number:06d}", file.name, partial(_frame, found, frame, file))
             number += 1
         video.release()
+        if number < total:
+            notes.append(f"{file} announces {total} frames, and {number} could be read: the file may be cut")
 
-    return Pictures(-(-total // every), frames())
+    return Pictures(-(-total // every), frames(), notes)
 
 
 def _frame(found: bool, frame: np.ndarray, file: Path) -> np.ndarray:

@@ -1,0 +1,53 @@
+"""A trained model by whatever names it: a checkpoint file, a run's directory, an MLflow run id."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from hmr_light.checkpoints.format import Checkpoint
+from hmr_light.checkpoints.loading import load_checkpoint
+from hmr_light.data.distributed import choose_device
+from hmr_light.errors import UserError
+from hmr_light.model.predictor import TorchPredictor
+from hmr_light.paths import home
+from hmr_light.tracking import find_run_dir
+from hmr_light.tracking.store import default_uri
+
+
+def load_model(source: str | Path, device: str = "auto", *, tracking_uri: str | None = None) -> TorchPredictor:
+    """The trained model of a checkpoint file, of a run's directory, or of an MLflow run id (its best checkpoint).
+
+    `device` is auto, cpu or cuda. Run ids are looked up in `tracking_uri`; None takes the store of this project.
+    Raises `UserError` for a source that does not exist, or that holds no model.
+    """
+    path = Path(source).expanduser()
+    if path.is_file() or (path.suffix and not path.is_dir()):
+        return predictor_of(load_checkpoint(path), device)
+    return predictor_of(best_checkpoint(str(source), tracking_uri or default_uri(home())), device)
+
+
+def best_checkpoint(run: str, tracking_uri: str | None) -> Checkpoint:
+    """The checkpoint with the lowest MPJPE of a run, which is named by its directory or by its MLflow id.
+
+    Of equals it is the last one, and the last of all where none has a finite figure. Raises `UserError` for a run that
+    does not exist, or that has no checkpoint.
+    """
+    run_dir = find_run_dir(run, tracking_uri)
+    paths = sorted((run_dir / "checkpoints").glob("epoch-*.pt"))
+    if not paths:
+        raise UserError(f"{run_dir} has no checkpoints", "Name another run, or train this one to the end of an epoch.")
+    return min(map(load_checkpoint, paths), key=lambda one: (_mpjpe(one), -one.epoch))
+
+
+def predictor_of(checkpoint: Checkpoint, device: str = "auto") -> TorchPredictor:
+    """The model of `checkpoint`, ready to predict with; its regressor is folded where that gives the same faster."""
+    place = choose_device(device)
+    network = checkpoint.build().to(place)
+    network.regressor = network.regressor.fold()
+    return TorchPredictor(network, int(checkpoint.config["data"]["image_size"]), checkpoint.body, place)
+
+
+def _mpjpe(checkpoint: Checkpoint) -> float:
+    value = checkpoint.metrics.get("mpjpe_mm", math.inf)
+    return value if math.isfinite(value) else math.inf

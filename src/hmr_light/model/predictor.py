@@ -1,0 +1,240 @@
+"""From photographs to people: any network that maps crops to SMPL's parameters, and what is made of them.
+
+`CropPredictor` is the contract: a torch network keeps it, and so does a file of another runtime. Evaluation scores what
+keeps it, `cost` times it, `Predictor` finds people with it.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol, overload
+
+import numpy as np
+import torch
+
+from hmr_light.body import SMPL, load_body
+from hmr_light.data.boxes import Box, box_of_corner, is_outside, whole_image
+from hmr_light.data.pictures import crop_person
+from hmr_light.errors import UserError
+from hmr_light.geometry import full_image_translation, matrix_to_axis_angle, project, weak_perspective_translation
+from hmr_light.model.hmr import normalize
+from hmr_light.model.regressors import SmplParameters
+
+CROP_FOCAL = 5000.0
+"""Pixels of the network's crop: SPIN's camera, which the losses project with."""
+
+
+class CropPredictor(Protocol):
+    """Anything that maps crops of people to SMPL's parameters."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the crops, pixels."""
+
+    @property
+    def body_name(self) -> str | None:
+        """The choice of `body=` that its betas are of; None where it is not known."""
+
+    def __call__(self, crops: torch.Tensor) -> SmplParameters:
+        """The parameters of RGB crops uint8 (B, 3, S, S), on whatever device."""
+
+
+@dataclass(frozen=True)
+class TorchPredictor:
+    """A torch network as a `CropPredictor`; the crops are moved to the network's device."""
+
+    network: Callable[[torch.Tensor], SmplParameters]
+    """Normalised images (B, 3, S, S) → parameters; see `hmr_light.model.hmr.HMR`."""
+    image_size: int
+    body_name: str | None
+    device: torch.device
+
+    @torch.no_grad()
+    def __call__(self, crops: torch.Tensor) -> SmplParameters:
+        return self.network(normalize(crops.to(self.device)))
+
+
+@dataclass(frozen=True)
+class PredictedPeople:
+    """P people of one image, as float32 arrays. Metres; the camera frame is x right, y down, z forward."""
+
+    width: int
+    """Of the image, pixels."""
+    height: int
+    focal: float
+    """Of the whole image's camera, pixels; its principal point is the image's centre."""
+    crop_size: int
+    """Side of the network's input, pixels."""
+    boxes: list[Box]
+    rotations: np.ndarray
+    """(P, 24, 3, 3): the global orientation, then each joint's rotation relative to its parent."""
+    betas: np.ndarray
+    """(P, 10): shape, in standard deviations."""
+    camera: np.ndarray
+    """(P, 3): weak perspective (s, tx, ty) of the crop."""
+    vertices: np.ndarray
+    """(P, V, 3) about the body's own origin; add `translation` for their place before the image's camera."""
+    joints: np.ndarray
+    """(P, 49, 3) likewise: SPIN's joints (`hmr_light.body.joints`)."""
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @cached_property
+    def pose(self) -> np.ndarray:
+        """(P, 72): `rotations` as axis-angle, radians."""
+        return matrix_to_axis_angle(torch.from_numpy(self.rotations)).flatten(1).numpy()
+
+    @cached_property
+    def crop_translation(self) -> np.ndarray:
+        """(P, 3) from the body's origin to the crop's camera frame, of `CROP_FOCAL`."""
+        return weak_perspective_translation(torch.from_numpy(self.camera), CROP_FOCAL, self.crop_size).numpy()
+
+    @cached_property
+    def translation(self) -> np.ndarray:
+        """(P, 3) from the body's origin to the whole image's camera frame."""
+        sides = torch.tensor([200 * box.scale for box in self.boxes])
+        # From the image's centre, which is half a pixel before (W / 2, H / 2) where (0, 0) is a pixel's centre.
+        middle = torch.tensor([self.width - 1, self.height - 1]) / 2
+        centers = torch.tensor(np.array([box.center for box in self.boxes]).reshape(-1, 2), dtype=torch.float32)
+        return full_image_translation(torch.from_numpy(self.camera), centers - middle, sides, self.focal).numpy()
+
+    @cached_property
+    def joints_2d(self) -> np.ndarray:
+        """(P, 49, 2): where the joints are in the image, pixels; (0, 0) is the centre of the top left pixel."""
+        return self.in_image(self.joints)
+
+    def in_image(self, points: np.ndarray) -> np.ndarray:
+        """Pixels (P, N, 2) of `points` (P, N, 3), such as `vertices`, by the camera of each person's crop.
+
+        The network learned with that camera, so that this is where it sees them.
+        """
+        translation = torch.from_numpy(self.crop_translation)
+        in_crop = project(torch.from_numpy(points), translation, CROP_FOCAL, self.crop_size).numpy()
+        pixels = [box.center + 100 * box.scale * one for box, one in zip(self.boxes, in_crop, strict=True)]
+        return np.array(pixels).reshape(*points.shape[:2], 2)
+
+
+class CroppedImage(NamedTuple):
+    """What is left of an image when its people are cut out."""
+
+    width: int
+    height: int
+    boxes: list[Box]
+    crops: np.ndarray
+    """(P, S, S, 3) RGB uint8."""
+
+
+Boxes = Sequence[Box | Sequence[float]] | np.ndarray
+"""The people of one image: `Box`, or x, y, width, height of the tight box, pixels from the image's corner."""
+
+
+class Predictor:
+    """The people in images, by a `CropPredictor` (see `hmr_light.load_model`) and a body."""
+
+    def __init__(
+        self, model: CropPredictor, body: SMPL | None = None, *, batch_size: int = 16, focal: float | None = None
+    ) -> None:
+        """`body` None is the embedded one. `batch_size` people go through the network at once.
+
+        `focal` is that of the images' camera, pixels; None takes each image's diagonal. It changes how far away people
+        stand (`translation`), and nothing else.
+        """
+        if body is None and model.body_name not in (None, "embedded"):
+            warnings.warn(
+                f"the model was trained with body={model.body_name}, and the embedded body takes its place: "
+                "shapes will differ; give Predictor(model, load_body(FILE))",
+                stacklevel=2,
+            )
+        self.model = model
+        self.body = load_body() if body is None else body
+        self.batch_size = batch_size
+        self.focal = focal
+
+    @property
+    def faces(self) -> np.ndarray:
+        """(F, 3): the triangles between vertices, the same for all people."""
+        return self.body.faces.cpu().numpy()
+
+    @overload
+    def __call__(self, images: np.ndarray, boxes: Boxes | None = None) -> PredictedPeople: ...
+
+    @overload
+    def __call__(
+        self, images: Sequence[np.ndarray], boxes: Sequence[Boxes | None] | None = None
+    ) -> list[PredictedPeople]: ...
+
+    def __call__(
+        self, images: np.ndarray | Sequence[np.ndarray], boxes: Boxes | Sequence[Boxes | None] | None = None
+    ) -> PredictedPeople | list[PredictedPeople]:
+        """The people of one RGB image uint8 (H, W, 3), or of each image of a list.
+
+        `boxes` are the people of the image, or, for a list, of each image: (P, 4) x, y, width, height of the tight box,
+        pixels from the image's corner (as COCO has it), to which a margin is added as in training; or `Box`. Without
+        boxes the whole image is taken for one person. Raises `UserError` for an image or a box that is none, and for a
+        box outside the image.
+        """
+        if isinstance(images, np.ndarray) and images.ndim == 3:
+            return self.people([self.crop(images, boxes)])[0]  # type: ignore[arg-type]
+        of_each = [None] * len(images) if boxes is None else boxes
+        if len(of_each) != len(images):
+            raise UserError(f"{len(of_each)} lists of boxes for {len(images)} images", "Give one list an image.")
+        return self.people([self.crop(image, own) for image, own in zip(images, of_each, strict=True)])
+
+    def crop(self, image: np.ndarray, boxes: Boxes | None = None) -> CroppedImage:
+        """What the network sees of the people of one image; see `__call__`."""
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise UserError(
+                f"an image is {image.dtype} {image.shape}, not uint8 (H, W, 3)", "Give RGB values of 0 to 255."
+            )
+        height, width = image.shape[:2]
+        found = [whole_image(width, height)] if boxes is None else [_box(one, width, height) for one in boxes]
+        size = self.model.image_size
+        crops = [crop_person(image, box, size) for box in found]
+        return CroppedImage(width, height, found, np.array(crops, np.uint8).reshape(-1, size, size, 3))
+
+    @torch.no_grad()
+    def people(self, images: Sequence[CroppedImage]) -> list[PredictedPeople]:
+        """The people of each image; the network sees `batch_size` of them at once, whichever image they are of."""
+        if not images:
+            return []
+        crops = torch.from_numpy(np.concatenate([image.crops for image in images])).permute(0, 3, 1, 2)
+        parts: list[list[np.ndarray]] = []
+        for chunk in crops.split(self.batch_size):
+            parameters = SmplParameters(*(value.float() for value in self.model(chunk)))
+            posed = self.body.to(parameters.rotations.device)(parameters.rotations, parameters.betas)
+            parts.append([value.float().cpu().numpy() for value in (*parameters, *posed)])
+        ends = np.cumsum([len(image.boxes) for image in images])[:-1]
+        values = [np.split(np.concatenate(part), ends) for part in zip(*parts, strict=True)]
+        return [
+            PredictedPeople(
+                image.width,
+                image.height,
+                self.focal or math.hypot(image.width, image.height),
+                crops.shape[-1],
+                image.boxes,
+                *own,
+            )
+            for image, *own in zip(images, *values, strict=True)
+        ]
+
+
+def _box(value: Box | Sequence[float], width: int, height: int) -> Box:
+    """The box that `value` means in an image of that size."""
+    if not isinstance(value, Box):
+        try:
+            value = box_of_corner(*map(float, value))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{value} is not a box", "Give x, y, width, height in pixels.") from error
+    if is_outside(value, width, height):
+        raise UserError(
+            f"the box at ({value.center[0]:.0f}, {value.center[1]:.0f}) with a side of {200 * value.scale:.0f} pixels "
+            f"is outside the image of {width} x {height}",
+            "Correct the box, or leave the person out.",
+        )
+    return value
