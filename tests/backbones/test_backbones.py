@@ -46,6 +46,7 @@ COUNTS = {
     "squeezenet_bottleneck": (832_488, 1000),
     "squeezenet_bypass": (1_786_048, 2048),
     "squeezenext23": (724_056, 1000),
+    "stages": (351_864, 320),
     "thundernet146": (1_043_748 + 324_135 + 69_847 + 63_210, 245),
     "timm": (2_493_024, 1280),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pytest
@@ -74,6 +74,25 @@ def test_a_wrong_configuration_is_named_with_a_remedy(config: dict[str, Any], me
     assert message in caught.value.message
     assert remedy in caught.value.remedy
     assert caught.value.remedy
+
+
+def test_the_name_may_stand_under_another_key_and_the_thing_at_another_place() -> None:
+    registry: Registry[list[Any]] = Registry("zoo.animals", key="species")
+
+    @registry.register("herd")
+    def herd(*, members: Sequence[Any]) -> list[Any]:
+        return list(members)
+
+    assert registry.build({"species": "herd", "members": [1, "two"]}, place="zoo.animals[3]") == [1, "two"]
+    for config, message in (
+        ({"members": []}, "zoo.animals[3].species is missing"),
+        ({"species": "heard"}, "zoo.animals[3].species=heard does not exist"),
+        ({"species": "herd", "members": "ab"}, "zoo.animals[3].members='ab' is not a list"),
+        ({"species": "herd", "members": [], "legs": 4}, "zoo.animals[3].legs: zoo.animals[3].species=herd has no such"),
+    ):
+        with pytest.raises(UserError) as caught:
+            registry.build(config, place="zoo.animals[3]")
+        assert message in caught.value.message
 
 
 def test_two_builders_of_one_name_are_refused() -> None:

@@ -18,6 +18,7 @@ from hmr_light.backbones import (  # noqa: F401 - each registers its builders
     shufflenet_v2,
     squeezenet,
     squeezenext,
+    stages,
     thundernet,
 )
 from hmr_light.backbones.base import Backbone, backbones

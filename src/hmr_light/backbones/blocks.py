@@ -48,6 +48,38 @@ class SqueezeExcitation(nn.Module):
         return maps * self.fc(self.pool(maps))[:, :, None, None]
 
 
+class InvertedResidual(nn.Module):
+    """A 1×1 convolution to `expanded` maps, a depthwise one, a 1×1 one to `outputs`; a shortcut where sizes allow.
+
+    MobileNetV2's block (Sandler et al., CVPR 2018, figure 4) with any `kernel` and `activation`; where it would not
+    expand, without the first layer. With `weigh`, MobileNetV3's: the expanded maps pass squeeze-and-excitation.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        expanded: int,
+        kernel: int = 3,
+        *,
+        activation: type[nn.Module] = nn.ReLU6,
+        weigh: bool = False,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Sequential()
+        if expanded != inputs:
+            self.conv.append(conv_bn(inputs, expanded, activation=activation))
+        self.conv.append(conv_bn(expanded, expanded, kernel, stride, groups=expanded, activation=activation))
+        if weigh:
+            self.conv.append(SqueezeExcitation(expanded, max(1, expanded // 4), gate=nn.Hardsigmoid))
+        self.conv.append(conv_bn(expanded, outputs, activation=None))
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps + self.conv(maps) if self.shortcut else self.conv(maps)
+
+
 class Fire(nn.Module):
     """SqueezeNet's Fire module: 1×1 convolutions squeeze the maps to few, 1×1 and 3×3 ones expand these, side by side.
 

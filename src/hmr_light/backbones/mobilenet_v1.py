@@ -18,9 +18,9 @@ STEM = 32
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
 
 
-def depthwise_separable(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """A 3×3 convolution of each map by itself, then a 1×1 convolution of all maps (section 3.1)."""
-    return nn.Sequential(conv_bn(inputs, inputs, 3, stride, groups=inputs), conv_bn(inputs, outputs))
+def depthwise_separable(inputs: int, outputs: int, stride: int, kernel: int = 3) -> nn.Sequential:
+    """A convolution of each map by itself, 3×3 in the paper, then a 1×1 convolution of all maps (section 3.1)."""
+    return nn.Sequential(conv_bn(inputs, inputs, kernel, stride, groups=inputs), conv_bn(inputs, outputs))
 
 
 def full_convolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:

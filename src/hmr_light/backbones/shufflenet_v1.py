@@ -35,19 +35,29 @@ class ShuffleUnit(nn.Module):
 
     With stride 2 the shortcut is pooled and joins as further maps. The inner layers are a quarter as wide as the
     output, rounded up to what `groups` divides. `first` units do not group the first layer: their input is thin.
+    `kernel` is the depthwise convolution's.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, stride: int, groups: int, *, first: bool, bias: bool, weigh: bool
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        groups: int,
+        *,
+        first: bool,
+        bias: bool,
+        weigh: bool,
+        kernel: int = 3,
     ) -> None:
         super().__init__()
         self.groups, self.stride = groups, stride
         inner = multiple_of(groups, outputs / 4)
         added = outputs - inputs if stride == 2 else outputs
         self.compress = conv_bn(inputs, inner, groups=1 if first else groups, bias=bias)
-        self.depthwise = conv_bn(inner, inner, 3, stride, groups=inner, bias=bias, activation=None)
+        self.depthwise = conv_bn(inner, inner, kernel, stride, groups=inner, bias=bias, activation=None)
         self.expand = conv_bn(inner, added, groups=groups, bias=bias, activation=None)
-        self.weigh = SqueezeExcitation(outputs, outputs // 16) if weigh else None
+        self.weigh = SqueezeExcitation(outputs, max(1, outputs // 16)) if weigh else None
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         added = self.expand(self.depthwise(channel_shuffle(self.compress(maps), self.groups)))

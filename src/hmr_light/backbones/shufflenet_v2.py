@@ -11,7 +11,7 @@ from torch import nn
 
 from hmr_light.backbones.adapters import keeps_classifier, own_network, with_adapter
 from hmr_light.backbones.base import Backbone, backbones
-from hmr_light.backbones.blocks import GlobalPool, Residual, channel_shuffle, conv_bn
+from hmr_light.backbones.blocks import GlobalPool, Residual, SqueezeExcitation, channel_shuffle, conv_bn
 from hmr_light.backbones.weights import load_weights
 
 UNITS = (4, 8, 4)
@@ -21,17 +21,44 @@ class ShuffleUnit(nn.Module):
     """Half of the maps pass, the other half are convolved, and both are shuffled (figure 3c); names as in torchvision.
 
     With stride 2 both branches see all maps and are convolved (figure 3d). `kernel` is the depthwise convolutions';
-    with `residual`, the convolved half has a shortcut of its own (section 4, "Generalization to Large Models").
+    with `residual`, the convolved half has a shortcut of its own (section 4, "Generalization to Large Models"). With
+    `xception`, it is three pairs of a depthwise and a 1×1 convolution (Guo et al., "Single Path One-Shot", ECCV 2020);
+    with `weigh`, it ends in squeeze-and-excitation.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, kernel: int = 3, residual: bool = False) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        kernel: int = 3,
+        residual: bool = False,
+        *,
+        xception: bool = False,
+        weigh: bool = False,
+    ) -> None:
         super().__init__()
         half = outputs // 2
-        convolved = nn.Sequential(
-            *conv_bn(inputs if stride == 2 else half, half),
-            *conv_bn(half, half, kernel, stride, groups=half, activation=None),
-            *conv_bn(half, half),
-        )
+        seen = inputs if stride == 2 else half
+        if xception:
+            pairs = ((seen, stride), (half, 1), (half, 1))
+            layers = [
+                layer
+                for maps, step in pairs
+                for layer in (
+                    *conv_bn(maps, maps, kernel, step, groups=maps, activation=None),
+                    *conv_bn(maps, half),
+                )
+            ]
+        else:
+            layers = [
+                *conv_bn(seen, half),
+                *conv_bn(half, half, kernel, stride, groups=half, activation=None),
+                *conv_bn(half, half),
+            ]
+        if weigh:
+            layers.append(SqueezeExcitation(half, max(1, half // 4), gate=nn.Hardsigmoid))
+        convolved = nn.Sequential(*layers)
         if stride == 2:
             self.branch1 = nn.Sequential(
                 *conv_bn(inputs, inputs, kernel, 2, groups=inputs, activation=None), *conv_bn(inputs, half)

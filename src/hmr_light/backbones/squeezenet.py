@@ -9,7 +9,7 @@ from torch import nn
 
 from hmr_light.backbones.adapters import keeps_classifier, own_network, with_adapter
 from hmr_light.backbones.base import Backbone, backbones
-from hmr_light.backbones.blocks import Fire, GlobalPool, Residual, conv_bn, plain_conv
+from hmr_light.backbones.blocks import Fire, GlobalPool, Layer, Residual, conv_bn, plain_conv
 from hmr_light.backbones.weights import load_weights
 from hmr_light.errors import UserError
 
@@ -52,10 +52,10 @@ def squeezenet(
         raise UserError(f"backbone.share_3x3={share_3x3} is out of range", "Give more than 0 and less than 1.")
 
     def block(inputs: int, expanded: int) -> nn.Module:
-        fire = _fire(inputs, expanded, squeeze_ratio, share_3x3)
+        module = fire(inputs, expanded, squeeze_ratio, share_3x3)
         if bypass == "none" or (bypass == "simple" and inputs != expanded):
-            return fire
-        return Residual(fire, None if inputs == expanded else nn.Conv2d(inputs, expanded, 1))
+            return module
+        return Residual(module, None if inputs == expanded else nn.Conv2d(inputs, expanded, 1))
 
     return own_network("squeezenet", _trunk(block), 512, _classifier(), weights, adapter)
 
@@ -76,7 +76,7 @@ def squeezenet_bottleneck(*, weights: str | None = None, adapter: Mapping[str, A
         trunk.append(InvertedResidual(inputs, expanded // 8, stride=1, expand_ratio=expanded / inputs))
         inputs = expanded // 8
         if index in POOLED:
-            trunk.append(_pool())
+            trunk.append(max_pool())
     trunk.append(conv_bn(inputs, 512))
     return own_network("squeezenet_bottleneck", trunk, 512, _classifier(), weights, adapter)
 
@@ -90,14 +90,14 @@ def squeezenet_2(*, weights: str | None = None, adapter: Mapping[str, Any] | Non
     """
 
     def block(inputs: int, expanded: int) -> nn.Module:
-        fire = _fire(inputs, expanded)
+        module = fire(inputs, expanded)
         if inputs == STEM:
-            return fire
+            return module
         inner = expanded // 4
         bottleneck = nn.Sequential(
             conv_bn(inputs, inner), conv_bn(inner, inner, 3), conv_bn(inner, inputs, activation=None)
         )
-        return nn.Sequential(Residual(bottleneck), nn.ReLU(inplace=True), fire)
+        return nn.Sequential(Residual(bottleneck), nn.ReLU(inplace=True), module)
 
     classifier = nn.Sequential(nn.Dropout(0.5), *conv_bn(512, 1000, bias=True), GlobalPool())
     return own_network("squeezenet_2", _trunk(block), 512, classifier, weights, adapter)
@@ -119,22 +119,26 @@ def _trunk(block: Callable[[int, int], nn.Module]) -> nn.Sequential:
         trunk.append(block(inputs, expanded))
         inputs = expanded
         if index in POOLED:
-            trunk.append(_pool())
+            trunk.append(max_pool())
     return trunk
 
 
 def _stem() -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(3, STEM, 7, stride=2), nn.ReLU(inplace=True), _pool())
+    return nn.Sequential(nn.Conv2d(3, STEM, 7, stride=2), nn.ReLU(inplace=True), max_pool())
 
 
-def _pool() -> nn.MaxPool2d:
+def max_pool() -> nn.MaxPool2d:
+    """Halves the maps' size, rounded up."""
     return nn.MaxPool2d(3, stride=2, ceil_mode=True)
 
 
-def _fire(inputs: int, expanded: int, squeeze_ratio: float = 0.125, share_3x3: float = 0.5) -> Fire:
+def fire(
+    inputs: int, expanded: int, squeeze_ratio: float = 0.125, share_3x3: float = 0.5, layer: Layer = plain_conv
+) -> Fire:
+    """A Fire module by the paper's parameters: `squeeze_ratio` (SR) and `share_3x3` (pct_3×3) of the expanded maps."""
     squeeze = max(1, round(squeeze_ratio * expanded))
     expand3x3 = min(max(1, round(share_3x3 * expanded)), expanded - 1)
-    return Fire(inputs, squeeze, expanded - expand3x3, expand3x3, plain_conv)
+    return Fire(inputs, squeeze, expanded - expand3x3, expand3x3, layer)
 
 
 def _classifier() -> nn.Sequential:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hmr_light.errors import UserError, did_you_mean
@@ -19,8 +19,9 @@ class Registry(Generic[T]):
     configuration may set, and their annotations and defaults are the check.
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, key: str = "name") -> None:
+        """`kind` is where such a thing stands in a configuration, `key` the option there that is its name."""
+        self.kind, self.key = kind, key
         self._builders: dict[str, Callable[..., T]] = {}
 
     def register(self, name: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
@@ -38,27 +39,31 @@ class Registry(Generic[T]):
         """All names, sorted."""
         return sorted(self._builders)
 
-    def build(self, config: Mapping[str, Any], *context: Any) -> T:
-        """The thing that `config` describes: its `name`, and every other key as an option of that name's builder.
+    def build(self, config: Mapping[str, Any], *context: Any, place: str | None = None) -> T:
+        """The thing that `config` describes: its name, and every other key as an option of that name's builder.
 
-        `context` goes to the builder's positional parameters. Raises `UserError` for a name or an option that does not
-        exist, an option that is missing, and a value of another type.
+        `context` goes to the builder's positional parameters; `place` is where `config` stands, if it is not the
+        registry's kind. Raises `UserError` for a name or an option that does not exist, an option that is missing, and
+        a value of another type.
         """
-        options = dict(config)
-        name = options.pop("name", None)
+        kind, options = place or self.kind, dict(config)
+        name = options.pop(self.key, None)
         if name is None:
-            raise UserError(f"{self.kind}.name is missing", f"Choose one of: {', '.join(self.names())}.")
+            raise UserError(f"{kind}.{self.key} is missing", f"Choose one of: {', '.join(self.names())}.")
         if name not in self._builders:
-            raise UserError(f"{self.kind}.name={name} does not exist", did_you_mean(str(name), self._builders))
+            raise UserError(f"{kind}.{self.key}={name} does not exist", did_you_mean(str(name), self._builders))
         builder = self._builders[name]
-        check_options(self.kind, name, builder, options)
+        check_options(kind, name, builder, options, self.key)
         return builder(*context, **options)
 
 
-def check_options(kind: str, name: str, builder: Callable[..., Any], options: Mapping[str, Any]) -> None:
+def check_options(
+    kind: str, name: str, builder: Callable[..., Any], options: Mapping[str, Any], key: str | None = "name"
+) -> None:
     """Check `options` against the keyword-only parameters of `builder`, which builds the `kind` called `name`.
 
-    Raises `UserError` that names the offender as `kind.option`.
+    `key` is the option that holds the name, None if there is no choice of names. Raises `UserError` that names the
+    offender as `kind.option`.
     """
     hints = get_type_hints(builder)
     known = {
@@ -69,7 +74,7 @@ def check_options(kind: str, name: str, builder: Callable[..., Any], options: Ma
     for option, value in options.items():
         if option not in known:
             remedy = did_you_mean(option, known) or f"{name} has no options: remove this one with ~{kind}.{option}"
-            raise UserError(f"{kind}.{option}: {kind}.name={name} has no such option", remedy)
+            raise UserError(f"{kind}.{option}: {kind}{f'.{key}={name}' if key else ''} has no such option", remedy)
         if not _fits(value, hints[option]):
             wanted = _describe(hints[option])
             # A mapping has its own group of choices: `backbone/adapter=conv` is meant by `backbone.adapter=conv`.
@@ -86,6 +91,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, choice) for choice in get_args(hint))
     if origin is Literal:
         return value in get_args(hint)
+    if origin is Sequence:
+        return not isinstance(value, str) and isinstance(value, Sequence)
     if hint is Any:
         return True
     if isinstance(value, bool):  # a bool is an int to Python, but not to a person
@@ -101,5 +108,7 @@ def _describe(hint: Any) -> str:
         return " or ".join(repr(choice) for choice in get_args(hint))
     if hint is type(None):
         return "null"
+    if origin is Sequence:
+        return "a list"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
     return names.get(hint, "a mapping")
