@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from hmr_light.backbones import build_backbone
+from hmr_light.backbones import build_backbone, complete
+from hmr_light.cost.macs import count_macs
 from hmr_light.errors import UserError
+from hmr_light.model.hmr import build_model
 
 NAME = "squeezenet1_1"
 CONV = {"name": "conv", "features": 64}
@@ -141,3 +143,62 @@ def test_a_damaged_cache_is_an_error(torch_home: Path) -> None:
     torch_home.mkdir(parents=True)
     (torch_home / "squeezenet1_1-b8a52dc0.pth").write_bytes(b"half a download")
     assert "could not be had" in refusal("imagenet").message
+
+
+MOVENET = {"name": "mobilenet_v2", "weights": "movenet", "adapter": {"name": "pooled"}}
+
+
+def test_movenets_features_are_those_of_its_own_graph() -> None:
+    # Recorded from the TensorFlow.js graph, computed node by node in float64 (scripts/build_movenet.py).
+    pixels = torch.arange(3 * 96 * 128, dtype=torch.float64).mul(0.37).sin().view(1, 3, 96, 128)[..., :96]
+    every_80th = [0.54504, 0.32855, 0.61257, 0.11734, 0.04554, 0.01898, 0.90152, 0.18059]
+    every_80th += [0.95184, 0.05677, 0.0, 0.28326, 0.0, 0.0, 0.09287, 0.46507]
+    largest = {557: 4.796454, 517: 4.417948, 1114: 4.384395, 913: 4.211449, 156: 4.094189}
+    backbone = build_backbone(MOVENET).double().eval()
+    with torch.no_grad():
+        features = backbone((pixels - backbone.offset) / backbone.scale)[0]
+    assert features.shape == (1280,)
+    torch.testing.assert_close(features[::80], torch.tensor(every_80th, dtype=torch.float64), atol=2e-5, rtol=0)
+    for channel, value in largest.items():
+        assert features[channel].item() == pytest.approx(value, abs=2e-5)
+    assert features.norm().item() == pytest.approx(25.349081, abs=1e-4)
+
+
+def test_movenets_convolutions_are_exact_in_float16_and_its_batch_norms_are_real() -> None:
+    state = build_backbone(MOVENET).state_dict()
+    for name, value in state.items():
+        if value.ndim == 4:
+            assert torch.equal(value.half().float(), value), name
+        elif name.endswith("running_var"):
+            scale = state[name.replace("running_var", "weight")]
+            torch.testing.assert_close(scale, (value + 1e-5).sqrt(), msg=name)
+            assert value.unique().numel() > 1, name
+
+
+def test_what_movenets_weights_imply_is_written_into_the_config() -> None:
+    plain = {"name": "mobilenet_v2", "weights": None, "padding": None, "pixels": None}
+    assert complete(plain) == plain
+    assert complete({**plain, "weights": "movenet"}) == {
+        "name": "mobilenet_v2", "weights": "movenet", "padding": "same", "pixels": "symmetric",
+    }  # fmt: skip
+    assert complete({**plain, "weights": "movenet", "padding": "torch"})["padding"] == "torch"
+    # So a checkpoint, which is read without the weights, gives the same network.
+    started = build_backbone(MOVENET).eval()
+    read = build_backbone({**complete(MOVENET), "weights": None}).eval()
+    read.load_state_dict(started.state_dict())
+    image = torch.randn(2, 3, 64, 64)
+    assert torch.equal(started(image), read(image))
+
+
+def test_movenets_weights_are_refused_where_they_do_not_fit() -> None:
+    assert "does not fit resnet18" in refusal("movenet", {"name": "pooled"}, "resnet18").message
+    assert "backbone/adapter=pooled" in str(refusal("movenet", LOGITS, "mobilenet_v2").remedy)
+
+
+def test_the_start_changes_no_cost() -> None:
+    started, plain = (
+        build_model({"backbone": {**MOVENET, "weights": weights}, "regressor": {"name": "linear"}})
+        for weights in ("movenet", None)
+    )
+    assert sum(p.numel() for p in started.parameters()) == sum(p.numel() for p in plain.parameters()) == 2_424_989
+    assert count_macs(started, 192) == count_macs(plain, 192)

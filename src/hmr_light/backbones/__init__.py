@@ -25,10 +25,11 @@ from hmr_light.backbones.base import Backbone, backbones
 from hmr_light.backbones.normalization import SymmetricPixels
 from hmr_light.backbones.rewrites import rewrite
 from hmr_light.backbones.timm_models import timm_model
+from hmr_light.backbones.weights import complete
 from hmr_light.config.registry import check_options
 from hmr_light.errors import UserError
 
-__all__ = ["Backbone", "backbones", "build_backbone"]
+__all__ = ["Backbone", "backbones", "build_backbone", "complete"]
 
 
 def build_backbone(config: Mapping[str, Any]) -> nn.Module:
@@ -39,7 +40,7 @@ def build_backbone(config: Mapping[str, Any]) -> nn.Module:
     The module maps images (B, 3, H, W) to features (B, `num_features`). Raises `UserError` for an unknown name or
     option, and for weights that cannot be had or do not fit.
     """
-    options = dict(config)
+    options = complete(config)
     rewrites = options.pop("rewrites", None) or []
     library = options.pop("library", None)
     pixels = options.pop("pixels", None)

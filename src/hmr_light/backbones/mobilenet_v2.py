@@ -19,7 +19,7 @@ from hmr_light.errors import UserError
 def mobilenet_v2(
     *,
     width: float = 1.0,
-    padding: Literal["torch", "same"] = "torch",
+    padding: Literal["torch", "same"] | None = None,
     layout: Literal["torchvision", "reference"] = "torchvision",
     weights: str | None = None,
     adapter: Mapping[str, Any] | None = None,
@@ -27,9 +27,9 @@ def mobilenet_v2(
     """2.2 M parameters in the trunk, 1280 channels, at `width` 1.
 
     `width` is the paper's multiplier (section 4), rounded to multiples of 8. With `padding` `same`, strided
-    convolutions are padded as in TensorFlow; names and shapes of the weights are the same. With `layout` `reference`
-    the same network is cut into the modules that the reference table of sizes counts: an identity after each block,
-    one that pools.
+    convolutions are padded as in TensorFlow; names and shapes of the weights are the same. None is `torch`'s. With
+    `layout` `reference` the same network is cut into the modules that the reference table of sizes counts: an identity
+    after each block, one that pools.
     """
     import torchvision
 

@@ -1,16 +1,20 @@
-"""Weights that a backbone starts from: torchvision's ImageNet weights, or a file of the user's."""
+"""Weights that a backbone starts from: torchvision's ImageNet weights, MoveNet's, or a file of the user's."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from hmr_light.errors import UserError
+
+MOVENET = Path(__file__).parents[1] / "zoo" / "movenet.pth"
+"""MoveNet Lightning's backbone with torchvision's names; `scripts/build_movenet.py` writes it."""
 
 _SECONDS_WITHOUT_ANSWER = 30
 
@@ -25,13 +29,16 @@ def load_weights(
 ) -> None:
     """Load `weights` into `model`, the whole ImageNet classifier called `name`, there and in torchvision.
 
-    `weights` is `imagenet` (torchvision's IMAGENET1K_V1, downloaded once to torch's cache) or the path of a state_dict
+    `weights` is `imagenet` (torchvision's IMAGENET1K_V1, downloaded once to torch's cache), `movenet` (MoveNet's
+    backbone, which comes with the package and has no classifier), or the path of a state_dict
     with the model's names, or names of which `rename` makes these. Without `keep_classifier`, entries whose names begin
     with `classifier` are neither needed nor loaded. Raises `UserError` for weights that cannot be had, read or fitted:
     none is ever left out in silence.
     """
     if weights == "imagenet":
         source, state = "torchvision's ImageNet weights", _imagenet_state(name)
+    elif weights == "movenet":
+        source, state = "MoveNet's weights", _movenet_state(name, keep_classifier)
     else:
         source, state = weights, _file_state(Path(weights).expanduser())
     state = {rename(key): value for key, value in state.items()}
@@ -59,6 +66,32 @@ def load_weights(
     model.load_state_dict(state, strict=False)  # strictly checked above
 
 
+def complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The backbone `config` with what its weights imply written into it: a checkpoint is read without those weights.
+
+    MoveNet's weights want TensorFlow's padding and RGB in -1 … 1; other values that `config` gives are kept.
+    """
+    completed = dict(config)
+    if (config.get("name"), config.get("weights")) == ("mobilenet_v2", "movenet"):
+        completed["padding"] = config.get("padding") or "same"
+        completed["pixels"] = config.get("pixels") or "symmetric"
+    return completed
+
+
+def _movenet_state(name: str, keep_classifier: bool) -> dict[str, torch.Tensor]:
+    if name != "mobilenet_v2":
+        raise UserError(
+            f"backbone.weights=movenet does not fit {name}: MoveNet's backbone is a MobileNetV2",
+            "Choose backbone=mobilenet_v2_movenet, or other weights.",
+        )
+    if keep_classifier:
+        raise UserError(
+            "backbone.weights=movenet has no weights of the classifier, which backbone/adapter=logits uses",
+            "Choose backbone=mobilenet_v2_movenet, or another adapter: backbone/adapter=pooled.",
+        )
+    return torch.load(MOVENET, map_location="cpu", weights_only=True)
+
+
 def _imagenet_state(name: str) -> dict[str, torch.Tensor]:
     import torchvision
 
@@ -79,7 +112,7 @@ def _file_state(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise UserError(
             f"backbone.weights={path}: there is no such file",
-            "Give a file of weights (backbone.weights=/path/to/file.pth), imagenet, or null for random weights.",
+            "Give a file of weights (backbone.weights=/path/to/file.pth), imagenet, movenet, or null (random).",
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from hmr_light.backbones import complete
 from hmr_light.commands.hints import table_command
 from hmr_light.config.schema import TrainConfig
 from hmr_light.data.distributed import init_distributed
@@ -21,6 +23,7 @@ from hmr_light.training.run import train_run
 
 def run(config: TrainConfig) -> Path:
     """Train one run; returns its run directory."""
+    config = replace(config, backbone=complete(config.backbone))
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     with init_distributed(config.trainer.device) as distributed:

@@ -10,6 +10,7 @@ from hmr_light.model.regressors.base import MeanRegressor, SmplParameters, regre
 from hmr_light.model.regressors.hmr import HmrRegressor
 from hmr_light.model.regressors.light import LightRegressor
 from hmr_light.model.regressors.linear import LinearRegressor
+from hmr_light.model.regressors.mlp import MlpRegressor
 from hmr_light.model.regressors.spin import SpinRegressor
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "LightRegressor",
     "LinearRegressor",
     "MeanRegressor",
+    "MlpRegressor",
     "SmplParameters",
     "SpinRegressor",
     "build_regressor",

@@ -81,7 +81,7 @@ def check_widths(**options: int) -> None:
             raise UserError(f"regressor.{option}={value} is too small", "Give at least 1.")
 
 
-def check_dropout(dropout: float) -> None:
-    """Raise `UserError` for a rate that is none."""
+def check_dropout(dropout: float, option: str = "dropout") -> None:
+    """Raise `UserError` for a rate, the value of `option`, that is none."""
     if not 0 <= dropout < 1:
-        raise UserError(f"regressor.dropout={dropout} is out of range", "Give at least 0 and less than 1.")
+        raise UserError(f"regressor.{option}={dropout} is out of range", "Give at least 0 and less than 1.")
