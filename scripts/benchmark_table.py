@@ -14,8 +14,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from hmr_light.reports.comparison import comparison_table
 from hmr_light.reports.rows import read_rows
-from hmr_light.reports.table import write_table
+from hmr_light.reports.tabular import write
 from hmr_light.tracking.store import connect
 
 EXPERIMENT = "benchmark"
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
         for _ in range(3):
             started = time.perf_counter()
             rows = read_rows(uri, EXPERIMENT, "all")
-            write_table(rows, "markdown")
+            write(comparison_table(rows), "markdown")
             times.append(time.perf_counter() - started)
     print(f"{len(rows)} rows: the whole command {whole:.2f} s; reading and writing alone {min(times):.2f} s")
     return min(times)

@@ -10,8 +10,9 @@ import sys
 
 from hmr_light.errors import UserError
 from hmr_light.paths import home
+from hmr_light.reports.comparison import comparison_table
 from hmr_light.reports.rows import read_rows
-from hmr_light.reports.table import write_table
+from hmr_light.reports.tabular import write
 from hmr_light.tracking.store import default_uri
 
 
@@ -29,7 +30,7 @@ def main() -> None:
         rows = read_rows(choice.uri, choice.experiment, choice.rows, choice.evaluated_on)
     except UserError as error:
         sys.exit(f"rebuild_table: {error}")
-    sys.stdout.write(write_table(rows, choice.format, choice.language))
+    sys.stdout.write(write(comparison_table(rows, choice.language), choice.format))
 
 
 if __name__ == "__main__":

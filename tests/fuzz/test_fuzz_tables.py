@@ -18,9 +18,11 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 from support.untrusted_files import CASES, fuzz
 
-from hmr_light.reports.layout import TRACE, lay_out, printable
-from hmr_light.reports.rows import Row
-from hmr_light.reports.table import write_table
+from hmr_light.reports.cells import printable
+from hmr_light.reports.columns import USUAL
+from hmr_light.reports.comparison import comparison_table
+from hmr_light.reports.rows import FIELDS, Row
+from hmr_light.reports.tabular import write
 from hmr_light.reports.terminal import show_table
 from hmr_light.training.run_directory import file_name
 
@@ -50,7 +52,8 @@ NAMES = st.one_of(
     st.text(st.sampled_from(MARKS) | st.characters(exclude_categories=[]), max_size=20),
     st.lists(st.sampled_from([*ATTACKS, *MARKS]), max_size=4).map("".join),
 )
-FIGURES = st.none() | st.floats(0, 1e9) | st.floats(allow_nan=False, allow_infinity=False)
+FIGURES = st.floats(0, 1e9) | st.floats(allow_nan=False, allow_infinity=False)
+COUNTS = st.integers(0, 10**9)
 TEXTS = [field.name for field in dataclasses.fields(Row) if field.type == "str"]
 ERRORS = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm", "inference_time_s")
 
@@ -62,16 +65,15 @@ def some_rows(draw: st.DrawFn) -> list[Row]:
     return [
         Row(
             **{name: names[(at + start) % len(names)] for at, name in enumerate(TEXTS)},
-            **{name: draw(FIGURES) for name in ERRORS},
             epoch=start,
-            parameters=draw(st.none() | st.integers(0, 10**9)),
             runs=draw(st.integers(1, 3)),
+            figures=draw(st.fixed_dictionaries({}, optional=dict.fromkeys(ERRORS, FIGURES) | {"parameters": COUNTS})),
         )
         for start in range(draw(st.integers(1, 3)))
     ]
 
 
-COLUMNS = st.lists(st.sampled_from(TRACE), max_size=3, unique=True)
+COLUMNS = st.lists(st.sampled_from([*sorted(FIELDS - {"model", "pt"}), *USUAL]), max_size=3, unique=True)
 
 
 def seen(text: str) -> str:
@@ -138,33 +140,42 @@ def test_no_format_obeys_a_name(cases: int) -> None:
     @fuzz(cases)
     @given(some_rows(), COLUMNS, st.sampled_from(["en", "ko"]))
     def check(rows: list[Row], columns: list[str], language: str) -> None:
-        table = lay_out(rows, language, columns)
+        table = comparison_table(rows, language, columns)
         texts = [list(table.headers), *([cell.text for cell in cells] for cells in table.rows)]
-        plain = [dataclasses.replace(row, **dict.fromkeys(TEXTS, "x")) for row in rows]
+        # Whether there is a state, and whether starts differ, decides which columns are shown.
+        starts = list(dict.fromkeys(row.start for row in rows if row.start))
+        plain = [
+            dataclasses.replace(
+                row,
+                **dict.fromkeys(TEXTS, "x")
+                | {"state": row.state and "x", "start": row.start and f"x{starts.index(row.start)}"},
+            )
+            for row in rows
+        ]
 
-        check_markdown(write_table(rows, "markdown", language, columns), texts)
-        check_latex(write_table(rows, "latex", language, columns))
+        check_markdown(write(table, "markdown"), texts)
+        check_latex(write(table, "latex"))
 
         page, harmless = Page(), Page()
-        page.feed(write_table(rows, "html", language, columns))
-        harmless.feed(write_table(plain, "html", language, columns))
+        page.feed(write(table, "html"))
+        harmless.feed(write(comparison_table(plain, language, columns), "html"))
         assert [tag for tag in page.tags if tag != "p"] == [tag for tag in harmless.tags if tag != "p"]
         assert [seen(cell) for cell in page.cells] == [seen(cell) for row in texts for cell in row]
 
-        lines = list(csv.reader(io.StringIO(write_table(rows, "csv", language))))
+        lines = list(csv.reader(io.StringIO(write(table, "csv"))))
         assert {len(line) for line in lines} == {len(lines[0])}
         for row, line in zip(rows, lines[1:], strict=True):
             cells = dict(zip(lines[0], line, strict=True))
             for name in set(TEXTS) - {"model", "pt"}:
                 assert not cells[name].lstrip().startswith(tuple("=+-@"))
-                assert seen(cells[name].removeprefix("'")) == seen(printable(getattr(row, name)).removeprefix("'"))
+                assert seen(cells[name].removeprefix("'")) == seen(printable(row[name]).removeprefix("'"))
 
-        listed = json.loads(write_table(rows, "json", language))["rows"]
+        listed = json.loads(write(table, "json"))["rows"]
         for row, each in zip(rows, listed, strict=True):
             assert each["model"] == row.model.encode("utf-8", "replace").decode()
 
         console = Console(width=80, file=io.StringIO(), color_system=None)
-        show_table(rows, language, console, columns)
+        show_table(table, console)
         assert isinstance(console.file, io.StringIO)
         assert not [
             letter for letter in console.file.getvalue() if unicodedata.category(letter) == "Cc" and letter != "\n"

@@ -11,8 +11,8 @@ from support.cli import compose
 from support.records import checkpoint, run
 
 from hmr_light.config.strict import flatten
+from hmr_light.reports.comparison import comparison_table
 from hmr_light.reports.groups import combine_seeds
-from hmr_light.reports.layout import lay_out
 from hmr_light.reports.rows import make_rows
 
 PLACES = ("seed", "resume", "outputs", "tracking.uri", "data.root", "data.train.synthetic.annotations", "body.path")
@@ -59,7 +59,7 @@ def test_what_the_result_depends_on_keeps_rows_apart(options: dict[str, str], na
     ]
     figures = {"10": 50.0, "11": 52.0, "20": 90.0, "21": 94.0}
     rows = make_rows(runs, [checkpoint(one, 1, val=mm) for one, mm in figures.items()], "best")
-    combined = {row.recipe: (row.runs, row.mpjpe_mm) for row in combine_seeds(rows)}
+    combined = {row.recipe: (row.runs, row["mpjpe_mm"]) for row in combine_seeds(rows)}
     assert combined == {f"{name}=1": (2, 51.0), f"{name}=2": (2, 92.0)}
 
 
@@ -78,10 +78,10 @@ def test_other_models_and_an_option_that_a_run_lacks(options: dict[str, str]) ->
 def test_the_table_says_so(options: dict[str, str], language: str, says: str) -> None:
     runs = [trained("a", options), trained("b", options, **{"trainer.epochs": "2"})]
     rows = make_rows(runs, [checkpoint(one, 1, val=90.0) for one in "ab"], "best")
-    assert says in " ".join(lay_out(rows, language).notes)
-    shown = lay_out(rows, language, ["recipe"])
+    assert says in " ".join(comparison_table(rows, language).notes)
+    shown = comparison_table(rows, language, ["recipe"])
     assert says not in " ".join(shown.notes)
     epochs = options["trainer.epochs"]
     assert {cells[-1].text for cells in shown.rows} == {f"trainer.epochs={epochs}", "trainer.epochs=2"}
     alone = make_rows(runs[:1], [checkpoint("a", 1, val=90.0)], "best")
-    assert says not in " ".join(lay_out(alone, language).notes)
+    assert says not in " ".join(comparison_table(alone, language).notes)

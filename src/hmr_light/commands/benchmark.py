@@ -23,7 +23,7 @@ from hmr_light.cost.variants import EAGER, Runner, parse_variant
 from hmr_light.data.distributed import choose_device
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.hmr import HMR, build_model
-from hmr_light.reports.tabular import Column, Columns, Record, deliver
+from hmr_light.reports.tabular import Column, Columns, Record, deliver, tabulate
 from hmr_light.tracking import continue_tracking
 from hmr_light.training.provenance import environment
 
@@ -92,7 +92,7 @@ def run(config: BenchmarkConfig) -> None:
     facts["environment"] = dict(line.split(" ", 1) for line in environment().splitlines())
     if device.type == "cpu" and cpu_share < 0.9:
         print("other processes took part of the CPU: trust the ratios, not the times", file=sys.stderr)
-    deliver(rows, COLUMNS, facts, config.format, config.out)
+    deliver(tabulate(rows, COLUMNS, facts), config.format, config.out)
     if config.log:
         for index, subject in enumerate(subjects):
             first = index * len(variants)

@@ -11,7 +11,7 @@ from hmr_light.cost.layers import Layer, trace_layers
 from hmr_light.cost.profile import profile, shares
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.hmr import HMR, build_model
-from hmr_light.reports.tabular import Column, Columns, Record, deliver
+from hmr_light.reports.tabular import Column, Columns, Record, deliver, tabulate
 
 
 def _mib(value: float) -> str:
@@ -79,7 +79,7 @@ def run(config: ProfileConfig) -> None:
         else:
             rows += [{"model": name, "output": _shapes(layer), **layer._asdict()} for layer in layers]
     facts = {"image_size": config.image_size, "regressor": config.regressor["name"]}
-    deliver(rows, COLUMNS[config.by], facts, config.format, config.out)
+    deliver(tabulate(rows, COLUMNS[config.by], facts), config.format, config.out)
 
 
 def _models(config: ProfileConfig) -> Iterator[tuple[str, HMR]]:

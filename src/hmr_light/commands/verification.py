@@ -42,7 +42,7 @@ def verify_rows(rows: Sequence[Row]) -> None:
             wrong += 1
             print(f"{name}: cannot be verified: {error.message}")
             continue
-        told = {metric: value for metric in METRICS if (value := getattr(row, metric)) is not None}
+        told = {metric: value for metric in METRICS if (value := row[metric]) is not None}
         differing = [
             f"{metric} is {measured[metric]:.3f}, the table says {value:.3f}"
             for metric, value in told.items()
@@ -71,7 +71,7 @@ def _measure(row: Row) -> tuple[dict[str, float], str]:
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != row.sha256:
             raise UserError(f"{path} is not the file that was measured: its hash differs")
-    if row.mpjpe_mm is None:
+    if row["mpjpe_mm"] is None:
         raise UserError("it has no figures")
     with tempfile.TemporaryDirectory() as folder:
         # A run of its own, which takes the figures: what `evaluate` measures, it writes to the run it finds.

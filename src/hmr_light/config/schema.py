@@ -151,7 +151,10 @@ class TableConfig:
     """null: a row for each run. row: runs of one model that differ only in their seeds become one row, mean ± standard
     deviation."""
     columns: list[str] = field(default_factory=list)
-    """More columns, for example [pve_mm,seed,git_commit]; csv and json have all of them in any case."""
+    """More columns: any field or figure of a row, for example [pve_mm,pck,auc,seed,git_commit]; csv and json have all
+    of them in any case."""
+    sort: str | None = None
+    """The column to sort by, for example mpjpe_mm, or -parameters from the greatest down; null: grouped by model."""
     verify: bool = False
     """Evaluate the checkpoint of each row again, after a check of its hash, and say whether the figures hold."""
     tracking: TrackingConfig = MISSING

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import Any
 
-from hmr_light.reports.rows import Row
+from hmr_light.reports.rows import COUNTS, Row
 
 # Rows that differ in one of these are not of one experiment.
 SAME = (
     "model",
     "recipe",
+    "start",
     "parameters",
     "data_fingerprint",
     "body",
@@ -33,11 +33,12 @@ def combine_seeds(rows: Sequence[Row], *, same_epoch: bool = False) -> list[Row]
 
     Of each seed the newest run counts, since equal seeds are no second draw. Figures are means and standard deviations
     (n - 1) over the runs; a figure that one of them lacks is missing. Where the figures come from is told of every run.
+    The mean of times is marked if one of them is. If a run diverged or is constant, the row says how many did.
     """
     same = (*SAME, "epoch") if same_epoch else SAME
     groups: dict[tuple[object, ...], dict[str, Row]] = {}
     for row in rows:
-        seeds = groups.setdefault(tuple(getattr(row, name) for name in same), {})
+        seeds = groups.setdefault(tuple(row[name] for name in same), {})
         before = seeds.get(row.seed)
         if before is None or row.pt.partition(")")[2] >= before.pt.partition(")")[2]:
             seeds[row.seed] = row
@@ -47,19 +48,30 @@ def combine_seeds(rows: Sequence[Row], *, same_epoch: bool = False) -> list[Row]
 def _combine(rows: list[Row]) -> Row:
     if len(rows) == 1:
         return rows[0]
-    figures: dict[str, Any] = {}
-    for name, deviation in STANDARD_DEVIATIONS.items():
-        values = [getattr(row, name) for row in rows]
-        known = all(value is not None for value in values)
-        figures[name], figures[deviation] = (fmean(values), stdev(values)) if known else (None, None)
+    figures: dict[str, float] = {}
+    for name in dict.fromkeys(name for row in rows for name in row.figures):
+        values = [row.figures[name] for row in rows if name in row.figures]
+        if len(values) < len(rows):
+            continue
+        if name == "inference_cpu_share":
+            figures[name] = min(values)
+        else:
+            figures[name] = values[0] if name in COUNTS else fmean(values)
+        if name in STANDARD_DEVIATIONS:
+            figures[STANDARD_DEVIATIONS[name]] = stdev(values)
     texts = {
-        field.name: ", ".join(dict.fromkeys(str(getattr(row, field.name)) for row in rows))
+        field.name: ", ".join(dict.fromkeys(str(row[field.name]) for row in rows))
         for field in dataclasses.fields(Row)
-        if field.type == "str" and field.name not in SAME
+        if field.type == "str" and field.name not in (*SAME, "state")
     }
+    states = [row.state for row in rows if row.state]
+    state = ", ".join(f"{states.count(each)} of {len(rows)} {each}" for each in dict.fromkeys(states))
     return dataclasses.replace(
         rows[0],
-        **{**texts, **figures, "pt": f"{len(rows)} runs", "epoch": max(row.epoch for row in rows), "runs": len(rows)},
+        **{**texts, "pt": f"{len(rows)} runs", "state": state},
+        epoch=max(row.epoch for row in rows),
+        runs=len(rows),
+        figures=figures,
     )
 
 

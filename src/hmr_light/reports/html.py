@@ -1,14 +1,10 @@
-"""The comparison table as one HTML page that needs nothing else: sortable, readable in the dark and on paper."""
+"""A table as one HTML page that needs nothing else: sortable, readable in the dark and on paper."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
-from hmr_light.reports.layout import TRACE, Table
-from hmr_light.reports.rows import Row
-
-TITLES = {"en": ("Comparison of models", "Where the figures come from"), "ko": ("모델 비교", "값의 출처")}
+from hmr_light.reports.cells import Table
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --mark: #2a9d6f; }
@@ -53,32 +49,33 @@ table.tHead.addEventListener('click', event => {
 """
 
 
-def html_page(table: Table, rows: Sequence[Row], language: str) -> str:
+def html_page(table: Table) -> str:
     """The whole page: the table, its notes, and where each row's figures come from."""
-    title, origin = TITLES[language]
+    origin, names = table.origin
     head = "".join(
         f'<th scope="col"{_number(table, index)} aria-sort="none"><button type="button">{escape(text)}</button></th>'
         for index, text in enumerate(table.headers)
     )
-    body = "\n".join(_row(table, index) for index in range(len(rows)))
+    body = "\n".join(_row(table, index) for index in range(len(table.rows)))
+    heading = f"<p>{escape(table.heading)}</p>" if table.heading else ""
     notes = "\n".join(f"<p>{escape(note)}</p>" for note in table.notes)
-    trace_head = "".join(f"<th>{escape(name)}</th>" for name in ("model", "pt", *TRACE))
+    trace_head = "".join(f"<th>{escape(name)}</th>" for name in names)
     trace_body = "\n".join(
-        "<tr>" + "".join(f"<td>{_plain(getattr(row, name))}</td>" for name in ("model", "pt", *TRACE)) + "</tr>"
-        for row in rows
+        "<tr>" + "".join(f"<td>{_plain(record[name])}</td>" for name in names) + "</tr>" for record in table.records
     )
     policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
     return f"""<!doctype html>
-<html lang="{language}">
+<html lang="{table.language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{title}</title>
+<title>{escape(table.title)}</title>
 <style>{STYLE}</style>
 </head>
 <body>
-<h1>{title}</h1>
+<h1>{escape(table.title)}</h1>
+{heading}
 <div class="wide"><table id="comparison">
 <thead><tr>{head}</tr></thead>
 <tbody>
@@ -86,7 +83,7 @@ def html_page(table: Table, rows: Sequence[Row], language: str) -> str:
 </tbody>
 </table></div>
 {notes}
-<details><summary>{origin}</summary><div class="wide"><table>
+<details><summary>{escape(origin)}</summary><div class="wide"><table>
 <thead><tr>{trace_head}</tr></thead>
 <tbody>
 {trace_body}

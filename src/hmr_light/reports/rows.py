@@ -5,33 +5,35 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from hmr_light.errors import UserError, did_you_mean
+from hmr_light.reports.candidates import Candidate, best_candidate, evaluation_sets, finite, make_candidate
 from hmr_light.reports.recipes import recipes
-from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord
+from hmr_light.tracking.records import CheckpointRecord, RunRecord
 from hmr_light.tracking.search import read_experiment
 
 METRICS = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm")
 
+DIVERGED, CONSTANT = "diverged", "constant"
+CONSTANT_SHARE = 0.05
+"""Joints that vary over images by less than this share of what the labels' do come from a model that sees nothing."""
+QUIET_SHARE = 0.9
+"""A time that was measured with less than this share of a core is marked, and is never the best."""
+COUNTS = ("parameters", "parameters_backbone", "parameters_regressor", "parameters_folded", "macs")
+
 
 @dataclass(frozen=True)
 class Row:
-    """One checkpoint of one run. A figure that nobody measured is None."""
+    """One checkpoint of one run. `row[name]` is a field or a figure by its name; None for one that nobody measured."""
 
     model: str
     """The row's name: the experiment file's, else the backbone's."""
     pt: str
     """The checkpoint: `(epoch)YYMMDD-HHMMSS`."""
     epoch: int
-    parameters: int | None
-    mpjpe_mm: float | None
-    reconstruction_error_mm: float | None
-    pve_mm: float | None
-    inference_time_s: float | None
-    """Median of one image, batch 1."""
     evaluated_on: str
     """The set that the errors are of; the same for all rows of a table."""
     run_id: str
@@ -50,36 +52,37 @@ class Row:
     """Of the packages that the figures depend on."""
     recipe: str = ""
     """`option=value, …` for the training options in which runs of this model differ; see `reports.recipes`."""
+    start: str = ""
+    """What training began with: `random`, the name of pretrained weights, or a checkpoint; empty for the baseline."""
+    state: str = ""
+    """`diverged`: the checkpoint has no finite error. `constant`: its predictions hardly depend on the image."""
+    evaluation_sets: str = ""
+    """All the sets that it has errors on, joined by commas."""
     runs: int = 1
     """Over how many runs the figures are means; see `hmr_light.reports.groups`."""
-    mpjpe_std_mm: float | None = None
-    """Standard deviation over those runs; None for one run."""
-    reconstruction_error_std_mm: float | None = None
-    pve_std_mm: float | None = None
-    inference_time_std_s: float | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """Every metric that the store has of the checkpoint, those of `evaluated_on` without its name; all are finite."""
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self, name) if name in FIELDS else self.figures.get(name)
 
     @property
     def is_trained(self) -> bool:
         """False for the mean-pose baseline, which has no parameters."""
-        return self.parameters != 0
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    run: RunRecord
-    tags: dict[str, str]
-    latest: dict[str, Point]
-    """By name: the newest measurement."""
-    validation_mm: float
-    """The MPJPE that the run itself measured; infinite if it measured none."""
+        return self["parameters"] != 0
 
     @property
-    def epoch(self) -> int:
-        return int(self.tags.get("epoch", 0))
+    def can_be_best(self) -> bool:
+        """Whether its figures may be marked as the best ones."""
+        return self.is_trained and not self.state
 
     @property
-    def order(self) -> tuple[int, str, str]:
-        return (self.epoch, self.tags.get("saved", ""), self.run.run_id)
+    def time_mark(self) -> str:
+        """`~` for a time that other processes made longer, so that only its ratio to the yardstick can be compared."""
+        return "~" if self.figures.get("inference_cpu_share", 1.0) < QUIET_SHARE else ""
+
+
+FIELDS = frozenset(each.name for each in fields(Row)) - {"figures"}
 
 
 def read_rows(uri: str, experiment: str, which: str = "all", evaluated_on: str | None = None) -> list[Row]:
@@ -106,81 +109,57 @@ def make_rows(
 ) -> list[Row]:
     """`read_rows` for what was read; `runs` oldest first."""
     by_id = {run.run_id: run for run in runs}
-    candidates: dict[str, list[_Candidate]] = {run.run_id: [] for run in runs}
+    candidates: dict[str, list[Candidate]] = {run.run_id: [] for run in runs}
     for checkpoint in checkpoints:
         if checkpoint.run_id in by_id:
-            candidates[checkpoint.run_id].append(_candidate(by_id[checkpoint.run_id], checkpoint))
+            candidates[checkpoint.run_id].append(make_candidate(by_id[checkpoint.run_id], checkpoint))
     models: dict[str, list[RunRecord]] = {}
-    groups: dict[str, list[_Candidate]] = {}
+    groups: dict[str, list[Candidate]] = {}
     for run in runs:
         if found := candidates[run.run_id]:
             models.setdefault(_model(run), []).append(run)
-            groups.setdefault(_model(run), []).extend(_choose(found, which))
+            groups.setdefault(_model(run), []).extend(_chosen(found, which))
     recipe = {run_id: text for same in models.values() for run_id, text in recipes(same).items()}
     ordered = [each for group in groups.values() for each in sorted(group, key=lambda one: one.order, reverse=True)]
-    sets = _sets(ordered)
+    sets = evaluation_sets(ordered)
     if ordered and evaluated_on is not None and evaluated_on not in sets:
-        remedy = did_you_mean(evaluated_on, sets) if sets else f"hmr-light evaluate data={evaluated_on} measures them."
+        remedy = did_you_mean(evaluated_on, list(sets)) if sets else f"hmr-light evaluate data={evaluated_on} adds it."
         raise UserError(f"no checkpoint has errors on '{evaluated_on}'", remedy)
-    return [_row(each, evaluated_on or next(iter(sets), ""), recipe[each.run.run_id]) for each in ordered]
+    chosen = evaluated_on or next(iter(sets), "")
+    validated = {run_id for run_id, each in candidates.items() if any(map(_was_validated, each))}
+    return [_row(each, chosen, list(sets), recipe[each.run.run_id], each.run.run_id in validated) for each in ordered]
 
 
-def _candidate(run: RunRecord, checkpoint: CheckpointRecord) -> _Candidate:
-    points = sorted(checkpoint.points, key=lambda point: (point.time_ms, point.name))
-    latest = {point.name: point for point in points}
-    measured = (point.value for point in points if point.name == "mpjpe_mm" and math.isfinite(point.value))
-    return _Candidate(run, checkpoint.tags, latest, next(measured, math.inf))
-
-
-def _choose(candidates: list[_Candidate], which: str) -> list[_Candidate]:
+def _chosen(candidates: list[Candidate], which: str) -> list[Candidate]:
     if which == "all":
         return candidates
     if which == "last":
         return [max(candidates, key=lambda one: one.order)]
-    # Of equals the later, as the evaluation chooses it.
-    return [min(sorted(candidates, key=lambda one: one.order, reverse=True), key=lambda one: one.validation_mm)]
+    return [best_candidate(candidates)]
 
 
-def _sets(candidates: Iterable[_Candidate]) -> list[str]:
-    """The evaluation sets, first the one that most candidates have errors on; of several, the one measured last."""
-    count: Counter[str] = Counter()
-    newest: dict[str, int] = {}
-    for candidate in candidates:
-        for name, point in candidate.latest.items():
-            if name.endswith("/mpjpe_mm"):
-                where = name.removesuffix("/mpjpe_mm")
-                count[where] += 1
-                newest[where] = max(newest.get(where, 0), point.time_ms)
-    return sorted(count, key=lambda where: (count[where], newest[where], where), reverse=True)
+def _was_validated(candidate: Candidate) -> bool:
+    """Whether the run measured errors while it trained, or should have, having a set to do it on."""
+    return "mpjpe_mm" in candidate.latest or any(name.startswith("data.evaluation.") for name in candidate.run.params)
 
 
 def _model(run: RunRecord) -> str:
     return run.tags.get("hmr_light.row") or run.name
 
 
-def _row(candidate: _Candidate, evaluated_on: str, recipe: str) -> Row:
+def _row(candidate: Candidate, evaluated_on: str, sets: Sequence[str], recipe: str, validated: bool) -> Row:
     run, tags = candidate.run, candidate.tags
-    prefix = f"{evaluated_on}/" if evaluated_on else ""
-
-    def figure(name: str) -> float | None:
-        point = candidate.latest.get(name)
-        value = point.value if point else run.metrics.get(name)
-        # The store keeps an infinite figure as the largest number there is.
-        return value if value is not None and math.isfinite(value) and abs(value) < 1e300 else None
-
-    def error(name: str) -> float | None:
-        return figure(prefix + name) if prefix + name in candidate.latest else None
-
-    parameters = figure("parameters")
+    figures = _figures(candidate, evaluated_on, sets)
+    is_trained = figures.get("parameters") != 0
+    state = ""
+    if validated and math.isinf(candidate.validation_mm):
+        state = DIVERGED
+    elif is_trained and _is_constant(candidate, evaluated_on, sets):
+        state = CONSTANT
     return Row(
         model=_model(run),
         pt=f"({candidate.epoch}){tags.get('saved', '')}",
         epoch=candidate.epoch,
-        parameters=None if parameters is None else round(parameters),
-        mpjpe_mm=error("mpjpe_mm"),
-        reconstruction_error_mm=error("reconstruction_error_mm"),
-        pve_mm=error("pve_mm"),
-        inference_time_s=figure("inference_time_s"),
         evaluated_on=evaluated_on,
         run_id=run.run_id,
         checkpoint=tags.get("path", ""),
@@ -195,7 +174,53 @@ def _row(candidate: _Candidate, evaluated_on: str, recipe: str) -> Row:
         evaluation_fingerprint=_evaluation_fingerprint(run, evaluated_on),
         versions=run.tags.get("hmr_light.versions", ""),
         recipe=recipe,
+        start=_start(run) if is_trained else "",
+        state=state,
+        evaluation_sets=",".join(place for place in sets if f"{place}/mpjpe_mm" in candidate.latest),
+        figures=figures,
     )
+
+
+def _figures(candidate: Candidate, evaluated_on: str, sets: Sequence[str]) -> dict[str, float]:
+    """Errors are those of `evaluated_on` alone; what a run says once, such as its costs, holds for its checkpoints."""
+    own = {name: value for name, point in candidate.latest.items() if (value := finite(point.value)) is not None}
+    of_sets: dict[str, dict[str, float]] = {place: {} for place in sets}
+    others: dict[str, float] = {}
+    for name, value in own.items():
+        place, _, metric = name.rpartition("/")
+        of_sets.get(place, others)[metric if place in of_sets else name] = value
+    measured_on_sets = {metric for values in of_sets.values() for metric in values} | set(METRICS)
+    once = {
+        name: value
+        for name, stored in candidate.run.metrics.items()
+        if (value := finite(stored)) is not None and (name in COUNTS or name.startswith(("inference_", "benchmark/")))
+    }
+    if "inference_time_s" in own:  # a time and its circumstances are of one measurement
+        once = {name: value for name, value in once.items() if not name.startswith("inference_")}
+    if evaluated_on:
+        others = {name: value for name, value in others.items() if name not in measured_on_sets}
+    figures = once | others | of_sets.get(evaluated_on, {})
+    return {name: round(value) if name in COUNTS else value for name, value in figures.items()}
+
+
+def _is_constant(candidate: Candidate, evaluated_on: str, sets: Sequence[str]) -> bool:
+    """Judged on `evaluated_on`, else on a set that the spread was measured on."""
+    for prefix in (f"{evaluated_on}/", "", *(f"{place}/" for place in sets)):
+        points = (candidate.latest.get(f"{prefix}{name}") for name in ("spread_mm", "spread_labels_mm"))
+        spread, labels = (finite(point.value) if point else None for point in points)
+        if spread is not None and labels is not None:
+            return spread < CONSTANT_SHARE * labels
+    return False
+
+
+def _start(run: RunRecord) -> str:
+    """Checkpoints by the beginning of their hash; where the run has none, by the file's name."""
+    for name, recorded in (("init", "init.sha256"), ("backbone.weights", "backbone.weights.sha256")):
+        value = run.params.get(name, "")
+        if value not in ("", "None", "null"):
+            digest = run.params.get(recorded, "") or run.tags.get(f"hmr_light.{recorded}", "")
+            return digest[:12] or value.replace("\\", "/").rpartition("/")[2]
+    return "random" if "backbone.weights" in run.params or "init" in run.params else ""
 
 
 def _evaluation_fingerprint(run: RunRecord, evaluated_on: str) -> str:

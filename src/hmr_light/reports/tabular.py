@@ -1,22 +1,26 @@
-"""Rows of figures as text: for people (terminal, markdown) rounded, for programs (csv, json) exact."""
+"""The one writer of tables: for people (terminal, markdown, LaTeX, HTML) rounded, for programs (csv, json) exact."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmr_light.paths import atomic_write
+from hmr_light.reports.cells import Cell, Table, printable
+from hmr_light.reports.html import html_page
+from hmr_light.reports.markup import latex, markdown
 
-FORMATS = ("terminal", "markdown", "csv", "json")
+FORMAT_OF_SUFFIX = {".md": "markdown", ".csv": "csv", ".json": "json", ".tex": "latex", ".html": "html"}
 
 
 class Column(NamedTuple):
-    """How a reader sees one figure of each row."""
+    """How a reader sees one value of each record."""
 
     header: str
     show: Callable[[Any], str] = str
@@ -26,73 +30,91 @@ Record = Mapping[str, Any]
 Columns = Mapping[str, Column]
 
 
-def deliver(rows: Sequence[Record], columns: Columns, facts: Mapping[str, Any], format: str, out: Path | None) -> None:
-    """Write `rows`, and the `facts` that all of them depend on, to the file `out`, else to the terminal or the pipe.
+def tabulate(records: Sequence[Record], columns: Columns, facts: Mapping[str, Any]) -> Table:
+    """A table with a row for each of `records`, and the `facts` that all of them depend on."""
+    return Table(
+        headers=[column.header for column in columns.values()],
+        is_number=[index > 0 for index in range(len(columns))],
+        rows=[[Cell(column.show(one[name]), value=one[name]) for name, column in columns.items()] for one in records],
+        records=[{name: one[name] for name in columns} for one in records],
+        csv_header=list(columns),
+        facts=facts,
+        notes=[f"{name}: {_fact(value)}" for name, value in facts.items()],
+    )
+
+
+def deliver(table: Table, format: str, out: Path | None) -> None:
+    """Write `table` to the file `out`, else to the terminal or the pipe.
 
     With format `terminal`, a pipe gets markdown, and a file what its suffix says. Raises `UserError` for a file that
     cannot be written.
     """
     if out is None and format == "terminal" and sys.stdout.isatty():
-        _print(rows, columns, facts)
+        from rich.console import Console
+
+        from hmr_light.reports.terminal import show_table
+
+        show_table(table, Console())
         return
     if format == "terminal":
-        suffix = out.suffix.removeprefix(".") if out else ""
-        format = suffix if suffix in FORMATS else "markdown"
-    text = write(rows, columns, facts, format)
+        format = FORMAT_OF_SUFFIX.get(out.suffix, "markdown") if out else "markdown"
+    text = write(table, format)
+    if table.heading and format != "html":
+        print(table.heading, file=sys.stderr)
     if out is None:
         sys.stdout.write(text)
         return
     with atomic_write(out.expanduser()) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-    print(f"{out}: {len(rows)} rows", file=sys.stderr)
+    print(f"{out}: {len(table.rows)} rows", file=sys.stderr)
 
 
-def write(rows: Sequence[Record], columns: Columns, facts: Mapping[str, Any], format: str) -> str:
-    """`rows` as `markdown`, `csv` (without the facts) or `json`, ending in a newline."""
+def write(table: Table, format: str) -> str:
+    """The table as `markdown`, `csv` (without facts and notes), `json`, `latex` or `html`, ending in a newline.
+
+    Names are the users': what a reader of the format would take for a mark, a tag, a command or a formula is written so
+    that it is none. The same table gives the same bytes.
+    """
     match format:
         case "markdown":
-            return _markdown(rows, columns, facts)
+            text = markdown(table)
         case "csv":
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows([row[name] for name in columns] for row in rows)
-            return text.getvalue()
+            text = _csv(table)
         case "json":
-            listed = [{name: row[name] for name in columns} for row in rows]
-            return json.dumps({**facts, "rows": listed}, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
-    raise ValueError(f"there is no format {format!r}")
+            value = _without_gaps({**table.facts, "rows": table.records})
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+        case "latex":
+            text = latex(table)
+        case "html":
+            text = html_page(table)
+        case _:
+            raise ValueError(f"there is no format {format!r}")
+    return text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
 
 
-def _markdown(rows: Sequence[Record], columns: Columns, facts: Mapping[str, Any]) -> str:
-    def line(texts: Sequence[str]) -> str:
-        return "|" + "|".join(texts) + "|"
-
-    lines = [line([column.header for column in columns.values()]), line([":---", *["---:"] * (len(columns) - 1)])]
-    lines += [line([text.replace("|", "\\|") for text in _shown(row, columns)]) for row in rows]
-    return "\n".join([*lines, "", *(f"{name}: {_fact(value)}  " for name, value in facts.items())]) + "\n"
-
-
-def _print(rows: Sequence[Record], columns: Columns, facts: Mapping[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(header_style="bold")
-    for index, column in enumerate(columns.values()):
-        table.add_column(Text(column.header.replace(" ", "\n")), justify="right" if index else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, _shown(row, columns)))
-    console = Console()
-    # Wider than the terminal, rather than with figures cut off.
-    console.width = max(console.width, console.measure(table, options=console.options.update(width=10_000)).maximum)
-    console.print(table)
-    for name, value in facts.items():
-        console.print(Text(f"{name}: {_fact(value)}", style="dim"))
+def _csv(table: Table) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.csv_header)
+    writer.writerows([_no_formula(_without_gaps(value)) for value in record.values()] for record in table.records)
+    return text.getvalue()
 
 
-def _shown(row: Record, columns: Columns) -> list[str]:
-    return [column.show(row[name]) for name, column in columns.items()]
+def _no_formula(value: object) -> object:
+    # A spreadsheet would run what begins so; https://owasp.org/www-community/attacks/CSV_Injection
+    text = printable(value) if isinstance(value, str) else ""
+    if text.lstrip().startswith(tuple("=+-@＝＋－＠")):
+        return f"'{text}"
+    return text or value
+
+
+def _without_gaps(value: Any) -> Any:
+    """`value` with None for each number that is not finite, however nested."""
+    if isinstance(value, Mapping):
+        return {name: _without_gaps(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_gaps(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _fact(value: Any) -> str:

@@ -14,8 +14,9 @@ from support.cli import Command
 from hmr_light.commands.table import run
 from hmr_light.config.schema import TableConfig, TrackingConfig
 from hmr_light.errors import UserError
+from hmr_light.reports.comparison import comparison_table
 from hmr_light.reports.rows import read_rows
-from hmr_light.reports.table import write_table
+from hmr_light.reports.tabular import write
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.replay import replay
 from hmr_light.tracking.store import default_uri
@@ -89,14 +90,15 @@ def test_every_figure_is_the_one_that_was_told(uri: str) -> None:
     assert len(rows) == 5
     for row in rows:
         parameters, errors = RUNS[row.model]
-        assert row.parameters == parameters
-        assert row.mpjpe_mm == errors[row.epoch - 1]
-        assert row.reconstruction_error_mm == errors[row.epoch - 1] / 2
-        assert row.pve_mm == errors[row.epoch - 1] / 3
-        assert row.inference_time_s == 0.012345
+        assert row["parameters"] == parameters
+        assert row["mpjpe_mm"] == errors[row.epoch - 1]
+        assert row["reconstruction_error_mm"] == errors[row.epoch - 1] / 2
+        assert row["pve_mm"] == errors[row.epoch - 1] / 3
+        assert row["inference_time_s"] == 0.012345
         assert Path(row.checkpoint).read_text() == f"{row.model} {row.epoch}"
         assert row.data_fingerprint == "f" * 64
-    assert write_table(rows, "markdown") == write_table(read_rows(uri, "hmr_light", "all"), "markdown")
+    again = read_rows(uri, "hmr_light", "all")
+    assert write(comparison_table(rows), "markdown") == write(comparison_table(again), "markdown")
 
 
 def test_an_unknown_or_empty_experiment_is_the_users_error(tmp_path: Path, uri: str) -> None:
