@@ -10,6 +10,7 @@ from torch import nn
 from hmr_light.backbones import (  # noqa: F401 - each registers its builders
     blank,
     densenet,
+    efficientnet_lite,
     mobilenet_v1,
     mobilenet_v2,
     mobilenet_v3,
@@ -36,7 +37,7 @@ def build_backbone(config: Mapping[str, Any]) -> nn.Module:
     """The backbone that `config` describes (see `conf/backbone/`).
 
     Its `name` and options; where `library` is `timm`, a model of that name there. `rewrites` lists changes that apply
-    to any backbone, in order (`hmr_light.backbones.rewrites`); `pixels: symmetric` is for one that wants RGB in -1 … 1.
+    to any backbone, in order (`hmr_light.backbones.rewrites`); `pixels: symmetric` is for one that takes RGB in -1 … 1.
     The module maps images (B, 3, H, W) to features (B, `num_features`). Raises `UserError` for an unknown name or
     option, and for weights that cannot be had or do not fit.
     """
@@ -63,4 +64,4 @@ def build_backbone(config: Mapping[str, Any]) -> nn.Module:
         raise UserError(f"backbone.library={library} is not known", "Choose timm, or leave it out.")
     if rewrites:
         rewrite(getattr(backbone, "trunk", backbone), rewrites)
-    return SymmetricPixels(backbone) if pixels else backbone
+    return SymmetricPixels(backbone) if pixels or getattr(backbone, "pixels", None) else backbone

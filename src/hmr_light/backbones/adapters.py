@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -35,10 +35,12 @@ def own_network(
     classifier: nn.Module,
     weights: str | None,
     adapter: Mapping[str, Any] | None,
+    rename: Callable[[str], str] = str,
 ) -> Backbone:
     """A network that torchvision lacks, freshly initialised or from the file `weights`, with the adapter.
 
-    In the file, names begin with `features.` (the trunk) and `classifier.`, as in torchvision's networks.
+    In the file, names begin with `features.` (the trunk) and `classifier.`, as in torchvision's networks, or `rename`
+    makes such names of them.
     """
     whole = nn.ModuleDict({"features": trunk, "classifier": classifier})
     initialize(whole)
@@ -48,7 +50,7 @@ def own_network(
             "Start from random weights (backbone.weights=null) or from a file (backbone.weights=/path/to/file.pth).",
         )
     if weights is not None:
-        load_weights(whole, name, weights, "classifier.", keeps_classifier(adapter))
+        load_weights(whole, name, weights, "classifier.", keeps_classifier(adapter), rename)
     return with_adapter(adapter, trunk, channels, classifier)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import nn
 
@@ -12,6 +14,9 @@ backbones: Registry[nn.Module] = Registry("backbone")
 
 class Backbone(nn.Module):
     """Image (B, 3, H, W) → trunk → maps (B, C, h, w) → adapter → features (B, `num_features`)."""
+
+    pixels: Literal["symmetric"] | None = None
+    """The pixels that the trunk takes, as `backbone.pixels` has them: None for ImageNet's mean and deviation."""
 
     def __init__(self, trunk: nn.Module, adapter: nn.Module, num_features: int) -> None:
         super().__init__()

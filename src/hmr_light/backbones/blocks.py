@@ -145,6 +145,15 @@ def multiple_of(divisor: int, number: float) -> int:
     return -(-int(number) // divisor) * divisor
 
 
+def nearest_multiple(divisor: int, number: float) -> int:
+    """The multiple of `divisor` nearest to `number`, or the next one where that is less than nine tenths of it.
+
+    How MobileNetV2 and its successors round numbers of maps; at least `divisor`.
+    """
+    nearest = max(divisor, int(number + divisor / 2) // divisor * divisor)
+    return nearest + divisor if nearest < 0.9 * number else nearest
+
+
 def initialize(module: nn.Module) -> None:
     """He's initialisation of all convolutions (fan out), zero biases, linear layers of deviation 0.01."""
     for layer in module.modules():

@@ -10,7 +10,7 @@ from torch import nn
 
 from hmr_light.backbones.adapters import own_network
 from hmr_light.backbones.base import Backbone, backbones
-from hmr_light.backbones.blocks import GlobalPool, conv_bn
+from hmr_light.backbones.blocks import GlobalPool, conv_bn, nearest_multiple
 from hmr_light.backbones.squeezenet import max_pool
 from hmr_light.backbones.stage_blocks import ACTIVATIONS, Activation, blocks, check_kernel
 from hmr_light.config.registry import check_options
@@ -123,10 +123,7 @@ def _placed(error: UserError, place: str, what: str = "") -> UserError:
 
 
 def _scaled(out: int, width: float) -> int:
-    """`out` maps times `width`, to the nearest multiple of 8 that is not more than a tenth below; 1 changes nothing."""
+    """`out` maps times `width`, in multiples of 8; a width of 1 changes nothing."""
     if not 1 <= out <= _MOST or out * width > _MOST:
         raise UserError(f"out={out} is out of range", f"Give a number of maps from 1 to {_MOST}, `width` included.")
-    if width == 1:
-        return out
-    nearest = max(8, int(out * width + 4) // 8 * 8)
-    return nearest + 8 if nearest < 0.9 * out * width else nearest
+    return out if width == 1 else nearest_multiple(8, out * width)
