@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import socket
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_a_classifier_may_be_missing_or_other_only_where_it_is_replaced(state: d
     trunk = {name: value for name, value in state.items() if name.startswith("features.")}
     path = write(trunk, tmp_path / "trunk.pth")
     build_backbone({"name": NAME, "weights": path, "adapter": CONV})
-    assert "lacks classifier.1.bias, classifier.1.weight" in refusal(path, LOGITS).message
+    assert "2 missing: classifier.1.bias, classifier.1.weight" in refusal(path, LOGITS).message
     state["classifier.1.weight"] = torch.zeros(10, 512, 1, 1)
     path = write(state, tmp_path / "ten_classes.pth")
     build_backbone({"name": NAME, "weights": path, "adapter": CONV})
@@ -66,7 +67,7 @@ def test_what_does_not_fit_is_listed(state: dict, tmp_path: Path) -> None:
     state["features.0.weight"] = torch.zeros(1)
     state["more"] = torch.zeros(1)
     message = refusal(write(state, tmp_path / "weights.pth")).message
-    for fault in ("lacks features.0.bias", "has besides more", "features.0.weight (1,) for (64, 3, 3, 3)"):
+    for fault in ("1 missing: features.0.bias", "1 unexpected: more", "features.0.weight (1,) for (64, 3, 3, 3)"):
         assert fault in message
 
 
@@ -83,6 +84,24 @@ def test_batch_counters_may_be_missing(tmp_path: Path) -> None:
     old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
     backbone = build_backbone({"name": "resnet18", "weights": write(old, tmp_path / "old.pth")})
     assert torch.equal(backbone.trunk.state_dict()["conv1.weight"], state["conv1.weight"])
+
+
+@pytest.mark.parametrize("container", ["state_dict", "model", None])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "_orig_mod.module."])
+def test_weights_as_training_scripts_save_them_are_unwrapped(
+    state: dict, tmp_path: Path, container: str | None, prefix: str
+) -> None:
+    wrapped = {prefix + name: value for name, value in state.items()}
+    content = {container: wrapped, "epoch": 1, "args": Namespace(rate=0.1)} if container else wrapped
+    backbone = build_backbone({"name": NAME, "weights": write(content, tmp_path / "a.pth"), "adapter": CONV})
+    assert torch.equal(backbone.trunk.state_dict()["0.weight"], state["features.0.weight"])
+
+
+def test_a_checkpoint_of_ours_is_told_how_to_start_from_it(tmp_path: Path) -> None:
+    path = write({"format": 2, "config": {}, "model": {}}, tmp_path / "epoch-001.pt")
+    error = refusal(path)
+    assert "is a checkpoint of hmr_light" in error.message
+    assert f"init={path}" in error.remedy
 
 
 def test_another_networks_weights_are_refused(state: dict, tmp_path: Path) -> None:

@@ -94,6 +94,11 @@ def test_a_training_state_is_told_as_such_and_the_models_beside_it_are_named(tmp
     assert f"take {tmp_path / 'epoch-010.pt'}." in message(tmp_path / "last.pt")
 
 
+def test_a_folder_and_a_missing_file_are_told(tmp_path: Path) -> None:
+    assert "is a folder" in message(tmp_path)
+    assert f"there is no checkpoint {tmp_path / 'absent.pt'}" in message(tmp_path / "absent.pt")
+
+
 def test_a_file_of_a_newer_format_asks_for_a_newer_version(tmp_path: Path) -> None:
     save(tmp_path / "new.pt", content(format=3))
     assert "format 3; this version of hmr_light reads up to 2" in message(tmp_path / "new.pt")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from hmr_light.backbones.state_dicts import State, compare, extract_state, listed, read_torch_file
 from hmr_light.errors import UserError
 
 MOVENET = Path(__file__).parents[1] / "zoo" / "movenet.pth"
@@ -30,10 +31,10 @@ def load_weights(
     """Load `weights` into `model`, the whole ImageNet classifier called `name`, there and in torchvision.
 
     `weights` is `imagenet` (torchvision's IMAGENET1K_V1, downloaded once to torch's cache), `movenet` (MoveNet's
-    backbone, which comes with the package and has no classifier), or the path of a state_dict
-    with the model's names, or names of which `rename` makes these. Without `keep_classifier`, entries whose names begin
-    with `classifier` are neither needed nor loaded. Raises `UserError` for weights that cannot be had, read or fitted:
-    none is ever left out in silence.
+    backbone, which comes with the package and has no classifier), or the path of a file with a state dict of the
+    model's names, or of names of which `rename` makes these; `extract_state` unwraps it. Without `keep_classifier`,
+    entries whose names begin with `classifier` are neither needed nor loaded. Raises `UserError` for weights that
+    cannot be had, read or fitted: none is ever left out in silence.
     """
     if weights == "imagenet":
         source, state = "torchvision's ImageNet weights", _imagenet_state(name)
@@ -47,22 +48,16 @@ def load_weights(
         wanted = {key: value for key, value in wanted.items() if not key.startswith(classifier)}
         state = {key: value for key, value in state.items() if not key.startswith(classifier)}
     # Files of before 2018 lack these counters, which nothing computes with.
-    missing = sorted(key for key in wanted.keys() - state.keys() if not key.endswith("num_batches_tracked"))
-    unexpected = sorted(state.keys() - wanted.keys())
-    differing = [
-        f"{key} {tuple(state[key].shape)} for {tuple(wanted[key].shape)}"
-        for key in sorted(wanted.keys() & state.keys())
-        if state[key].shape != wanted[key].shape
-    ]
-    if missing or unexpected or differing:
-        faults = (_list("lacks", missing), _list("has besides", unexpected), _list("has in another shape", differing))
+    state = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")} | state
+    differences = compare(wanted, state)
+    if any(differences):
         raise UserError(
-            f"backbone.weights={weights} does not fit {name}: it {'; it '.join(fault for fault in faults if fault)}",
+            f"backbone.weights={weights} does not fit {name}: {differences}",
             f"Give a state_dict of {name}'s classifier: backbone.weights=/path/to/file.pth, or backbone.weights=null.",
         )
-    non_finite = sorted(key for key in wanted.keys() & state.keys() if not state[key].isfinite().all())
+    non_finite = sorted(key for key, value in state.items() if not value.isfinite().all())
     if non_finite:
-        raise UserError(f"{source} has values that are not finite: {_list('in', non_finite)}", "Use another file.")
+        raise UserError(f"{source} has values that are not finite: in {listed(non_finite)}", "Use another file.")
     model.load_state_dict(state, strict=False)  # strictly checked above
 
 
@@ -78,7 +73,7 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     return completed
 
 
-def _movenet_state(name: str, keep_classifier: bool) -> dict[str, torch.Tensor]:
+def _movenet_state(name: str, keep_classifier: bool) -> State:
     if name != "mobilenet_v2":
         raise UserError(
             f"backbone.weights=movenet does not fit {name}: MoveNet's backbone is a MobileNetV2",
@@ -89,10 +84,10 @@ def _movenet_state(name: str, keep_classifier: bool) -> dict[str, torch.Tensor]:
             "backbone.weights=movenet has no weights of the classifier, which backbone/adapter=logits uses",
             "Choose backbone=mobilenet_v2_movenet, or another adapter: backbone/adapter=pooled.",
         )
-    return torch.load(MOVENET, map_location="cpu", weights_only=True)
+    return extract_state(read_torch_file(MOVENET, "MoveNet's weights"))
 
 
-def _imagenet_state(name: str) -> dict[str, torch.Tensor]:
+def _imagenet_state(name: str) -> State:
     import torchvision
 
     entry = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
@@ -108,23 +103,23 @@ def _imagenet_state(name: str) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def _file_state(path: Path) -> dict[str, torch.Tensor]:
+def _file_state(path: Path) -> State:
     if not path.is_file():
         raise UserError(
             f"backbone.weights={path}: there is no such file",
             "Give a file of weights (backbone.weights=/path/to/file.pth), imagenet, movenet, or null (random).",
         )
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can make the unpickler raise anything
+    content = read_torch_file(path, "weights of a backbone")
+    if isinstance(content, dict) and "format" in content:
         raise UserError(
-            f"backbone.weights={path} cannot be read: {_reason(error)}",
-            "Give a state_dict saved with torch.save: tensors by name, nothing else.",
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+            f"backbone.weights={path} is a checkpoint of hmr_light: backbone and regressor together",
+            f"Start from it by init={path}; add init_allow=[regressor.*] where the regressor differs.",
+        )
+    state = extract_state(content) if isinstance(content, dict) else {}
+    if not state:
         raise UserError(
             f"backbone.weights={path} is not a state_dict",
-            "Give a state_dict saved with torch.save: tensors by name, nothing else.",
+            "Give a state_dict saved with torch.save: tensors by name, alone or under 'state_dict' or 'model'.",
         )
     return state
 
@@ -142,10 +137,3 @@ def _network_timeout() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _list(verb: str, names: list[str]) -> str:
-    if not names:
-        return ""
-    shown = ", ".join(names[:3])
-    return f"{verb} {shown}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")

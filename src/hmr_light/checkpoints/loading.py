@@ -77,6 +77,11 @@ def _imported(content: dict[str, Any], path: Path) -> Imported:
 
 def _load(path: Path) -> dict[Any, Any]:
     """What a file of `torch.save` holds, whoever wrote it. No pickled code is run."""
+    if path.is_dir():
+        raise UserError(
+            f"{path} is a folder, not a checkpoint",
+            "Name a file in it; of a run's folder, checkpoints/epoch-NNN.pt.",
+        )
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}", "Name a file, for example in a run's checkpoints/ folder.")
     content = read_torch_file(path, "a checkpoint")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hmr_light.backbones.state_dicts import extract_state, read_torch_file
 from hmr_light.data.boxes import Box, box_of_corner
 from hmr_light.errors import UserError
 
@@ -48,10 +49,12 @@ def load_detector(device: torch.device, score: float) -> Detector:
 
     name, file = found
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        state = extract_state(read_torch_file(file, f"weights of {name}"))
         model = torchvision.models.get_model(name, weights=None, weights_backbone=None)
         model.load_state_dict(state)
-    except Exception as error:  # a damaged file makes the restricted unpickler raise almost anything
+    except UserError:
+        raise
+    except Exception as error:  # what is no state dict, or another network's
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{file} cannot be read as weights of {name}: {reason}", "Fetch it again.") from error
     model.to(device).eval()
