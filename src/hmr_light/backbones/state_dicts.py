@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import io
 import re
 import warnings
 import zipfile
@@ -20,6 +21,8 @@ State = dict[str, torch.Tensor]
 _SHOWN = 12
 """Names of weights that a message lists; networks that differ altogether have hundreds."""
 _MOST_CLASSES = 200
+_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""How a file of `torch.save` began before torch 1.6; since then it is a zip."""
 _CONTAINERS = ("state_dict", "model", "model_state_dict", "model_state", "network", "net", "weights")
 """Under which names training scripts save the state dict beside other things."""
 _NO_WEIGHTS = {"n_averaged"}
@@ -58,13 +61,18 @@ def read_torch_file(path: Path, what: str) -> Any:
     Objects of classes that torch does not read, such as a training script's options, become `Opaque`. Raises
     `UserError` for a file that is damaged or of another kind; `what` says there what it was taken for.
     """
+    is_zip = bool(_members(path))
+    if not is_zip and path.open("rb").read(len(_MAGIC)) != _MAGIC:
+        other = _other_kind(path) or "not a file of torch.save, or only a part of one"
+        raise UserError(f"{path} cannot be read as {what}: it is {other}", "Name another file, or fetch it again.")
     stand_ins: list[Any] = []
     try:
         while True:
             with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings(action="ignore"):
                 try:
-                    # Files of before torch 1.6 are no zip, and cannot be mapped.
-                    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+                    # Files of before torch 1.6 cannot be mapped, and from a stream could ask for more than they hold.
+                    source = path if is_zip else io.BytesIO(path.read_bytes())
+                    return torch.load(source, map_location="cpu", weights_only=True, mmap=is_zip)
                 except Exception as error:
                     name = _unread_class(error)
                     if name is None or len(stand_ins) == _MOST_CLASSES:
@@ -72,7 +80,7 @@ def read_torch_file(path: Path, what: str) -> Any:
             stand_ins.append((type(name, (Opaque,), {}), name))
     except Exception as error:  # a damaged file makes the reader raise almost anything
         if kind := _other_kind(path):
-            raise UserError(f"{path} cannot be read as {what}: it is {kind}", "Give a file of torch.save.") from error
+            raise UserError(f"{path} cannot be read as {what}: it is {kind}", "Name another file.") from error
         if forbidden := re.search(r"(?:GLOBAL|class|function <\w+) ([\w.]+)", str(error)):
             raise UserError(
                 f"{path} cannot be read as {what}: it holds a {forbidden[1]}, and reading that runs its code",
