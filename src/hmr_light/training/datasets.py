@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from hmr_light.config.schema import TrainConfig
 from hmr_light.data.annotations import fingerprint
@@ -46,20 +46,50 @@ def open_training(config: TrainConfig) -> Mixture:
     return Mixture(datasets, ratios, length=sum(map(len, datasets)), seed=config.seed)
 
 
-def open_loader(
-    training: Mixture, epoch: int, step: int, config: TrainConfig, distributed: Distributed
-) -> DataLoader[Any]:
-    """All batches of this process from (`epoch`, `step`) to the end of the run; see `EpochBatches`."""
-    batches = EpochBatches(
-        len(training),
+def open_batches(
+    training: Mixture,
+    cached: Dataset[Any] | None,
+    epoch: int,
+    step: int,
+    config: TrainConfig,
+    distributed: Distributed,
+) -> Iterator[dict[str, torch.Tensor]]:
+    """All batches of this process from (`epoch`, `step`) to the end of the run; see `EpochBatches`.
+
+    While the backbone is frozen, they come from `cached`, which gives whole batches, if that is there.
+    """
+    until = min(config.trainer.freeze_backbone, config.trainer.epochs) if cached is not None else 0
+    if cached is not None and epoch < until:
+        batches = _order(len(training), epoch, step, until, config, distributed)
+        yield from DataLoader(cached, batch_sampler=batches, collate_fn=_as_it_is, generator=torch.Generator())
+        epoch, step = until, 0
+    if epoch < config.trainer.epochs:
+        yield from _image_loader(training, epoch, step, config, distributed)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _order(
+    length: int, epoch: int, step: int, epochs: int, config: TrainConfig, distributed: Distributed
+) -> EpochBatches:
+    return EpochBatches(
+        length,
         config.trainer.batch_size,
         config.seed,
-        config.trainer.epochs,
+        epochs,
         epoch=epoch,
         step=step,
         rank=distributed.rank,
         world_size=distributed.world_size,
     )
+
+
+def _image_loader(
+    training: Mixture, epoch: int, step: int, config: TrainConfig, distributed: Distributed
+) -> DataLoader[Any]:
+    batches = _order(len(training), epoch, step, config.trainer.epochs, config, distributed)
     return DataLoader(
         TrainingSamples(training) if config.trainer.on_bad_sample == "skip" else training,
         batch_sampler=batches,

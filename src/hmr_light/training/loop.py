@@ -61,7 +61,6 @@ def train(
     assert state.optimizer is not None
     if state.epoch >= trainer.epochs:
         return
-    network = _network(state.model, config, distributed)
     total_steps = trainer.epochs * steps_per_epoch
     read_every = STEPS_BETWEEN_READS if distributed.device.type == "cuda" else 1
     unread: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -71,8 +70,13 @@ def train(
         if distributed.is_main:
             state.save(context.checkpoints, context.plain_config)
 
+    network, freezes = None, trainer.freeze_backbone
     for epoch in range(state.epoch, trainer.epochs):
         state.model.train()
+        frozen = epoch < freezes
+        state.model.backbone.train(not frozen)
+        if network is None or epoch == freezes:
+            network = _network(state.model.regressor if frozen else state.model, config, distributed)
         started, images = time.perf_counter(), 0
         for step in range(state.step, steps_per_epoch):
             loaded = next(batches)
@@ -86,7 +90,9 @@ def train(
             set_learning_rate(state.optimizer, rate)
 
             notes = (stop.requested, bool(skipped))
-            loss, terms, (asked_to_stop, has_bad) = forward(network, objective, batch, config, distributed, notes)
+            loss, terms, (asked_to_stop, has_bad) = forward(
+                network, objective, batch, config, distributed, notes, state.model.backbone if frozen else None
+            )
             state.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             if trainer.clip_gradient_norm is not None:
@@ -133,18 +139,32 @@ def forward(
     config: TrainConfig,
     distributed: Distributed,
     notes: Sequence[bool] = (),
+    frozen: nn.Module | None = None,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
     """One forward pass: the loss to differentiate, every term's mean over all processes, and how many have each note.
 
+    With a `frozen` backbone, `network` is the regressor; a batch that holds `features` (B, F) needs no images then.
     A term's mean is over the samples of *all* processes that have its label: many processes give what one would.
     """
-    images = normalize(batch["image"])
-    if config.trainer.channels_last:
-        images = images.contiguous(memory_format=torch.channels_last)
+    if "features" in batch:
+        # An objective that looks at pixels finds none; their size is known.
+        size = config.data.image_size
+        images = torch.full((), torch.nan, device=distributed.device).expand(len(batch["features"]), 3, size, size)
+    else:
+        images = normalize(batch["image"])
+        if config.trainer.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
 
     def predict(images: torch.Tensor) -> SmplParameters:
         with torch.autocast(distributed.device.type, torch.bfloat16, enabled=config.trainer.precision == "bfloat16"):
-            prediction = network(images)
+            if frozen is None:
+                prediction = network(images)
+            elif "features" in batch:
+                prediction = network(batch["features"].float())
+            else:
+                with torch.no_grad():
+                    features = frozen(images)
+                prediction = network(features)
         return SmplParameters(*(value.float() for value in prediction))
 
     terms = objective(predict, batch | {"image": images})
@@ -187,7 +207,7 @@ def _joined(skipped: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Ten
     return torch.cat([chosen for chosen, _ in skipped]), torch.cat([bad for _, bad in skipped])
 
 
-def _network(model: HMR, config: TrainConfig, distributed: Distributed) -> nn.Module:
+def _network(model: nn.Module, config: TrainConfig, distributed: Distributed) -> nn.Module:
     network: nn.Module = model
     if config.trainer.compile:
         network = torch.compile(network)  # type: ignore[assignment]

@@ -52,7 +52,8 @@ class RunReport:
             return
         skip = trainer.on_bad_validation_sample == "skip"
         scores = {}
-        for name, dataset in inputs.evaluation.items():
+        evaluated = due or epoch % trainer.evaluate_every == 0
+        for name, dataset in inputs.evaluation.items() if evaluated else ():
             scores[name] = score(
                 {name: model.eval()},
                 dataset,

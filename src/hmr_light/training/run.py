@@ -23,7 +23,8 @@ from hmr_light.tracking import Tracker, start_tracking
 from hmr_light.tracking.summary import RunSummary, summarize_run
 from hmr_light.training import run_directory
 from hmr_light.training.context import Lineage, RunContext, Transform
-from hmr_light.training.datasets import open_loader
+from hmr_light.training.datasets import open_batches
+from hmr_light.training.features import cached_samples
 from hmr_light.training.inputs import RunInputs
 from hmr_light.training.loop import train
 from hmr_light.training.metadata import describe_run
@@ -116,7 +117,13 @@ def _train(state: TrainingState, objective: Objective, report: RunReport) -> Non
     if state.epoch and not state.step:  # the last epoch's end was perhaps killed before it was evaluated
         report.epoch(state.epoch, state.evaluated_model, state.figures)
     if state.epoch < epochs:
-        batches = iter(open_loader(inputs.training, state.epoch, state.step, context.config, inputs.distributed))
+        trainer, cached = context.config.trainer, None
+        if trainer.feature_views and state.epoch < trainer.freeze_backbone:
+            say, stop = report.progress.say, report.stop
+            cached = cached_samples(
+                inputs.training, context.config, state.model.backbone, inputs.distributed, say, stop
+            )
+        batches = open_batches(inputs.training, cached, state.epoch, state.step, context.config, inputs.distributed)
         train(context, state, objective, batches, inputs.steps_per_epoch, report, report.stop)
 
 

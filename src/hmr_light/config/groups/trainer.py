@@ -47,5 +47,13 @@ class TrainerConfig:
     """The same in validation, where skip leaves the sample out. Then the figures are those of fewer people."""
     max_bad_fraction: Fraction = MISSING
     """The run stops when more than this share of a set cannot be read."""
+    freeze_backbone: Annotated[int, Range(0, 10**6)] = 0
+    """Epochs, from the first, in which the backbone stays as it starts, batch norms included, and the regressor alone
+    learns."""
+    feature_views: Annotated[int, Range(0, 10**3)] = 0
+    """While the backbone is frozen: its features of so many augmented views of each image are computed once and kept
+    in $HMR_LIGHT_HOME/cache/features. 0: every image is read, augmented and seen by the backbone in every epoch."""
+    evaluate_every: Count = 1
+    """Epochs between evaluations. An epoch whose checkpoint is kept is always evaluated."""
     shuffle_images: bool = False
     """Train every person with the image of another person: a baseline that can learn from the labels alone."""
