@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from torch import nn
 
-from hmr_light.backbones import (  # noqa: F401 - each registers its builders
-    blank,
-    densenet,
-    efficientnet_lite,
-    mobilenet_v1,
-    mobilenet_v2,
-    mobilenet_v3,
-    resnet,
-    shufflenet_v1,
-    shufflenet_v2,
-    squeezenet,
-    squeezenext,
-    stages,
-    thundernet,
-)
 from hmr_light.backbones.base import Backbone, backbones
 from hmr_light.backbones.normalization import SymmetricPixels
 from hmr_light.backbones.rewrites import rewrite
@@ -31,6 +18,9 @@ from hmr_light.config.registry import check_options
 from hmr_light.errors import UserError
 
 __all__ = ["Backbone", "backbones", "build_backbone", "complete"]
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")  # each registers its builders
 
 
 def build_backbone(config: Mapping[str, Any]) -> nn.Module:
