@@ -237,5 +237,5 @@ def test_checkpoint_files_are_kept_in_mlflow_where_that_is_asked_for(tmp_path: P
     replay(run_dir, uri)
     (run,) = contents(uri)
     assert run["artifacts"] == ["checkpoints/epoch-003.pt"]
-    (kept,) = (tmp_path / "mlartifacts").rglob("epoch-003.pt")
+    (kept,) = (tmp_path / "mlartifacts").rglob("checkpoints/epoch-003.pt")
     assert kept.read_bytes() == b"weights"

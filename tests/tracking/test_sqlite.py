@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from support.full_run import write_run
 
+from hmr_light.errors import UserError
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.records import CheckpointRecord, RunRecord
 from hmr_light.tracking.replay import replay
@@ -90,7 +91,8 @@ def test_what_is_not_finite_is_not_sent(uri: str) -> None:
 
 
 def test_what_is_not_known_is_left_to_mlflow(uri: str, tmp_path: Path) -> None:
-    assert read_store(sqlite_path(uri), "no such experiment") is None
+    with pytest.raises(UserError, match="has no experiment 'no such experiment'"):
+        read_store(sqlite_path(uri), "no such experiment")
     assert read_store(tmp_path / "none.db", "e") is None
     (tmp_path / "text.db").write_text("no database")
     assert read_store(tmp_path / "text.db", "e") is None

@@ -23,6 +23,7 @@ from hmr_light.config.choices import choices, compose_data
 from hmr_light.config.schema import BodyConfig, DoctorConfig
 from hmr_light.errors import UserError
 from hmr_light.paths import home
+from hmr_light.tracking.schema import find_problem
 
 _LITTLE_SPACE = 10 * 2**30
 _OK, _MISSING, _BROKEN = "[green]✓[/]", "[yellow]–[/]", "[bold red]✗[/]"
@@ -211,7 +212,11 @@ def _tracking(uri: str | None) -> Iterator[Finding]:
     elif uri.startswith("sqlite:///"):
         file = Path(uri.removeprefix("sqlite:///"))
         found = f"{file}, {file.stat().st_size / 2**20:.1f} MB" if file.is_file() else f"{file}, made by the first run"
-        yield Finding("store", found)
+        problem = find_problem(file, uri) if file.is_file() else None
+        if problem:
+            yield Finding("store", f"{found}: {problem.message}", _MISSING, problem.remedy)
+        else:
+            yield Finding("store", found)
     elif uri.startswith("http"):
         address = re.sub(r"//[^/@]*@", "//", uri)
         try:

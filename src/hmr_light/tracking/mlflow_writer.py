@@ -12,16 +12,20 @@ from hmr_light.errors import UserError
 from hmr_light.paths import home
 from hmr_light.tracking import batch
 from hmr_light.tracking.journal import Entry, read_journal
+from hmr_light.tracking.loadable import is_loadable, make_loadable
+from hmr_light.tracking.records import PRIMARY_SET
 from hmr_light.tracking.state import Sent, load_sent, save_sent
-from hmr_light.tracking.store import connect, refusal, safe_text, sqlite_path
+from hmr_light.tracking.store import connect, deleted_experiment, refusal, safe_text, sqlite_path
+from hmr_light.tracking.summary import best_checkpoint, summarize_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import LoggedModel, Metric, Run
     from mlflow.exceptions import MlflowException
 
 RUN_KEY = "hmr_light.run_key"
 RUN_DIR = "hmr_light.run_dir"
+ROW = "hmr_light.row"
 ERROR = "hmr_light.error"
 # Else MLflow's pages take the experiment for one of language models.
 EXPERIMENT_KIND = "custom_model_development"
@@ -37,13 +41,17 @@ class _Pending:
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
+    primary_set: str = ""
+
     def add(self, entry: Entry) -> bool:
         """Whether the entry is of a kind that is gathered."""
         match entry["kind"]:
             case "metrics":
-                self.metrics += batch.metrics(entry)
+                self.metrics += batch.metrics(entry, self.primary_set)
             case "params":
                 self.params |= batch.params(entry["values"])
+                if not self.primary_set and (found := batch.primary_set(entry["values"])):
+                    self.primary_set = self.tags[PRIMARY_SET] = found
             case "tags":
                 self.tags |= batch.tags(entry["values"])
             case _:
@@ -65,6 +73,8 @@ class MlflowWriter:
         self._client: MlflowClient = connect(uri, create=True)
         self._sent = load_sent(run_dir, uri)
         self._params: dict[str, str] = {}
+        self._primary_set = ""
+        self._row = "checkpoint"
         self._outputs: set[str] = set()
         self._is_open = False
 
@@ -81,19 +91,22 @@ class MlflowWriter:
         if not self._is_open and not self._open():
             return 0
         count, end = 0, self._sent.offset
-        pending = _Pending()
+        pending = self._nothing()
         for entry, offset in read_journal(self.run_dir, end):
             if not pending.add(entry):
                 self._flush(pending, end)
                 self._one(entry)
                 self._note(offset)
-                pending = _Pending()
+                pending = self._nothing()
             elif len(pending.metrics) >= batch.METRICS:
                 self._flush(pending, offset)
-                pending = _Pending()
+                pending = self._nothing()
             count, end = count + 1, offset
         self._flush(pending, end)
         return count
+
+    def _nothing(self) -> _Pending:
+        return _Pending(primary_set=self._primary_set)
 
     def _open(self) -> bool:
         """Find or make the MLflow run; false while the journal has no first entry."""
@@ -113,6 +126,8 @@ class MlflowWriter:
             self._sent = Sent(self._sent.store, run.info.run_id, run.info.experiment_id)
             save_sent(self.run_dir, self._sent)
         self._params = dict(run.data.params)
+        self._primary_set = run.data.tags.get(PRIMARY_SET, "")
+        self._row = run.data.tags.get(ROW, self._row)
         self._outputs = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
         self._is_open = True
         return True
@@ -156,9 +171,7 @@ class MlflowWriter:
                 if found is None:
                     raise error
         if found.lifecycle_stage == "deleted":
-            raise UserError(
-                f"the MLflow experiment '{name}' was deleted", "Restore it in MLflow, or choose tracking.experiment="
-            )
+            raise deleted_experiment(name, found.experiment_id, self._uri)
         return found.experiment_id
 
     def _flush(self, pending: _Pending, end: int) -> None:
@@ -175,6 +188,8 @@ class MlflowWriter:
         self._log([RunTag(key, value) for key, value in (pending.tags | batch.tags(changed)).items()])
         self._log(pending.metrics)
         self._params |= new
+        self._primary_set = pending.primary_set
+        self._row = pending.tags.get(ROW, self._row)
         self._note(end)
 
     def _log(self, items: Sequence[batch.Item]) -> None:
@@ -228,8 +243,12 @@ class MlflowWriter:
                 if entry["error"]:
                     self._client.set_tag(run_id, ERROR, entry["error"][: batch.TAG_CHARACTERS])
                 self._client.set_terminated(run_id, entry["status"], entry["time"])
+                if entry["status"] == "FINISHED":
+                    self._publish_best()
             case "artifact":
                 self._artifact(entry)
+            case "dataset":
+                self._client.log_inputs(run_id, [batch.dataset_input(entry)])
             case "checkpoint":
                 self._checkpoint(entry)
 
@@ -254,33 +273,47 @@ class MlflowWriter:
         import mlflow
         from mlflow.entities import LoggedModelOutput
 
-        sent, path = self._sent, self.run_dir / entry["path"]
-        found = self._client.search_logged_models(
-            [sent.experiment_id],
-            filter_string=f"source_run_id = '{sent.run_id}' AND tags.sha256 = '{entry['sha256']}'",
-            max_results=1,
-        )
-        if found:
-            model = found[0]
-            if str(model.status) != "READY":  # its maker was stopped half way
-                self._client.finalize_logged_model(model.model_id, "READY")
-        else:
+        sent = self._sent
+        model = self._find_model(entry["sha256"])
+        if model is None:
             tags = {
                 "epoch": str(entry["step"]),
                 "saved": entry["saved"],
-                "path": str(path.resolve()),
+                "path": str((self.run_dir / entry["path"]).resolve()),
                 "sha256": entry["sha256"],
             }
             model = mlflow.create_external_model(
-                name=re.sub(r"[/:.%\"']", "-", path.stem),
+                name=re.sub(r"[/:.%\"']", "-", f"{self._row}-{entry['step']}"),
                 source_run_id=sent.run_id,
                 experiment_id=sent.experiment_id,
                 tags=tags,
             )
+        elif str(model.status) != "READY":  # its maker was stopped half way
+            self._client.finalize_logged_model(model.model_id, "READY")
         if model.model_id not in self._outputs:
             self._client.log_outputs(sent.run_id, [LoggedModelOutput(model.model_id, entry["step"])])
             self._outputs.add(model.model_id)
-        self._log(batch.metrics(entry, model.model_id))
+        self._log(batch.metrics(entry, self._primary_set, model.model_id))
+
+    def _find_model(self, sha256: str) -> LoggedModel | None:
+        found = self._client.search_logged_models(
+            [self._sent.experiment_id],
+            filter_string=f"source_run_id = '{self._sent.run_id}' AND tags.sha256 = '{sha256}'",
+            max_results=1,
+        )
+        return found[0] if found else None
+
+    def _publish_best(self) -> None:
+        """Make the best checkpoint a model that MLflow can load; the others stay external."""
+        best = best_checkpoint(summarize_run(self.run_dir))
+        model = self._find_model(best["sha256"]) if best else None
+        if best is None or model is None or is_loadable(model):
+            return
+        path = self.run_dir / best["path"]
+        if path.is_file():
+            make_loadable(self._client, model, path, self._params.get("body.path", "").replace("None", ""))
+        else:
+            self._say(f"the file {path} is gone; MLflow will have no model that can be loaded")
 
     def _note(self, offset: int) -> None:
         if offset != self._sent.offset:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+PRIMARY_SET = "hmr_light.primary_set"
+"""The tag of a run that names the evaluation set whose figures have no name of a set before them."""
 
 # MLflow keeps infinity as the largest number of double precision.
 _INFINITE = 1.7e308
@@ -43,3 +46,32 @@ class CheckpointRecord:
 def is_figure(value: float | None) -> bool:
     """Whether a stored value is a figure: runs of earlier versions have NaN and infinity in their stores."""
     return value is not None and math.isfinite(value) and abs(value) < _INFINITE
+
+
+def is_error(name: str) -> bool:
+    """Whether a figure of that name, without a set's name, is an error or a score on an evaluation set."""
+    return name.endswith(("_mm", "_percent")) and "/" not in name
+
+
+def with_primary_set(
+    runs: list[RunRecord], checkpoints: list[CheckpointRecord]
+) -> tuple[list[RunRecord], list[CheckpointRecord]]:
+    """The same with the figures on a run's primary set under both of their names, as the journal has them.
+
+    MLflow has each figure once: `mpjpe_mm`, and not `synthetic/mpjpe_mm` beside it.
+    """
+    sets = {run.run_id: run.tags[PRIMARY_SET] for run in runs if run.tags.get(PRIMARY_SET)}
+    whole_runs = [
+        replace(run, metrics=_named(run.metrics, sets[run.run_id]) | run.metrics) if run.run_id in sets else run
+        for run in runs
+    ]
+    whole_checkpoints = []
+    for one in checkpoints:
+        place = sets.get(one.run_id)
+        more = [point._replace(name=f"{place}/{point.name}") for point in one.points if place and is_error(point.name)]
+        whole_checkpoints.append(replace(one, points=[*one.points, *more]))
+    return whole_runs, whole_checkpoints
+
+
+def _named(metrics: dict[str, float], place: str) -> dict[str, float]:
+    return {f"{place}/{name}": value for name, value in metrics.items() if is_error(name)}

@@ -9,11 +9,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmr_light.errors import UserError, did_you_mean
+from hmr_light.errors import UserError
 from hmr_light.tracking.mlflow_writer import RUN_DIR
-from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord, is_figure
+from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord, is_figure, with_primary_set
 from hmr_light.tracking.sqlite import read_store
-from hmr_light.tracking.store import connect, normal_uri, refusal, sqlite_path
+from hmr_light.tracking.store import (
+    connect,
+    deleted_experiment,
+    no_experiment,
+    normal_uri,
+    refusal,
+    sqlite_path,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,7 +36,7 @@ def read_experiment(uri: str, experiment: str) -> tuple[list[RunRecord], list[Ch
     uri = normal_uri(uri)
     with _without_collection():
         found = read_store(sqlite_path(uri), experiment) if uri.startswith("sqlite:") else None
-        return found or _read_experiment(uri, experiment)
+        return with_primary_set(*(found or _read_experiment(uri, experiment)))
 
 
 def _read_experiment(uri: str, experiment: str) -> tuple[list[RunRecord], list[CheckpointRecord]]:
@@ -38,12 +45,10 @@ def _read_experiment(uri: str, experiment: str) -> tuple[list[RunRecord], list[C
 
     try:
         found = client.get_experiment_by_name(experiment)
-        if found is None or found.lifecycle_stage == "deleted":
-            names = [each.name for each in client.search_experiments() if each.name != "Default"]
-            raise UserError(
-                f"the tracking store has no experiment '{experiment}'",
-                did_you_mean(experiment, names) or "Train a run first: hmr-light train",
-            )
+        if found is None:
+            raise no_experiment(experiment, [each.name for each in client.search_experiments()])
+        if found.lifecycle_stage == "deleted":
+            raise deleted_experiment(experiment, found.experiment_id, uri)
         ids = [found.experiment_id]
         runs = _pages(
             lambda token: client.search_runs(

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from hmr_light.errors import UserError
 from hmr_light.paths import without_secret
+from hmr_light.tracking.schema import find_problem
 from hmr_light.tracking.store import SETTINGS, normal_uri, sqlite_path
 
 HOST = "127.0.0.1"
@@ -49,6 +50,8 @@ def mlflow_server(uri: str, port: int) -> Iterator[Server]:
         raise UserError(f"the store is a server already: {without_secret(uri)}", "Open that address in a browser.")
     if uri.startswith("sqlite:") and not sqlite_path(uri).is_file():
         raise UserError(f"there is no tracking store at {sqlite_path(uri)}", "Train a run first: hmr-light train")
+    if uri.startswith("sqlite:") and (problem := find_problem(sqlite_path(uri), uri)):
+        raise problem
     _check_free(port)
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
@@ -86,9 +89,12 @@ def page_of(server: Server, experiment: str) -> str:
     api = f"{server.address}/api/2.0/mlflow/experiments"
     try:
         with DIRECT.open(f"{api}/get-by-name?experiment_name={quote(experiment, safe='')}", timeout=10) as answer:
-            number = json.load(answer)["experiment"]["experiment_id"]
+            found = json.load(answer)["experiment"]
     except OSError:
         return server.address
+    if found["lifecycle_stage"] != "active":
+        return server.address
+    number = found["experiment_id"]
     # Without this part the page opens for language models.
     page = f"{server.address}/#/experiments/{number}/runs?workflowType=machine_learning"
     return f"{page}&viewStateShareKey={VIEW}" if _share_view(api, number) else page

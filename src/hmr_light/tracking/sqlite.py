@@ -11,16 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord, is_figure
+from hmr_light.tracking.schema import REVISIONS, open_read_only, revision_of
+from hmr_light.tracking.store import deleted_experiment, no_experiment
 
-REVISIONS = ("dc11669786a5",)
-"""Of the tables, as MLflow's migrations name them: 3.17."""
-
-EXPERIMENT = """
-SELECT experiment_id FROM experiments WHERE name = ? AND lifecycle_stage = 'active' AND workspace = 'default'
-"""
+EXPERIMENTS = "SELECT name, experiment_id, lifecycle_stage FROM experiments WHERE workspace = 'default'"
 RUNS = """
 SELECT run_uuid, name, status, start_time FROM runs
 WHERE experiment_id = ? AND lifecycle_stage = 'active' ORDER BY start_time, run_uuid
@@ -42,18 +38,23 @@ WHERE experiment_id = ? AND NOT (metric_value = 0 AND EXISTS (
 
 
 def read_store(path: Path, experiment: str) -> tuple[list[RunRecord], list[CheckpointRecord]] | None:
-    """All runs (oldest first) and checkpoints of an experiment; None for what only MLflow can read or explain."""
+    """All runs (oldest first) and checkpoints of an experiment; None for what only MLflow can read or explain.
+
+    Raises `UserError` if there is no such experiment, or it was deleted.
+    """
     if not path.is_file():
         return None
-    with contextlib.suppress(sqlite3.Error):
-        address = f"file:{quote(str(path))}?mode=ro"
-        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=10)) as database:
-            database.execute("BEGIN")  # one state of the store, whatever is written meanwhile
-            revisions = database.execute("SELECT version_num FROM alembic_version").fetchall()
-            if len(revisions) != 1 or revisions[0][0] not in REVISIONS:
-                return None
-            found = database.execute(EXPERIMENT, [experiment]).fetchone()
-            return (_runs(database, found[0]), _checkpoints(database, found[0])) if found else None
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(open_read_only(path)) as database:
+        database.execute("BEGIN")  # one state of the store, whatever is written meanwhile
+        if revision_of(database) not in REVISIONS:
+            return None
+        experiments = {name: (number, stage) for name, number, stage in database.execute(EXPERIMENTS)}
+        number, stage = experiments.get(experiment, (0, ""))
+        if not stage:
+            raise no_experiment(experiment, [name for name, (_, stage) in experiments.items() if stage == "active"])
+        if stage != "active":
+            raise deleted_experiment(experiment, str(number), f"sqlite:///{path}")
+        return _runs(database, number), _checkpoints(database, number)
     return None
 
 

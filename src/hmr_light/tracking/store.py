@@ -6,13 +6,15 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from hmr_light.errors import UserError
+from hmr_light.errors import UserError, did_you_mean
 from hmr_light.paths import home, without_secret
+from hmr_light.tracking.schema import other_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,6 +28,7 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
@@ -127,6 +130,9 @@ def connect(uri: str, *, create: bool) -> MlflowClient:
 def refusal(error: Any, uri: str) -> UserError:
     """An `MlflowException` as the user's error: the store is out of reach, or does not let us in."""
     where, text = f"MLflow at {without_secret(uri)}", str(error)
+    if (other := re.search(r"database schema \(found version (\w+)", text)) and not uri.startswith("http"):
+        found = other_version(other[1], uri)
+        return Unreachable(found.message, found.remedy)
     if getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED") or re.search(
         r"code 40[13]\b", text
     ):
@@ -141,6 +147,22 @@ def refusal(error: Any, uri: str) -> UserError:
             "Is the server running, and is the address right? See tracking.uri=",
         )
     return Unreachable(f"{where}: {safe_text(text, uri)}", "Is that an MLflow server? See tracking.uri=")
+
+
+def no_experiment(name: str, names: Sequence[str]) -> UserError:
+    """The error for an experiment that a store with the experiments `names` lacks."""
+    remedy = did_you_mean(name, [one for one in names if one != "Default"])
+    return UserError(f"the tracking store has no experiment '{name}'", remedy or "Train a run first: hmr-light train")
+
+
+def deleted_experiment(name: str, experiment_id: str, uri: str) -> UserError:
+    """The error for an experiment that somebody has deleted in MLflow, which keeps it."""
+    restore = f"python -m mlflow experiments restore --experiment-id {experiment_id}"
+    return UserError(
+        f"the experiment '{name}' was deleted in MLflow",
+        f"Bring it back: MLFLOW_TRACKING_URI={shlex.quote(without_secret(uri))} {restore}\n"
+        "  or use another name: tracking.experiment=NAME",
+    )
 
 
 def _hand_over_secret(uri: str) -> str:

@@ -1,4 +1,4 @@
-"""What a run's journal says already, so that a continued run says nothing twice; and which checkpoints may go."""
+"""The summary of a run's journal: a continued run logs nothing twice, and old checkpoints are removed by it."""
 
 from __future__ import annotations
 
@@ -31,41 +31,53 @@ class RunSummary:
         return min(map(_mpjpe, self.epochs.values()), default=math.inf)
 
 
-def summarize_run(folder: Path) -> RunSummary:
-    """What the journal in a run's folder says; nothing, if there is none."""
-    said = RunSummary()
-    if not (folder / FILE_NAME).is_file():
-        return said
-    for entry, _ in read_journal(folder):
+def summarize_run(run_dir: Path) -> RunSummary:
+    """The summary of the journal in `run_dir`; an empty one, if there is no journal."""
+    summary = RunSummary()
+    if not (run_dir / FILE_NAME).is_file():
+        return summary
+    for entry, _ in read_journal(run_dir):
         match entry["kind"]:
             case "run" | "resume":
-                said.finished = False
+                summary.finished = False
             case "status":
-                said.finished = entry["status"] == "FINISHED"
+                summary.finished = entry["status"] == "FINISHED"
             case "params":
-                said.fingerprint = entry["values"].get("data.fingerprint", said.fingerprint)
+                summary.fingerprint = entry["values"].get("data.fingerprint", summary.fingerprint)
             case "metrics" if "parameters" in entry["values"]:
-                said.costs = True
+                summary.costs = True
             case "metrics" if "learning_rate" in entry["values"] or "mpjpe_mm" in entry["values"]:
-                said.epochs.setdefault(entry["step"], entry["values"])
+                summary.epochs.setdefault(entry["step"], entry["values"])
             case "checkpoint":
-                said.checkpoints.setdefault(entry["step"], []).append(entry)
+                summary.checkpoints.setdefault(entry["step"], []).append(entry)
             case "artifact":
-                said.described |= entry["path"] == "environment.txt"
-    return said
+                summary.described |= entry["path"] == "environment.txt"
+    return summary
 
 
-def remove_old(folder: Path, keep: int) -> None:
-    """Remove the files of checkpoints but the `keep` newest, the best, and those evaluated since they were written."""
-    written = summarize_run(folder).checkpoints
+def best_checkpoint(summary: RunSummary) -> dict[str, Any] | None:
+    """The entry of the checkpoint with the lowest MPJPE, of equals the latest; of a run that has none, the last one.
+
+    None if there is no checkpoint, or if no error of the run is finite.
+    """
+    written = summary.checkpoints
     if not written:
-        return
+        return None
     best = min(sorted(written, reverse=True), key=lambda epoch: _mpjpe(written[epoch][0]["values"]))
-    evaluated = {epoch for epoch, entries in written.items() if len(entries) > 1}
-    for epoch in set(written) - set(sorted(written)[-keep:]) - evaluated - {best}:
-        (folder / written[epoch][0]["path"]).unlink(missing_ok=True)
+    entry: dict[str, Any] = written[best][0]
+    return entry if math.isfinite(_mpjpe(entry["values"])) or "mpjpe_mm" not in entry["values"] else None
+
+
+def remove_old(run_dir: Path, keep: int) -> None:
+    """Remove the files of checkpoints but the `keep` newest, the best, and those evaluated since they were written."""
+    summary = summarize_run(run_dir)
+    written = summary.checkpoints
+    best = best_checkpoint(summary)
+    kept = set(sorted(written)[-keep:]) | {epoch for epoch, entries in written.items() if len(entries) > 1}
+    for epoch in written.keys() - kept - ({best["step"]} if best else set()):
+        (run_dir / written[epoch][0]["path"]).unlink(missing_ok=True)
 
 
 def _mpjpe(values: dict[str, Any]) -> float:
     value = float(values.get("mpjpe_mm", math.inf))
-    return math.inf if math.isnan(value) else value
+    return value if math.isfinite(value) else math.inf

@@ -1,4 +1,4 @@
-"""What a run tells its tracker. The journal has it when the call returns; MLflow follows in a process of its own."""
+"""The tracker of a run: what it is told is in the journal when the call returns; another process sends it to MLflow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hmr_light.tracking.store import default_uri, normal_uri, redacted
 FINISH_SECONDS = 60.0
 """How long the end of a run waits for MLflow to have everything."""
 STOP_SECONDS = 5.0
-"""The same for a run that is asked to stop: who asks will not wait for long, and what is left the journal keeps."""
+"""The same for a run that is asked to stop: it must end soon, and the journal keeps what is left."""
 
 
 class Tracker:
@@ -58,6 +58,11 @@ class Tracker:
         """Figures at `step`, which is the number of epochs done."""
         self._last_metrics = self._journal.append("metrics", step=step, values=numbers(values))
 
+    def dataset(self, name: str, *, context: str, path: Path, people: int, fingerprint: str) -> None:
+        """A set of annotations that the run is trained on (`context` training) or evaluated on (evaluation)."""
+        entry = {"name": name, "context": context, "path": str(path), "people": people, "fingerprint": fingerprint}
+        self._journal.append("dataset", **entry)
+
     def artifact(self, path: Path, folder: str = "") -> None:
         """A file to keep with the run, in `folder` of its artifacts. Raises `FileNotFoundError` if there is none."""
         self._journal.append("artifact", path=self._relative(path), folder=folder)
@@ -82,9 +87,9 @@ class Tracker:
         return sha256
 
     def finish(self, status: str = "FINISHED", error: str = "") -> int:
-        """Say how the run ended (FINISHED, FAILED, KILLED), wait a bounded time for MLflow; returns what it lacks.
+        """Log how the run ended (FINISHED, FAILED, KILLED), and wait a bounded time for MLflow.
 
-        What it lacks stays in the journal; a message says how to send it.
+        Returns how many entries MLflow lacks; they stay in the journal, and a message says how to send them.
         """
         if self._finished:
             return 0
@@ -117,7 +122,7 @@ class Tracker:
         try:
             self.finish("KILLED" if killed else "FAILED", f"{type(error).__name__}: {error}")
         except UserError as second:
-            # The first error is the one to tell of; that the disk is full as well is a note to it.
+            # The first error is the one to report; that the disk is full as well is a note to it.
             error.add_note(str(second))
 
     def _relative(self, path: Path) -> str:
@@ -147,12 +152,12 @@ def start_tracking(
     else:
         journal.append("run", key=uuid.uuid4().hex, experiment=experiment, name=run_name)
     tracker = Tracker(run_dir, journal, address, ends_run=True, upload_checkpoints=upload_checkpoints)
-    tracker._last_metrics = last_metrics  # the run was perhaps killed before it told of the checkpoint that has them
+    tracker._last_metrics = last_metrics  # the run was perhaps killed before it logged the checkpoint that has them
     return tracker
 
 
 def continue_tracking(run_dir: Path, *, uri: str | None) -> Tracker:
-    """Add to a run that exists, figures of an evaluation for example, without a word on whether it runs or has ended.
+    """Add to a run that exists, figures of an evaluation for example, and leave its status as it is.
 
     Raises `UserError` if `run_dir` has no journal.
     """
@@ -182,34 +187,34 @@ def sync_command(run_dir: Path, uri: str) -> str:
 
 class _Uploader(NamedTuple):
     process: subprocess.Popen[str]
-    voice: threading.Thread
-    """Shows what the process has to say."""
+    messages: threading.Thread
+    """Prints the messages of the process."""
 
 
 def _start_uploader(run_dir: Path, uri: str) -> _Uploader | None:
     """Start the process that sends the journal to MLflow; None if the machine has no room for one.
 
     A process, not a thread: importing and running MLflow would hold Python's lock against the training loop, and the
-    loader's workers would be forked from the midst of it. It also outlives a killed run and notes its end.
+    loader processes would be forked while MLflow's threads run. It also outlives a killed run and notes its end.
     """
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "hmr_light.tracking.uploader", str(run_dir)],
             # The URI may hold a password, which has no place on a command line.
-            env={**os.environ, "HMR_LIGHT_PUMP_URI": uri, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "HMR_LIGHT_UPLOADER_URI": uri, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            # Ctrl-C is for the training, which tells the pump when it has said its last.
+            # Ctrl-C is for the training, which tells this process when the journal has its last entry.
             start_new_session=True,
         )
     except OSError as error:
         print(f"tracking: MLflow is not told of this run yet: {error}", file=sys.stderr)
         return None
-    voice = threading.Thread(target=_show, args=(process,), daemon=True)
-    voice.start()
-    return _Uploader(process, voice)
+    messages = threading.Thread(target=_show, args=(process,), daemon=True)
+    messages.start()
+    return _Uploader(process, messages)
 
 
 def _show(process: subprocess.Popen[str]) -> None:
@@ -218,9 +223,9 @@ def _show(process: subprocess.Popen[str]) -> None:
         print(f"tracking: {line.rstrip()}", file=sys.stderr)
 
 
-def _finish_uploader(pump: _Uploader, seconds: float) -> bool:
+def _finish_uploader(uploader: _Uploader, seconds: float) -> bool:
     """Whether MLflow has everything after so many seconds at most."""
-    process = pump.process
+    process = uploader.process
     assert process.stdin is not None
     # It may have ended already.
     with contextlib.suppress(OSError):
@@ -233,4 +238,4 @@ def _finish_uploader(pump: _Uploader, seconds: float) -> bool:
     finally:
         process.kill()  # what it has sent is noted, what it has not is in the journal
         process.wait()
-        pump.voice.join(1.0)
+        uploader.messages.join(1.0)

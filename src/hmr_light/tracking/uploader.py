@@ -1,7 +1,7 @@
 """The process beside a run that keeps MLflow up to date: `python -m hmr_light.tracking.uploader RUN_DIR`.
 
-It reads the journal, not the run: a slow or absent server costs the run nothing. A line on standard input says that
-the run has said its last; the end of standard input without one, that the run was killed.
+It reads the journal: a slow or absent server costs the run nothing. A line on standard input says that the journal is
+complete; the end of standard input without a line says that the run was killed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ LEFT_UNSENT = 3
 
 
 def main() -> int:
-    """Send until told to finish; returns 0 if MLflow has everything, or another process sees to it."""
+    """Send until told to finish; returns 0 if MLflow has everything, or another process sends it."""
     os.nice(10)
-    run_dir, uri = Path(sys.argv[1]), os.environ.pop("HMR_LIGHT_PUMP_URI")
+    run_dir, uri = Path(sys.argv[1]), os.environ.pop("HMR_LIGHT_UPLOADER_URI")
     while True:
         with sender_lock(run_dir) as mine:
             if mine:
@@ -47,7 +47,7 @@ def _upload(run_dir: Path, uri: str) -> int:
             if was_down:
                 _say(f"MLflow at {without_secret(uri)} answers again.")
             interval, was_down = INTERVAL_SECONDS, False
-        except Exception as error:  # nothing that goes wrong here may end the sending
+        except Exception as error:  # no error may end the sending
             if not was_down:
                 text = error.message if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 _say(f"{safe_text(text, uri)}. The run goes on; its figures wait in {run_dir / FILE_NAME}")
@@ -68,18 +68,18 @@ def _wait(seconds: float) -> bool:
 
 
 def close_if_killed(run_dir: Path) -> None:
-    """Write the end into the journal of a run that died without a word."""
+    """Write the end into the journal of a run that was killed, and could not."""
     last = ""
     for entry, _ in read_journal(run_dir):
         last = entry["kind"] if entry["kind"] in ("run", "resume", "status") else last
     if last in ("run", "resume") and not is_written_to(run_dir):
         journal = Journal(run_dir)
-        journal.append("status", status="KILLED", error="the process ended without a word")
+        journal.append("status", status="KILLED", error="the process was killed")
         journal.close()
 
 
 def _say(message: str) -> None:
-    with contextlib.suppress(OSError):  # nobody may be listening any more
+    with contextlib.suppress(OSError):  # the run may be gone
         os.write(sys.stdout.fileno(), f"{message}\n".encode())
 
 

@@ -9,6 +9,7 @@ from hmr_light.data.annotations import fingerprint
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
 from hmr_light.paths import atomic_write
+from hmr_light.tracking.description import DESCRIPTION, describe
 from hmr_light.tracking.summary import summarize_run
 from hmr_light.training import run_directory
 from hmr_light.training.context import Lineage, RunContext
@@ -37,8 +38,10 @@ def describe_run(context: RunContext, inputs: RunInputs, model: HMR, lineage: Li
         )
     if summary.described:
         return
+    training = dict(zip(config.data.train, inputs.training.datasets, strict=True))
     of_each = {f"data.evaluation.{name}.fingerprint": fingerprint(one.annotations) for name, one in evaluation.items()}
-    tracker.params(flatten(context.plain_config) | {"data.fingerprint": of_all} | of_each)
+    params = flatten(context.plain_config)
+    tracker.params(params | {"data.fingerprint": of_all} | of_each)
     tracker.tags(
         {
             "hmr_light.row": run_directory.run_row(config),
@@ -49,9 +52,14 @@ def describe_run(context: RunContext, inputs: RunInputs, model: HMR, lineage: Li
             "hmr_light.device": device_name(device) if device.type == "cuda" else cpu_name(),
             "hmr_light.body": f"{body.name} {body.fingerprint[:16]}",
             "hmr_light.run_dir": str(run_dir),
+            DESCRIPTION: describe(params, {"body": body.name, "commit": git_commit(), "directory": str(run_dir)}),
         }
         | (lineage.tags() if lineage else {})
     )
+    for context_name, sets in (("training", training), ("evaluation", evaluation)):
+        for name, one in sets.items():
+            digest = fingerprint(one.annotations)
+            tracker.dataset(name, context=context_name, path=one.path, people=len(one), fingerprint=digest)
     if not summary.costs:
         costs, latency = cost_metrics(model, config.data.image_size, device)
         # Without these, an inference time means nothing.

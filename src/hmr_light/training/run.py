@@ -20,6 +20,7 @@ from hmr_light.data.workers import explain_worker_failures
 from hmr_light.errors import Interrupted, UserError
 from hmr_light.model.hmr import HMR
 from hmr_light.tracking import Tracker, start_tracking
+from hmr_light.tracking.description import run_name
 from hmr_light.tracking.summary import RunSummary, summarize_run
 from hmr_light.training import run_directory
 from hmr_light.training.context import Lineage, RunContext, Transform
@@ -156,6 +157,6 @@ def _tracker(run_dir: Path, config: TrainConfig, distributed: Distributed) -> It
         return
     tracking = config.tracking
     options: dict[str, Any] = {"experiment": tracking.experiment, "uri": tracking.uri}
-    options |= {"run_name": f"{run_directory.run_row(config)} {run_dir.name[:13]}"}
+    options |= {"run_name": run_name(run_directory.run_row(config), config.seed, run_dir.name[:13])}
     with start_tracking(run_dir, **options, upload_checkpoints=tracking.upload_checkpoints) as tracker:
         yield tracker
