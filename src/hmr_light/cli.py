@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
 import os
 import signal
 import sys
 import threading
 
-from hmr_light.paths import conf_dir, home
+from hmr_light.errors import Interrupted, UserError, did_you_mean
+from hmr_light.paths import home
 
 # Hydra and the commands' own imports wait until a command is known: `hmr-light --help` answers at once.
 COMMANDS = {
@@ -26,6 +29,11 @@ COMMANDS = {
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
+_OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
+"""Errors of files that are no fault of ours: permissions, read-only or full disks, names that are too long."""
+_PLAIN = {"…": "...", "–": "-", "—": "-", "−": "-", "±": "+-", "×": "x", "→": "->", "✓": "ok", "✗": "X", "≤": "<="}
+"""How typographic marks are written where the terminal has none."""
+
 
 def usage() -> str:
     """The text of `hmr-light --help`."""
@@ -41,6 +49,7 @@ def usage() -> str:
             "",
             "hmr-light COMMAND --help      the command's options, with two examples",
             "hmr-light COMMAND --cfg job   the configuration that it would run with",
+            'hmr-light --completion        completion at the Tab key: eval "$(hmr-light --completion)"',
             "hmr-light --version",
             "",
             "Start with:  hmr-light prepare source=synthetic  &&  hmr-light train experiment=mobilenet_v2",
@@ -51,38 +60,46 @@ def usage() -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the input was wrong, 130 interrupted, 1 a fault of ours."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _write_any_letter()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         sys.exit(0 if arguments else EXIT_USER_ERROR)
-    if arguments[0] == "--version":
+    command, *rest = arguments
+    if command == "--version":
         from hmr_light import __version__
 
         print(f"hmr-light {__version__}")
-        sys.exit(0)
-    command = arguments[0]
-    if command not in COMMANDS:
-        from hmr_light.errors import did_you_mean
+    elif command == "--complete":
+        from hmr_light.config.completion import complete
 
+        print("\n".join(complete(" ".join(rest))))
+    elif command == "--completion" or any(one in ("--shell-completion", "-sc") for one in rest):
+        from hmr_light.config.completion import SCRIPT
+
+        print(SCRIPT, end="")
+    elif command not in COMMANDS:
         _complain(f"there is no command '{command}'", did_you_mean(command, COMMANDS))
         sys.exit(EXIT_USER_ERROR)
-    sys.exit(_run(command, arguments[1:]))
+    else:
+        sys.exit(_run(command, rest))
+    sys.exit(0)
 
 
-def _run(command: str, overrides: list[str]) -> int:
-    from hmr_light.config.application import run_application
-    from hmr_light.errors import Interrupted, UserError
-
+def _run(command: str, arguments: list[str]) -> int:
     # Threads that wait by spinning cost a shared machine dearly; torch reads this when it is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # What is wrong with an image, our own message says; OpenCV would print lines between.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    os.environ.setdefault("HMR_LIGHT_HOME", str(home()))
     if threading.current_thread() is threading.main_thread():
         # A request to stop is one, whoever makes it: a user, the system, or Slurm before it requeues a job.
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, signal.default_int_handler)
     try:
-        run_application(command, conf_dir(), overrides)
+        # The configs refer to the variable: they must mean the folder that the code means.
+        os.environ["HMR_LIGHT_HOME"] = str(home())
+        from hmr_light.config.application import run_application
+
+        run_application(command, arguments)
     except UserError as error:
         _complain(error.message, error.remedy)
         return EXIT_USER_ERROR
@@ -95,7 +112,28 @@ def _run(command: str, overrides: list[str]) -> int:
     except BrokenPipeError:
         # The reader of our output (head, less) has what it wanted.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        place = f" {error.filename}" if error.filename else ""
+        _complain(f"cannot read or write{place}: {error.strerror}", "Name a place that you may read and write.")
+        return EXIT_USER_ERROR
     return 0
+
+
+def _write_any_letter() -> None:
+    """Print to a terminal or a pipe that is not UTF-8, too: a letter that it lacks is written plainly, or as `?`."""
+
+    def plainly(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        letters = error.object[error.start : error.end]
+        return "".join(_PLAIN.get(letter, "?") for letter in letters), error.end
+
+    codecs.register_error("hmr_light.plainly", plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="hmr_light.plainly")
 
 
 def _complain(message: str, remedy: str) -> None:

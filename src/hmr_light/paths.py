@@ -24,12 +24,19 @@ def conf_dir() -> Path:
 def home() -> Path:
     """The folder that holds `data/`, `outputs/` and `mlflow.db`.
 
-    `$HMR_LIGHT_HOME` if set, else the checkout, else the current folder. Always absolute, so that a command means the
-    same store from every folder.
+    `$HMR_LIGHT_HOME` if it is set and not empty (`~` is the user's folder), else the checkout, else the current folder.
+    Always absolute, so that a command means the same store from every folder. Raises `UserError` when it cannot be one.
     """
-    if value := os.environ.get("HMR_LIGHT_HOME"):
-        return Path(value).expanduser().resolve()
-    return _CHECKOUT if (_CHECKOUT / "conf" / "train.yaml").is_file() else Path.cwd()
+    value = os.environ.get("HMR_LIGHT_HOME", "").strip()
+    if not value:
+        return _CHECKOUT if (_CHECKOUT / "conf" / "train.yaml").is_file() else Path.cwd()
+    try:
+        folder = Path(value).expanduser().resolve()
+    except (OSError, RuntimeError) as error:  # ~NAME of a user that does not exist, a link to itself
+        raise UserError(f"HMR_LIGHT_HOME={value}: {error}", "Set it to a folder, or unset it.") from error
+    if is_there(folder) and not folder.is_dir():
+        raise UserError(f"HMR_LIGHT_HOME={value} is no folder", "Set it to a folder, or unset it.")
+    return folder
 
 
 def is_there(path: Path) -> bool:

@@ -95,8 +95,7 @@ def test_nothing_is_written_for_a_faulty_body(tmp_path: Path) -> None:
 
 def test_a_path_is_taken_where_a_choice_is_expected(tmp_path: Path) -> None:
     file = tmp_path / "it's mine.pkl"
-    path = str(file).replace("'", "\\'")
-    chosen = ["body=smpl", f"body.path='{path}'"]
+    chosen = ["body=smpl", f'body.path="{file}"']
     assert expand_body_path("prepare", [f"body={file}"]) == [*chosen, "source=body"]
     assert expand_body_path("prepare", ["source=synthetic", f"body={file}"]) == ["source=synthetic", *chosen]
     assert expand_body_path("train", ["seed=1", f"body={file}"]) == ["seed=1", *chosen]

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hmr_light.config.choices import choices
+from hmr_light.config.overrides import hydra_quoted
+
 _SUFFIXES = (".pkl", ".npz")
 
 
 def expand_body_path(command: str, overrides: list[str]) -> list[str]:
     """`overrides` with `body=PATH` as the choice smpl with that path; what is no path stays as it is.
 
-    For `prepare`, unless it says which dataset, the body itself is what is to be prepared.
+    A choice is never taken for a folder of its name. For `prepare`, unless it says which source, the body itself is
+    what is to be prepared.
     """
     expanded: list[str] = []
     for override in overrides:
         key, _, value = override.partition("=")
         value = value.strip("'\"")
-        if key != "body" or not ("/" in value or value.lower().endswith(_SUFFIXES) or Path(value).is_dir()):
+        path = Path(value).expanduser()
+        is_path = "/" in value or value.lower().endswith(_SUFFIXES) or path.is_dir()
+        if key != "body" or not value or value in choices("body") or not is_path:
             expanded.append(override)
             continue
-        path = str(Path(value).expanduser().resolve()).replace("\\", "\\\\").replace("'", "\\'")
-        expanded += ["body=smpl", f"body.path='{path}'"]
+        expanded += ["body=smpl", f"body.path={hydra_quoted(str(path.resolve()), literal=True)}"]
         if command == "prepare" and not any(other.startswith("source=") for other in overrides):
             expanded.append("source=body")
     return expanded

@@ -21,27 +21,19 @@ _TERMS = ("keypoints_2d", "keypoints_3d", "pose", "betas", "vertices", "camera")
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Weights of the terms, and how errors are measured; see `conf/loss/`."""
+    """Weights of the terms, and how errors are measured; `conf/loss/` says what each option means."""
 
     name: str
     norm: str
-    """mse or l1: the error of the keypoints, pose and betas; vertices are always l1."""
     keypoints_2d: float
-    """2D keypoints, projected onto the crop (-1…1), by confidence."""
     keypoints_3d: float
-    """3D joints relative to the mid-hip, metres, by confidence; samples that have them."""
     pose: float
-    """Rotation matrices; samples that have an SMPL fit, as for betas and vertices."""
     betas: float
     vertices: float
     camera: float
-    """Keeps the camera's scale positive."""
     total: float
-    """Factor of every term."""
     openpose_weight: float
-    """Factor of the confidence of the 25 OpenPose keypoints."""
     gt_weight: float
-    """Factor of the confidence of the other 24."""
 
     def __post_init__(self) -> None:
         if self.norm not in _NORMS:

@@ -1,4 +1,7 @@
-"""What can be chosen about the rendered dataset. The reference values stand in `conf/source/synthetic.yaml`."""
+"""What can be chosen about the rendered dataset: types and limits.
+
+`conf/source/synthetic.yaml` has the default values, and says what each option means.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,6 @@ class SplitCounts:
     val: int
     test: int
     test_ood: int
-    """Of the split test-ood, which is made with the changes under `ood`."""
 
     def __post_init__(self) -> None:
         for name, count in asdict(self).items():
@@ -59,15 +61,10 @@ class PosesConfig:
     """What people do."""
 
     archetypes: dict[str, float]
-    """Relative frequency of each archetype of pose; 0 leaves one out."""
     noise: float
-    """Factor of the joints' noise; 1 has standard deviations of 3 to 15 degrees, by joint."""
     yaw_degrees: tuple[float, float]
-    """Which way people are turned, drawn uniformly: 0 faces the camera, 90 looks to the image's right."""
     frames_per_clip: int
-    """Images that show moments of one movement, each by another camera, of another person, elsewhere."""
     amass: str | None
-    """Folder of AMASS files (npz), searched with its subfolders, whose poses are taken instead."""
 
     def __post_init__(self) -> None:
         from hmr_light.data.synthetic.archetypes import ARCHETYPES
@@ -83,19 +80,12 @@ class PeopleConfig:
     """Who is photographed, and in what clothes."""
 
     shape_std: float
-    """Standard deviation of the shape coefficients; each is cut at 2.5."""
     patterned: float
-    """Probability that a piece of cloth has stripes, checks, dots, blots or a print."""
     skirt: float
-    """Probability of a skirt or dress, which hangs free of the legs."""
     coat: float
-    """Probability of a coat whose open tails hang free of the legs."""
     loose: float
-    """Probability that sleeves, top or trousers stand off the body."""
     ease_m: tuple[float, float]
-    """How far they do, at the hem."""
     hair_m: tuple[float, float]
-    """How far hair stands off the head."""
 
     def __post_init__(self) -> None:
         _between("people.shape_std", self.shape_std, 0, 2)
@@ -109,24 +99,15 @@ class CameraConfig:
     """From where, and how the person stands in the image. Ranges are [low, high], drawn uniformly."""
 
     height_m: tuple[float, float]
-    """Above the ground."""
     pitch_degrees: tuple[float, float]
-    """Negative looks down."""
     roll_std_degrees: float
     field_of_view_degrees: tuple[float, float]
-    """Of the whole photograph; with `fill` it sets the distance."""
     fill: tuple[float, float]
-    """Share of the photograph's side that the person's longest side takes."""
     crop_scale: tuple[float, float]
-    """Side of the annotated box over 1.2 times the side of the tight one."""
     crop_scale_std: float
-    """It is drawn log-normally around 1 with this deviation, and cut at the range; 0 gives exact boxes."""
     crop_shift: float
-    """Largest distance of the annotated box's centre from the tight one's, in sides of the tight box."""
     context: tuple[float, float]
-    """Side of the written image over the side of the annotated box."""
     truncation: float
-    """Probability that the image's edge cuts through the person; the box is then about the visible part."""
 
     def __post_init__(self) -> None:
         _range("camera.height_m", self.height_m, 0.1, 20)
@@ -146,25 +127,15 @@ class SceneConfig:
     """Light, background, and what stands in front."""
 
     lights: tuple[int, int]
-    """Number of directional lights."""
     ambient: tuple[float, float]
-    """Share of the light that has no direction."""
     shadow: float
-    """Probability of a soft shadow on the ground: of the first light, and of contact."""
     seat: float
-    """Probability that who sits is seen to sit on something."""
     backgrounds: dict[str, float]
-    """Relative frequency of each kind of background; 0 leaves one out."""
     photographs: str | None
-    """Folder of photographs without people, searched with its subfolders, that are taken as backgrounds instead."""
     clutter: tuple[int, int]
-    """Number of things in the background."""
     occlusion: float
-    """Probability that something stands in front of the person."""
     second_person: float
-    """Probability that another person stands beside or in front of the person."""
     occlusion_share: float
-    """Largest share of the person's pixels that either may hide."""
 
     def __post_init__(self) -> None:
         from hmr_light.data.synthetic.background import BACKGROUNDS
@@ -181,14 +152,10 @@ class SensorConfig:
     """What lens, sensor and file do to the image."""
 
     blur_px: tuple[float, float]
-    """Standard deviation of the lens' blur at 256 pixels a side."""
     motion_blur: float
-    """Probability of motion blur."""
     noise: tuple[float, float]
-    """Standard deviation of the noise, grey levels of 255."""
     gamma: tuple[float, float]
     white_balance: float
-    """Each channel is multiplied by a draw from 1 ± this."""
     jpeg_quality: tuple[int, int]
 
     def __post_init__(self) -> None:
@@ -206,17 +173,14 @@ class SyntheticConfig:
 
     seed: int
     size: int
-    """Side of the written square images, pixels."""
     counts: SplitCounts
     workers: int | None
-    """Processes that render; null takes one a core. The result does not depend on it."""
     poses: PosesConfig
     people: PeopleConfig
     camera: CameraConfig
     scene: SceneConfig
     sensor: SensorConfig
     ood: dict[str, dict[str, Any]]
-    """What is different in the split test-ood: values of the sections above, by section and key."""
 
     def __post_init__(self) -> None:
         _between("seed", self.seed, 0, 2**63 - 1)
