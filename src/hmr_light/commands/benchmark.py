@@ -15,13 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hmr_light.body import load_body
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import load_checkpoint
-from hmr_light.config.choices import choices, compose_choice, compose_network
+from hmr_light.config.choices import choices, compose_choice, compose_network, suggest
 from hmr_light.config.schema import BenchmarkConfig
 from hmr_light.cost.benchmark import Entry, measure
 from hmr_light.cost.latency import cpu_name, device_name, load_average
 from hmr_light.cost.variants import EAGER, Runner, parse_variant
 from hmr_light.data.distributed import choose_device
-from hmr_light.errors import UserError, did_you_mean
+from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model
 from hmr_light.reports.tabular import Column, Columns, Record, deliver, tabulate
 from hmr_light.tracking import continue_tracking
@@ -117,7 +117,7 @@ def _open(name: str, config: BenchmarkConfig) -> Subject:
     elif not path.is_file():
         raise UserError(
             f"models={name}: there is no such backbone, experiment, checkpoint or run folder",
-            did_you_mean(name, [*backbones, *experiments]),
+            suggest("backbone", name, also=experiments),
         )
     checkpoint = load_checkpoint(path)
     row = checkpoint.config.get("row") or checkpoint.config["backbone"]["name"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from hmr_light.config.choices import choices, compose_choice
+from hmr_light.config.choices import choices, compose_choice, suggest
 from hmr_light.config.schema import ProfileConfig
 from hmr_light.cost.layers import Layer, trace_layers
 from hmr_light.cost.profile import profile, shares
-from hmr_light.errors import UserError, did_you_mean
+from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model
 from hmr_light.reports.tabular import Column, Columns, Record, deliver, tabulate
 
@@ -86,7 +86,7 @@ def _models(config: ProfileConfig) -> Iterator[tuple[str, HMR]]:
     known = choices("backbone")
     for name in config.backbones:
         if name not in known:
-            raise UserError(f"backbones={name}: there is no such backbone", did_you_mean(name, known))
+            raise UserError(f"backbones={name}: there is no such backbone", suggest("backbone", name))
     for name in config.backbones or known:
         # Which weights they are changes no figure, and they need not be here.
         backbone = compose_choice("backbone", name) | {"weights": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def config_folders() -> list[Path]:
 
 def own_configs(arguments: list[str]) -> list[Path]:
     """The user's own folder of configs: that of `--config-dir`, else `conf/` in the current folder or in the home."""
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         flag, equals, value = argument.partition("=")
         if flag in ("--config-dir", "-cd"):
             folder = Path(value if equals else following).expanduser().resolve()
@@ -70,11 +71,9 @@ def groups_of(command: str, *more: Path) -> dict[str, str | None]:
     return found
 
 
-def suggest(group: str, name: str, *more: Path) -> str:
-    """A remedy for a choice that does not exist: its new name, or the nearest one."""
-    known = choices(group, *more)
-    if name in known:
-        return ""
+def suggest(group: str, name: str, *more: Path, also: Sequence[str] = ()) -> str:
+    """A remedy for a choice that does not exist: its new name, or the nearest of the choices and of those in `also`."""
+    known = [*choices(group, *more), *also]
     if renamed := new_choice(group, name) or next((one for one in known if one.endswith(f"/{name}")), None):
         return f"It is called '{renamed}' now."
     return did_you_mean(name, known)

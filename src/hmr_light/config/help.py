@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_type_hints
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from hmr_light.config.choices import PRESETS, choice_file, choices, groups_of
@@ -82,12 +83,24 @@ def _builder_options(group: str, values: dict[str, Any], chosen: dict[str, Any])
     """The options of a node whose builder checks them; its files say what they mean."""
     texts: dict[str, str] = {}
     for place, choice in chosen.items():
-        if place.split("/")[0] == group and choice and (file := choice_file(place, choice)):
+        if place.split("/")[0] == group and choice:
             node = place.replace("/", ".")
-            texts |= {f"{node}.{key}": text for key, text in file_texts(file).items() if key}
+            texts |= {f"{node}.{key}": text for key, text in choice_texts(place, choice).items() if key}
     for key, value in _leaves(group, values, texts):
         if key.rpartition(".")[2] != "name" or key in texts:
             yield Option(key, _shown(value), texts.get(key, ""))
+
+
+def choice_texts(group: str, name: str) -> dict[str, str]:
+    """What the options of a choice mean: the comments in its file, and in those of its group that it builds on."""
+    file = choice_file(group, name)
+    if file is None:
+        return {}
+    texts: dict[str, str] = {}
+    for base in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("defaults", ()):
+        if isinstance(base, str) and base != "_self_":
+            texts |= choice_texts(group, base)
+    return texts | file_texts(file)
 
 
 def _leaves(key: str, value: Any, texts: Mapping[str, str]) -> Iterator[tuple[str, Any]]:

@@ -52,18 +52,22 @@ def _readable(schema: type, argument: str, sweep: bool) -> str:
         key = f"++{key}"  # a set of the user's own needs no sign that it is new
     if kind == "text" and value.lower() != "null":
         value = _text(value, sweep)
+    elif kind == "texts" and value[:1] == "[" and value[-1:] == "]" and len(_parts(value)) == 1:
+        value = f"[{','.join(_text(one.strip(), False) for one in _parts(value[1:-1]) if one.strip())}]"
     return f"{key}={value if _parsed(value) is not _UNREADABLE else _mended(value, sweep)}"
 
 
 def _text(value: str, sweep: bool) -> str:
     """The value of an option that is a path or a name."""
     parsed = _parsed(value)
+    if "${" in value and is_there(Path(value).expanduser()):
+        return hydra_quoted(value, literal=True)
     if parsed is not _UNREADABLE and (
         sweep or (isinstance(parsed, str) and (parsed == value or "\\" in value or _is_quoted(value)))
     ):
         return value
     if not sweep or is_there(Path(value).expanduser()):
-        return hydra_quoted(value, literal=is_there(Path(value).expanduser()))
+        return hydra_quoted(value)
     return ",".join(map(_mended, value.split(",")))
 
 
@@ -99,7 +103,7 @@ def _is_quoted(value: str) -> bool:
 
 
 def _kind(schema: type, key: str) -> tuple[str, bool]:
-    """Whether the option `key` holds text, a list or something else; and whether a user may name its node."""
+    """Whether the option `key` holds text, a list of texts or something else; and whether a user may name its node."""
     hint: Any = schema
     is_open = False
     names = key.split(".")
@@ -111,7 +115,7 @@ def _kind(schema: type, key: str) -> tuple[str, bool]:
         else:  # the options of a builder
             return ("text" if names[-1] in _PATHS and len(names) > 1 else ""), False
     if get_origin(hint) is list:
-        return "list", is_open
+        return ("texts" if get_args(hint)[0] in (str, Path) else ""), is_open
     return ("text" if {str, Path} & {hint, *get_args(hint)} and get_origin(hint) is not dict else ""), is_open
 
 
