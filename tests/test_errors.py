@@ -14,6 +14,12 @@ def test_the_nearest_choice_is_named_and_else_all_of_them() -> None:
     assert did_you_mean("xyz", []) == ""
 
 
+def test_of_too_many_names_the_nearest_few_are_named() -> None:
+    remedy = did_you_mean("abcxyz", [f"network{number}" for number in range(100)] + ["pqr", "abc_long_name"])
+    assert remedy.startswith("Of the 102 names these are the nearest: abc_long_name, ")
+    assert len(remedy) < 120
+
+
 class Faulty(IterableDataset[int]):
     def __iter__(self) -> Iterator[int]:
         raise UserError("the third image is missing", "Put it back.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-_MOST_NAMES = 40
+_MOST_NAMES, _FEW_NAMES = 40, 5
 
 
 class UserError(Exception):
@@ -25,13 +25,14 @@ class UserError(Exception):
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """A remedy that names the nearest choice; when none is near, all of them, unless they are too many to read."""
+    """A remedy that names the nearest choice; when none is near, all of them, or a few of too many."""
     names = sorted(set(choices))
     near = get_close_matches(word, names, n=1, cutoff=0.6)
     if near:
         return f"Did you mean '{near[0]}'?"
     if len(names) > _MOST_NAMES:
-        return f"Choose one of the {len(names)} that --help lists."
+        some = get_close_matches(word, names, n=_FEW_NAMES, cutoff=0)
+        return f"Of the {len(names)} names these are the nearest: {', '.join(some)}."
     return f"Choose one of: {', '.join(names)}." if names else ""
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from support.cli import compose
 
 from hmr_light.backbones import build_backbone
+from hmr_light.commands import train
 from hmr_light.errors import UserError
 
 
@@ -79,6 +81,18 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         assert caught.value.remedy
 
 
+@pytest.mark.parametrize("prefix", ["hf_hub:timm/", "hf-hub:timm/", "timm/"])
+def test_a_name_as_the_hub_writes_it_gets_timms_name(prefix: str) -> None:
+    pytest.importorskip("timm")
+    with pytest.raises(UserError) as caught:
+        build_backbone(config(f"{prefix}resnet10t.c3_in1k"))
+    assert caught.value.remedy == "Did you mean 'resnet10t.c3_in1k'?"
+    with pytest.raises(UserError) as caught:
+        build_backbone(config(f"{prefix}resnext10t"))
+    assert "resne" in caught.value.remedy
+    assert "--help" not in caught.value.remedy
+
+
 def test_pretrained_weights_that_cannot_be_had_are_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("timm")
     import huggingface_hub
@@ -87,3 +101,12 @@ def test_pretrained_weights_that_cannot_be_had_are_an_error(monkeypatch: pytest.
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(UserError, match=r"backbone.weights=imagenet: timm could not make it"):
         build_backbone(config("mobilenetv4_conv_small", weights="imagenet"))
+
+
+def test_a_size_that_does_not_fit_is_told_before_anything_is_written(home: Path, quick: list[str]) -> None:
+    pytest.importorskip("timm")
+    options = ["backbone=timm", "backbone.name=vit_tiny_patch16_224", "data.image_size=64"]
+    with pytest.raises(UserError, match="cannot take images of 64 pixels") as caught:
+        train.run(compose("train", *quick[1:], *options))
+    assert "data.image_size=224" in caught.value.remedy
+    assert not (home / "outputs").exists()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hmr_light.model.hmr import build_model, normalize
+from hmr_light.errors import UserError
+from hmr_light.model.hmr import build_model, check_image_size, normalize
 from hmr_light.model.regressors import SmplParameters
 
 CONFIG = {"backbone": {"name": "squeezenet1_1"}, "regressor": {"name": "spin", "hidden": 32}}
@@ -31,6 +32,22 @@ def test_the_baseline_sees_nothing() -> None:
     model = build_model({"backbone": {"name": "blank", "weights": None}, "regressor": {"name": "mean"}})
     first, second = (model(torch.rand(2, 3, 96, 96)) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "made_for"), [("vit_tiny_patch16_224", 224), ("levit_128s", 224), ("inception_v3", 299)]
+)
+def test_images_that_the_backbone_cannot_take_are_refused_with_the_size_to_give(name: str, made_for: int) -> None:
+    pytest.importorskip("timm")
+    model = build_model({"backbone": {"library": "timm", "name": name}, "regressor": {"name": "linear"}})
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    check_image_size(model, name, made_for, "data.image_size")
+    with pytest.raises(UserError) as caught:
+        check_image_size(model, name, 64, "data.image_size")
+    assert f"backbone.name={name} cannot take images of 64 pixels" in caught.value.message
+    assert f"data.image_size={made_for}" in caught.value.remedy
+    assert model.training
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -18,6 +18,9 @@ class Backbone(nn.Module):
     pixels: Literal["symmetric"] | None = None
     """The pixels that the trunk takes, as `backbone.pixels` has them: None for ImageNet's mean and deviation."""
 
+    made_for: int | None = None
+    """Side of the images, in pixels, that a network which does not take all sizes was made for."""
+
     def __init__(self, trunk: nn.Module, adapter: nn.Module, num_features: int) -> None:
         super().__init__()
         self.trunk = trunk

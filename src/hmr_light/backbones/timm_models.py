@@ -38,7 +38,10 @@ def timm_model(name: str, *, weights: str | None = None, adapter: Mapping[str, A
             "backbone=timm needs the package timm, which is not installed", "pip install 'hmr-light[timm]'"
         ) from error
     if not timm.is_model(name):
-        raise UserError(f"backbone.name={name} is not a model of timm", did_you_mean(name, timm.list_models()))
+        # As the Hugging Face Hub writes it; timm itself would ask the hub.
+        short = name.removeprefix("hf_hub:").removeprefix("hf-hub:").removeprefix("timm/")
+        remedy = f"Did you mean '{short}'?" if timm.is_model(short) else did_you_mean(short, timm.list_models())
+        raise UserError(f"backbone.name={name} is not a model of timm", remedy)
     try:
         model: Any = timm.create_model(name, pretrained=weights == "imagenet")
     except Exception as error:  # the network's, the cache's, or "no pretrained weights"
@@ -58,4 +61,6 @@ def timm_model(name: str, *, weights: str | None = None, adapter: Mapping[str, A
     classifier = model.get_classifier() if keeps_classifier(adapter) else nn.Identity()
     model.reset_classifier(0)
     channels = model.head_hidden_size
-    return with_adapter(adapter, TimmTrunk(model), channels, nn.Sequential(nn.Flatten(), classifier))
+    backbone = with_adapter(adapter, TimmTrunk(model), channels, nn.Sequential(nn.Flatten(), classifier))
+    backbone.made_for = int(model.default_cfg["input_size"][-1])
+    return backbone

@@ -22,7 +22,7 @@ from hmr_light.cost.latency import cpu_name, device_name, load_average
 from hmr_light.cost.variants import EAGER, Runner, parse_variant
 from hmr_light.data.distributed import choose_device
 from hmr_light.errors import UserError
-from hmr_light.model.hmr import HMR, build_model
+from hmr_light.model.hmr import HMR, build_model, check_image_size
 from hmr_light.reports.tabular import Column, Columns, Record, deliver, tabulate
 from hmr_light.tracking import continue_tracking
 from hmr_light.training.provenance import environment
@@ -110,7 +110,9 @@ def _open(name: str, config: BenchmarkConfig) -> Subject:
         )
         # Which weights they are changes no time, and they need not be here.
         network["backbone"]["weights"] = None
-        return Subject(name, build_model(network).eval(), config.image_size or IMAGE_SIZE, None)
+        model, image_size = build_model(network).eval(), config.image_size or IMAGE_SIZE
+        check_image_size(model, str(network["backbone"]["name"]), image_size, "image_size")
+        return Subject(name, model, image_size, None)
     path = Path(name).expanduser()
     if path.is_dir():
         path = max(path.glob("checkpoints/epoch-*.pt"), default=path / "checkpoints" / "epoch-*.pt")
@@ -123,7 +125,9 @@ def _open(name: str, config: BenchmarkConfig) -> Subject:
     row = checkpoint.config.get("row") or checkpoint.config["backbone"]["name"]
     label = f"{row} ({checkpoint.epoch}){checkpoint.saved}"
     image_size = config.image_size or int(checkpoint.config["data"]["image_size"])
-    return Subject(label, checkpoint.build(), image_size, checkpoint)
+    model = checkpoint.build()
+    check_image_size(model, str(checkpoint.config["backbone"]["name"]), image_size, "image_size")
+    return Subject(label, model, image_size, checkpoint)
 
 
 def _measure(entries: list[Entry], config: BenchmarkConfig, device: torch.device) -> tuple[list[dict[str, Any]], float]:

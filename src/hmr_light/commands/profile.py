@@ -10,7 +10,7 @@ from hmr_light.config.schema import ProfileConfig
 from hmr_light.cost.layers import Layer, trace_layers
 from hmr_light.cost.profile import profile, shares
 from hmr_light.errors import UserError
-from hmr_light.model.hmr import HMR, build_model
+from hmr_light.model.hmr import HMR, build_model, check_image_size
 from hmr_light.reports.tabular import Column, Columns, Record, deliver, tabulate
 
 
@@ -92,6 +92,7 @@ def _models(config: ProfileConfig) -> Iterator[tuple[str, HMR]]:
         backbone = compose_choice("backbone", name) | {"weights": None}
         try:
             model = build_model({"backbone": backbone, "regressor": config.regressor})
+            check_image_size(model, str(backbone["name"]), config.image_size, "image_size")
         except UserError as error:
             if config.backbones:
                 raise

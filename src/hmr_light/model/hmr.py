@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from hmr_light.backbones import build_backbone
+from hmr_light.backbones import Backbone, build_backbone
 from hmr_light.backbones.normalization import IMAGE_MEAN, IMAGE_STD
+from hmr_light.errors import UserError
 from hmr_light.model.regressors import MeanRegressor, SmplParameters, build_regressor
 
 
@@ -35,6 +37,26 @@ def build_model(config: Mapping[str, Any]) -> HMR:
     """
     backbone = build_backbone(config["backbone"])
     return HMR(backbone, build_regressor(config["regressor"], backbone.num_features))  # type: ignore[arg-type]
+
+
+def check_image_size(model: HMR, name: str, size: int, option: str) -> None:
+    """Raise `UserError` if `model`, whose backbone is called `name`, cannot take images of `size` pixels a side.
+
+    `option` is what the size comes from. Found by one image without values, so that nothing is computed.
+    """
+    shapes = copy.deepcopy(model).eval().to("meta")
+    try:
+        with torch.no_grad():
+            shapes(torch.empty(1, 3, size, size, device="meta"))
+    except Exception as error:  # whatever a network makes of maps that do not fit
+        reason = (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")
+        sizes = [part.made_for for part in model.modules() if isinstance(part, Backbone) and part.made_for]
+        remedy = (
+            f"It was made for images of {sizes[0]} pixels: give {option}={sizes[0]}, or choose" if sizes else "Choose"
+        )
+        raise UserError(
+            f"backbone.name={name} cannot take images of {size} pixels a side: {reason}", f"{remedy} another backbone."
+        ) from error
 
 
 def normalize(image: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from hmr_light.data.distributed import Distributed
 from hmr_light.data.mixture import Mixture
 from hmr_light.evaluation.datasets import open_evaluation
 from hmr_light.evaluation.protocols import Scorer, build_protocol
-from hmr_light.model.hmr import HMR, build_model
+from hmr_light.model.hmr import HMR, build_model, check_image_size
 from hmr_light.training.datasets import mean_parameters, open_training
 from hmr_light.training.sampler import EpochBatches
 
@@ -50,6 +50,7 @@ def initial_model(config: TrainConfig, training: Mixture) -> HMR:
     """
     torch.manual_seed(config.seed)
     model = build_model({"backbone": config.backbone, "regressor": config.regressor})
+    check_image_size(model, str(config.backbone["name"]), config.data.image_size, "data.image_size")
     model.regressor.set_mean(*mean_parameters(training))
     if config.init is not None:
         start_from(model, config.init.expanduser(), config.init_allow)
