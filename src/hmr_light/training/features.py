@@ -29,6 +29,7 @@ from hmr_light.data.distributed import Distributed
 from hmr_light.data.mixture import Mixture
 from hmr_light.data.workers import loader_processes
 from hmr_light.errors import Interrupted, UserError
+from hmr_light.model.fusion import fuse_conv_bn
 from hmr_light.model.hmr import normalize
 from hmr_light.paths import atomic_write, home
 
@@ -159,8 +160,12 @@ def _features(
 ) -> Iterator[tuple[dict[str, torch.Tensor], np.ndarray]]:
     training = backbone.training
     backbone.eval()
+    try:
+        fast = fuse_conv_bn(backbone)
+    except UserError:  # it cannot be traced
+        fast = backbone
     for batch in loader:
-        features = backbone(normalize(batch.pop("image").to(device))).half()
+        features = fast(normalize(batch.pop("image").to(device))).half()
         if not features.isfinite().all():
             raise UserError(
                 "a feature of the backbone is not finite in half precision", "Set trainer.feature_views=0: no cache."

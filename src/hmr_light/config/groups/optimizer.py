@@ -20,7 +20,8 @@ class OptimizerConfig:
     """Of the regressor, after the warm-up. SPIN's regressor is linear and wide: from 3e-4 on its training is unstable,
     and at 1e-3 its camera diverges."""
     backbone_factor: Annotated[float, Range(0, 1e6)] = MISSING
-    """The backbone's learning rate, as a factor of `learning_rate`: 10 suits random weights, 1 pretrained ones."""
+    """The backbone's learning rate, as a factor of `learning_rate`. Behind the SPIN regressor, 10 suits random weights
+    and pretrained ones; with 1 a pretrained backbone learns too slowly (docs/recipe.md)."""
     bias_factor: Annotated[float, Range(0, 1e6)] = MISSING
     """The same for the biases of the regressor's output. With a large one the biases find the best constant at once;
     otherwise the weights find it, and learn on the way to ignore the image."""
