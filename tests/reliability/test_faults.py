@@ -123,8 +123,8 @@ def test_a_loader_killed_by_the_system_is_said_and_the_run_goes_on(
 ) -> None:
     child = child_processes.start(*options(data, tmp_path, "data.workers=2"))
     wait_for(tmp_path, "last.pt", child)
-    loaders = subprocess.run(["pgrep", "-P", str(child.pid)], capture_output=True, text=True).stdout.split()
-    assert loaders
+    while not (loaders := subprocess.run(["pgrep", "-P", str(child.pid)], capture_output=True, text=True).stdout.split()):
+        assert not child.has_ended()
     os.kill(int(loaders[0]), signal.SIGKILL)
     said = ended(child, 2)
     assert "a loader process died (signal Killed)" in said

@@ -18,7 +18,7 @@ from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.training.context import RunContext
 from hmr_light.training.inputs import RunInputs, initial_model, open_inputs
 from hmr_light.training.objectives import supervised
-from hmr_light.training.run import train_run
+from hmr_light.training.run import find_run, train_run
 
 
 def run(config: TrainConfig) -> Path:
@@ -27,8 +27,14 @@ def run(config: TrainConfig) -> Path:
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     with init_distributed(config.trainer.device) as distributed:
+        found = find_run(config, distributed)
+        if found and found.finished:
+            if distributed.is_main:
+                print(f"{found.run_dir} is finished: there is nothing to do", file=sys.stderr)
+                _print_next(config, found.run_dir)
+            return found.run_dir
         inputs = open_inputs(config, distributed)
-        model = initial_model(config, inputs.training)
+        model = initial_model(config, inputs.training, pretrained=not (found and found.has_state))
         objective = supervised(config.loss, inputs.body)
 
         def draw(context: RunContext, trained: HMR) -> None:

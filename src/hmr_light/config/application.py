@@ -24,6 +24,7 @@ from hmr_light.config.help import help_text
 from hmr_light.config.limits import check_paths
 from hmr_light.config.overrides import hydra_quoted, read_arguments
 from hmr_light.config.renamed import refuse_old_names
+from hmr_light.config.run_config import continue_run
 from hmr_light.config.schema import SCHEMAS
 from hmr_light.config.strict import typed
 from hmr_light.config.sweep import sweep
@@ -61,6 +62,8 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> None:
     stopped: list[UserError | Interrupted] = []
 
     def run(config: DictConfig) -> Any:
+        if command == "train":
+            config = continue_run(config, HydraConfig.get().overrides.task)
         checked: Any = typed(SCHEMAS[command], config)
         check_paths(checked)
         return importlib.import_module(f"hmr_light.commands.{command}").run(checked)

@@ -42,6 +42,10 @@ class LossConfig:
             value = getattr(self, field.name)
             if field.name not in ("name", "norm") and not (0 <= value < math.inf):
                 raise UserError(f"loss.{field.name}={value} is not a weight", "Give a number of at least 0.")
+        if not self.term_weights():
+            raise UserError(
+                "every loss has weight 0: there is nothing to learn", f"Give loss.{_TERMS[0]}=… or another."
+            )
 
     def term_weights(self) -> dict[str, float]:
         """The factors of the terms that count, by name; a term of weight 0 is not there, and not computed."""

@@ -9,6 +9,9 @@ from typing import Any
 
 from hmr_light.tracking.journal import FILE_NAME, read_journal
 
+STATE, DIVERGED, RECOVERED = "hmr_light.state", "diverged", "recovered"
+"""A tag and its values: training has met a loss or an error that is not finite; it has gone on since."""
+
 
 @dataclass
 class RunSummary:
@@ -18,8 +21,9 @@ class RunSummary:
     described: bool = False
     """Whether everything that is known before the first step is there."""
     costs: bool = False
-    fingerprint: str = ""
-    """Of the annotations; empty where the journal does not say."""
+    params: dict[str, str] = field(default_factory=dict)
+    """What the run was made with; what has changed since has its newest value."""
+    tags: dict[str, str] = field(default_factory=dict)
     epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
     """The figures of each epoch that was evaluated."""
     checkpoints: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
@@ -29,6 +33,11 @@ class RunSummary:
     def best_mm(self) -> float:
         """The lowest MPJPE so far; infinite if there is none."""
         return min(map(_mpjpe, self.epochs.values()), default=math.inf)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether training ended with a loss or an error that is not finite."""
+        return self.tags.get(STATE) == DIVERGED
 
 
 def summarize_run(run_dir: Path) -> RunSummary:
@@ -43,7 +52,9 @@ def summarize_run(run_dir: Path) -> RunSummary:
             case "status":
                 summary.finished = entry["status"] == "FINISHED"
             case "params":
-                summary.fingerprint = entry["values"].get("data.fingerprint", summary.fingerprint)
+                summary.params |= entry["values"]
+            case "tags":
+                summary.tags |= entry["values"]
             case "metrics" if "parameters" in entry["values"]:
                 summary.costs = True
             case "metrics" if "learning_rate" in entry["values"] or "mpjpe_mm" in entry["values"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,6 @@ from typing import Any
 from hmr_light.config.schema import TrainConfig
 from hmr_light.data.distributed import Distributed
 from hmr_light.tracking import Tracker
-
-Transform = Mapping[str, Any]
-"""A change of a model's structure, `{name, options}`, as a checkpoint stores it."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +22,6 @@ class RunContext:
     distributed: Distributed
     tracker: Tracker | None
     """None on all processes but the main one, which alone writes."""
-    transforms: tuple[Transform, ...] = ()
-    """What was done to the model that `config` describes, in order; the run's checkpoints store it."""
 
     @property
     def checkpoints(self) -> Path:

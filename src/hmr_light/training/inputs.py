@@ -43,15 +43,17 @@ def open_inputs(config: TrainConfig, distributed: Distributed) -> RunInputs:
     return RunInputs(distributed, body, training, evaluation, scorer, steps_per_epoch)
 
 
-def initial_model(config: TrainConfig, training: Mixture) -> HMR:
+def initial_model(config: TrainConfig, training: Mixture, *, pretrained: bool = True) -> HMR:
     """The model that `config` describes, on the CPU, before the first step.
 
     Its regressor starts from the mean parameters of `training`; `config.init` gives it the weights of a checkpoint.
+    With `pretrained=False` no file of weights is read, for a run that goes on from its saved state.
     """
     torch.manual_seed(config.seed)
-    model = build_model({"backbone": config.backbone, "regressor": config.regressor})
+    backbone = config.backbone if pretrained else {**config.backbone, "weights": None}
+    model = build_model({"backbone": backbone, "regressor": config.regressor})
     check_image_size(model, str(config.backbone["name"]), config.data.image_size, "data.image_size")
     model.regressor.set_mean(*mean_parameters(training))
-    if config.init is not None:
+    if pretrained and config.init is not None:
         start_from(model, config.init.expanduser(), config.init_allow)
     return model

@@ -26,6 +26,15 @@ from hmr_light.training.state import TrainingState
 STEPS_BETWEEN_READS = 20
 
 
+class Diverged(UserError):
+    """The loss is not finite."""
+
+    def __init__(self, message: str, remedy: str, lower_rate: float) -> None:
+        super().__init__(message, remedy)
+        self.lower_rate = lower_rate
+        """A learning rate to try instead."""
+
+
 class Listener(Protocol):
     """What the loop reports to."""
 
@@ -70,6 +79,8 @@ def train(
         if distributed.is_main:
             state.save(context.checkpoints, context.plain_config)
 
+    if state.epoch == state.step == 0:
+        save()  # so that there is always a state to go on from
     network, freezes = None, trainer.freeze_backbone
     for epoch in range(state.epoch, trainer.epochs):
         state.model.train()
@@ -110,7 +121,7 @@ def train(
             last = step + 1 == steps_per_epoch
             due = trainer.checkpoint_steps is not None and (step + 1) % trainer.checkpoint_steps == 0 and not last
             if len(unread) >= read_every or last or due:
-                listener.step(epoch, step + 1, images, read_losses(unread, epoch, step))
+                listener.step(epoch, step + 1, images, read_losses(unread, epoch, step, config))
                 if has_bad.item() > 0:
                     listener.bad_samples(*_joined(skipped))
                     skipped.clear()
@@ -180,16 +191,17 @@ def forward(
     return loss, dict(zip(["total", *names], report, strict=True)), counts[len(names) :]
 
 
-def read_losses(unread: list[tuple[torch.Tensor, torch.Tensor]], epoch: int, step: int) -> float:
-    """The newest loss; empties `unread`. Raises `UserError` that names the samples of the first non-finite one."""
+def read_losses(unread: list[tuple[torch.Tensor, torch.Tensor]], epoch: int, step: int, config: TrainConfig) -> float:
+    """The newest loss; empties `unread`. Raises `Diverged` that names the samples of the first non-finite one."""
     values = torch.stack([loss for loss, _ in unread]).tolist()
     for back, (value, (_, indices)) in enumerate(zip(values, unread, strict=True)):
         if not np.isfinite(value):
             at = step - len(values) + 1 + back
             names = ", ".join(f"({chosen}, {index})" for chosen, index in indices.tolist())
-            raise UserError(
+            raise Diverged(
                 f"the loss is {value} at epoch {epoch + 1}, step {at + 1}; samples (set, index): {names}",
-                "Look at these samples' annotations, or lower optimizer.learning_rate. The last checkpoint is sound.",
+                "Look at these samples' annotations, or lower the learning rate; the last checkpoint is sound.",
+                min(config.optimizer.learning_rate / 10, 1e-4),
             )
     unread.clear()
     return values[-1]

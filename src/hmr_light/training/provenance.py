@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -31,6 +32,14 @@ def environment() -> str:
 def versions() -> str:
     """Python and package versions in one line, for a row of the table."""
     return ", ".join(_versions())
+
+
+def file_sha256(path: str | Path | None) -> str | None:
+    """The SHA-256 of a file's content; None where there is no such file."""
+    if path is None or not (file := Path(path).expanduser()).is_file():
+        return None
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _versions() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +15,7 @@ from hmr_light.data.dataset import MeshDataset
 from hmr_light.errors import Interrupted
 from hmr_light.evaluation.scoring import headline, score
 from hmr_light.model.hmr import HMR
-from hmr_light.tracking.summary import remove_old, summarize_run
+from hmr_light.tracking.summary import DIVERGED, RECOVERED, STATE, remove_old, summarize_run
 from hmr_light.training.context import RunContext
 from hmr_light.training.inputs import RunInputs
 from hmr_light.training.progress import TrainingProgress
@@ -70,6 +71,11 @@ class RunReport:
         if tracker is None:
             return
         self.progress.epoch(epoch, figures)
+        if not all(map(math.isfinite, figures.values())):
+            self.progress.say("warning: training has diverged: figures of this epoch are not finite")
+            tracker.tags({STATE: DIVERGED})
+        elif summary.diverged:
+            tracker.tags({STATE: RECOVERED})
         if epoch not in summary.epochs:
             tracker.metrics(figures, step=epoch)
         if due and epoch not in summary.checkpoints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,14 @@ from hmr_light.errors import Interrupted, UserError
 from hmr_light.model.hmr import HMR
 from hmr_light.tracking import Tracker, start_tracking
 from hmr_light.tracking.description import run_name
-from hmr_light.tracking.summary import RunSummary, summarize_run
+from hmr_light.tracking.summary import DIVERGED, STATE, RunSummary, summarize_run
 from hmr_light.training import run_directory
-from hmr_light.training.context import Lineage, RunContext, Transform
+from hmr_light.training.context import Lineage, RunContext
 from hmr_light.training.datasets import open_batches
 from hmr_light.training.features import cached_samples
 from hmr_light.training.inputs import RunInputs
-from hmr_light.training.loop import train
-from hmr_light.training.metadata import describe_run
+from hmr_light.training.loop import Diverged, train
+from hmr_light.training.metadata import describe_run, record_changes
 from hmr_light.training.objectives import Objective
 from hmr_light.training.progress import TrainingProgress
 from hmr_light.training.report import RunReport
@@ -50,14 +50,13 @@ def train_run(
     objective: Objective,
     inputs: RunInputs,
     *,
-    transforms: Sequence[Transform] = (),
     lineage: Lineage | None = None,
     at_end: Callable[[RunContext, HMR], None] | None = None,
 ) -> RunResult:
     """Train `model` in a new run directory, or go on with the run that `config.resume` names.
 
-    `model` is the one that `config` describes, or, with `transforms`, what these made of it; it is trained in place.
-    The checkpoints store `config` and `transforms`; `lineage` says which checkpoint the model comes from. `at_end` is
+    `model` is the one that `config` describes, or what its `transforms` made of it; it is trained in place. The
+    checkpoints store `config` and the transforms; `lineage` says which checkpoint the model comes from. `at_end` is
     called with the trained model before the run counts as finished. Every process calls this function.
     Raises `UserError` for what ends the run, and `Interrupted` after a request to stop; the state is saved then.
     """
@@ -67,11 +66,14 @@ def train_run(
         model.to(memory_format=torch.channels_last)
     state = initial_state(model, config)
     plain_config = plain(config)
-    run_dir, continued = distributed.broadcast(
-        run_directory.open_run_dir(config, plain_config) if distributed.is_main else None
+    found = find_run(config, distributed)
+    run_dir = (
+        found.run_dir
+        if found
+        else distributed.broadcast(run_directory.create(config, plain_config) if distributed.is_main else None)
     )
     with _claim(run_dir, distributed):
-        warning = _load(state, run_dir / "checkpoints", distributed) if continued else ""
+        warning = _load(state, run_dir / "checkpoints", distributed) if found else ""
         epochs, steps = config.trainer.epochs, inputs.steps_per_epoch
         with (
             stop_request() as stop,  # before the tracker: a second request must not cut off the journal's end
@@ -85,18 +87,25 @@ def train_run(
                 best=summarize_run(run_dir).best_mm,
             ) as progress,
         ):
-            context = RunContext(run_dir, config, plain_config, distributed, tracker, tuple(transforms))
+            context = RunContext(run_dir, config, plain_config, distributed, tracker)
             done = f": {state.epoch} of {epochs} epochs and {state.step} of {steps} steps are done"
-            progress.say(f"continuing {run_dir}{done}" if continued else f"run {run_dir}")
+            progress.say(f"continuing {run_dir}{done}" if found else f"run {run_dir}")
             if warning:
                 progress.say(f"warning: {warning}")
             describe_run(context, inputs, model, lineage)
-            with _resume_hint(run_dir), explain_worker_failures(stop):
+            if found:
+                record_changes(context, found.changed)
+            with _resume_hint(context), explain_worker_failures(stop):
                 _train(state, objective, RunReport(context, inputs, state, progress, stop))
                 if at_end and distributed.is_main:
                     at_end(context, state.evaluated_model)
             progress.say(f"done: {run_dir}")
     return RunResult(run_dir, summarize_run(run_dir))
+
+
+def find_run(config: TrainConfig, distributed: Distributed) -> run_directory.Found | None:
+    """The run that `config.resume` names, on every process; see `run_directory.find`."""
+    return distributed.broadcast(run_directory.find(config) if distributed.is_main else None)
 
 
 def _load(state: TrainingState, checkpoints: Path, distributed: Distributed) -> str:
@@ -139,15 +148,22 @@ def _claim(run_dir: Path, distributed: Distributed) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _resume_hint(run_dir: Path) -> Iterator[None]:
-    """Add to a message how to go on."""
-    resume = shlex.quote(f"resume={run_dir}")
+def _resume_hint(context: RunContext) -> Iterator[None]:
+    """Add to a message how to go on; a run that has diverged is tagged so."""
+    many = context.distributed.world_size
+    start = "hmr-light" if many == 1 else f"torchrun --nproc-per-node={many} -m hmr_light"
+    go_on = f"{start} train {shlex.quote(f'resume={context.run_dir}')}"
     try:
         yield
     except Interrupted as stopped:
-        raise Interrupted(f"{stopped}\n  Go on with the same command and {resume}") from stopped
+        raise Interrupted(f"{stopped}\n  Go on with: {go_on}") from stopped
+    except Diverged as error:
+        if context.tracker:
+            context.tracker.tags({STATE: DIVERGED})
+        remedy = f"{error.remedy}\n  For example: {go_on} optimizer.learning_rate={error.lower_rate:g}"
+        raise UserError(error.message, remedy) from error
     except UserError as error:
-        raise UserError(error.message, f"{error.remedy}\n  Then go on with the same command and {resume}") from error
+        raise UserError(error.message, f"{error.remedy}\n  Then go on with: {go_on}") from error
 
 
 @contextlib.contextmanager

@@ -1,0 +1,88 @@
+"""`train resume=RUN` takes the run's own configuration, wherever the project is now, and what is given beside it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+
+from hmr_light.config import typed
+from hmr_light.config.run_config import continue_run, read_run_config, write_run_config
+from hmr_light.config.schema import TrainConfig
+from hmr_light.config.strict import flatten, plain
+from hmr_light.paths import conf_dir
+
+
+def resumed(run_dir: Path, *overrides: str) -> dict[str, Any]:
+    """The options that `hmr-light train resume=RUN OVERRIDES…` runs with."""
+    overrides = (f"resume={run_dir}", *overrides)
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = continue_run(hydra.compose("train", list(overrides)), overrides)
+        return flatten(plain(typed(TrainConfig, config)))
+
+
+def write_run(home: Path, *overrides: str) -> Path:
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = plain(typed(TrainConfig, hydra.compose("train", list(overrides))))
+    run_dir = Path(config["outputs"]) / "hmr_light" / "260101-120000-x"
+    run_dir.mkdir(parents=True)
+    write_run_config(run_dir, config)
+    return run_dir
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+
+
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        ([], set()),
+        (["trainer.epochs=20"], {"trainer.epochs"}),  # also where it is the default
+        (["backbone.width=0.5", "seed=3"], {"backbone.width", "seed"}),
+        (["backbone=mobilenet_v2"], set()),
+        (["regressor.dropout=0.3"], {"regressor.dropout"}),
+        (["data.root=/elsewhere"], {"data.root"}),
+    ],
+)
+def test_the_runs_own_options_and_what_is_given_beside_them(home: Path, given: list[str], changed: set[str]) -> None:
+    run_dir = write_run(home, "data=coco", "trainer.epochs=7", "regressor=linear", "loss.pose=3")
+    before = flatten(read_run_config(run_dir))
+    found = differences(before, resumed(run_dir, *given)) - {"resume"}
+    paths = {key for key in before if key.startswith("data.") and key.endswith(("annotations", "images"))}
+    assert found - paths == changed
+    assert bool(found & paths) == ("data.root=/elsewhere" in given)
+
+
+def test_another_choice_is_seen(home: Path) -> None:
+    run_dir = write_run(home, "backbone=resnet18")
+    before = flatten(read_run_config(run_dir))
+    assert differences(before, resumed(run_dir)) == {"resume"}
+    assert differences(before, resumed(run_dir, "backbone=resnet18")) == {"resume"}
+    # The default, but not the run's.
+    assert "backbone.name" in differences(before, resumed(run_dir, "backbone=mobilenet_v2"))
+
+
+def test_a_home_that_was_moved_is_followed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_dir = write_run(home)
+    assert str(home) not in (run_dir / "config.yaml").read_text()
+    monkeypatch.setenv("HMR_LIGHT_HOME", "/other place")
+    values = read_run_config(run_dir)
+    assert values["data"]["train"]["synthetic"]["annotations"] == "/other place/data/synthetic/train.npz"
+    assert values["tracking"]["uri"] == "sqlite:////other place/mlflow.db"
+
+
+def test_data_that_were_moved_together_with_the_run_are_found(home: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / "data").mkdir(parents=True)
+    (project / "data" / "train.npz").write_bytes(b"")
+    run_dir = write_run(home, f"outputs={project}/runs", f"data.root={project}/data", "init=/gone.pt")
+    shutil.move(project, tmp_path / "moved")
+    values = read_run_config(tmp_path / "moved" / run_dir.relative_to(project))
+    assert values["data"]["root"] == str(tmp_path / "moved" / "data")
+    assert values["data"]["train"]["synthetic"]["annotations"] == str(tmp_path / "moved" / "data" / "train.npz")
+    assert values["data"]["evaluation"]["synthetic"]["annotations"] == str(project / "data" / "val.npz")
+    assert values["init"] == "/gone.pt"

@@ -1,0 +1,97 @@
+"""A run goes on by its directory alone; what has changed is on record; a run that diverged says so."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.child_processes import ChildProcesses
+from support.small_run import assert_same, journal, options, result, run_folders, write_data
+
+from hmr_light.config.run_config import read_run_config
+from hmr_light.tracking.summary import summarize_run
+
+SEED = random.randrange(10**6)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A home with data in it."""
+    home = tmp_path / "home"
+    write_data(home / "data", SEED)
+    return home
+
+
+def train(child_processes: ChildProcesses, home: Path, *arguments: str, status: int = 0, **start: Any) -> str:
+    child = child_processes.start(*arguments, HMR_LIGHT_HOME=str(home), **start)
+    assert child.wait() == status, child.said
+    assert "Traceback" not in child.said
+    return child.said
+
+
+def test_a_moved_project_goes_on_and_a_finished_run_is_left_alone(
+    child_processes: ChildProcesses, project: Path, tmp_path: Path
+) -> None:
+    begin = options(project / "data", project / "outputs")
+    train(child_processes, project, *begin)
+    expected = result(run_folders(project / "outputs")[0])
+    shutil.rmtree(project / "outputs")
+
+    train(child_processes, project, *begin, status=-9, at=("hmr_light.training.report:score", 1))
+    moved = tmp_path / "moved"
+    project.rename(moved)
+    (run_dir,) = run_folders(moved / "outputs")
+    train(child_processes, moved, "train", f"resume={run_dir}")
+    assert_same(result(run_dir), expected)
+
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    for resume in (["train", f"resume={run_dir}"], [*options(moved / "data", moved / "outputs"), "resume=auto"]):
+        said = train(child_processes, moved, *resume)
+        assert f"{run_dir} is finished: there is nothing to do" in said
+        assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
+        assert run_folders(moved / "outputs") == [run_dir]
+
+
+def test_what_has_changed_is_on_record(child_processes: ChildProcesses, project: Path) -> None:
+    train(child_processes, project, *options(project / "data", project / "outputs", "trainer.epochs=1"))
+    (run_dir,) = run_folders(project / "outputs")
+    train(child_processes, project, "train", f"resume={run_dir}", "trainer.epochs=2", "optimizer.learning_rate=0.0005")
+    summary = summarize_run(run_dir)
+    assert set(summary.epochs) == {1, 2}
+    recorded = [entry["values"] for entry in journal(run_dir) if entry["kind"] == "params"]
+    assert recorded[1:] == [{"trainer.epochs": "2", "optimizer.learning_rate": "0.0005"}]
+    assert recorded[0]["trainer.epochs"] == "1"
+    config = read_run_config(run_dir)
+    assert (config["trainer"]["epochs"], config["optimizer"]["learning_rate"]) == (2, 0.0005)
+    last = torch.load(run_dir / "checkpoints" / "epoch-002.pt", weights_only=True)
+    assert last["config"]["trainer"]["epochs"] == 2
+
+
+def test_the_advice_after_a_loss_that_is_not_finite_can_be_followed(
+    child_processes: ChildProcesses, project: Path
+) -> None:
+    begin = options(project / "data", project / "outputs", "optimizer.learning_rate=1e30", "optimizer.warmup_steps=0")
+    said = train(child_processes, project, *begin, status=2)
+    (run_dir,) = run_folders(project / "outputs")
+    assert summarize_run(run_dir).diverged
+    assert (run_dir / "checkpoints" / "last.pt").is_file(), "the checkpoint that the message speaks of"
+    (advice,) = (line.partition("For example: hmr-light ")[2] for line in said.splitlines() if "For example" in line)
+    train(child_processes, project, *advice.split())
+    summary = summarize_run(run_dir)
+    assert summary.finished
+    assert not summary.diverged
+
+
+def test_losses_that_are_wrong_or_all_off_are_refused_before_a_run_directory_exists(
+    child_processes: ChildProcesses, project: Path
+) -> None:
+    terms = ("keypoints_2d", "keypoints_3d", "pose", "betas", "vertices", "camera")
+    for more in (["loss.pose=-1"], [f"loss.{term}=0" for term in terms], ["loss.total=0"]):
+        said = train(child_processes, project, *options(project / "data", project / "outputs", *more), status=2)
+        assert "loss" in said
+        assert "resume=" not in said
+        assert not (project / "outputs").exists()
