@@ -272,7 +272,11 @@ def test_annotations_that_have_changed_end_a_continuation(child_processes: Child
 
 
 def test_a_crash_is_on_record_with_its_error(child_processes: ChildProcesses, data: Path, tmp_path: Path) -> None:
-    child = child_processes.start(*options(data, tmp_path, "optimizer.learning_rate=1e30", "optimizer.warmup_steps=0"))
+    child = child_processes.start(
+        *options(
+            data, tmp_path, "optimizer.learning_rate=100", "optimizer.backbone_factor=1e6", "optimizer.warmup_steps=0"
+        )
+    )
     assert "the loss is" in ended(child, 2)
     (folder,) = run_folders(tmp_path)
     last = journal(folder)[-1]

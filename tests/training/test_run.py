@@ -74,7 +74,12 @@ def test_what_has_changed_is_on_record(child_processes: ChildProcesses, project:
 def test_the_advice_after_a_loss_that_is_not_finite_can_be_followed(
     child_processes: ChildProcesses, project: Path
 ) -> None:
-    begin = options(project / "data", project / "outputs", "optimizer.learning_rate=1e30", "optimizer.warmup_steps=0")
+    begin = options(
+        project / "data",
+        project / "outputs",
+        "optimizer.learning_rate=100",
+        "optimizer.warmup_steps=0",
+    )
     said = train(child_processes, project, *begin, status=2)
     (run_dir,) = run_folders(project / "outputs")
     assert summarize_run(run_dir).diverged

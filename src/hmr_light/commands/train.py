@@ -34,7 +34,7 @@ def run(config: TrainConfig) -> Path:
                 _print_next(config, found.run_dir)
             return found.run_dir
         inputs = open_inputs(config, distributed)
-        model = initial_model(config, inputs.training, pretrained=not (found and found.has_state))
+        model = initial_model(config, inputs.training, found)
         objective = supervised(config.loss, inputs.body)
 
         def draw(context: RunContext, trained: HMR) -> None:

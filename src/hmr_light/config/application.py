@@ -65,7 +65,8 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> None:
         if command == "train":
             config = continue_run(config, HydraConfig.get().overrides.task)
         checked: Any = typed(SCHEMAS[command], config)
-        check_paths(checked)
+        if not getattr(checked, "resume", None):  # a continued run reads its own checkpoint
+            check_paths(checked)
         return importlib.import_module(f"hmr_light.commands.{command}").run(checked)
 
     def task(config: DictConfig) -> Any:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from hmr_light.body import SMPL, load_body
+from hmr_light.checkpoints.format import read_last
 from hmr_light.checkpoints.loading import start_from
+from hmr_light.checkpoints.transforms import apply_transforms
 from hmr_light.config.schema import TrainConfig
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.distributed import Distributed
@@ -16,6 +18,7 @@ from hmr_light.evaluation.datasets import open_evaluation
 from hmr_light.evaluation.protocols import Scorer, build_protocol
 from hmr_light.model.hmr import HMR, build_model, check_image_size
 from hmr_light.training.datasets import mean_parameters, open_training
+from hmr_light.training.run_directory import Found
 from hmr_light.training.sampler import EpochBatches
 
 
@@ -43,17 +46,21 @@ def open_inputs(config: TrainConfig, distributed: Distributed) -> RunInputs:
     return RunInputs(distributed, body, training, evaluation, scorer, steps_per_epoch)
 
 
-def initial_model(config: TrainConfig, training: Mixture, *, pretrained: bool = True) -> HMR:
+def initial_model(config: TrainConfig, training: Mixture, found: Found | None = None) -> HMR:
     """The model that `config` describes, on the CPU, before the first step.
 
     Its regressor starts from the mean parameters of `training`; `config.init` gives it the weights of a checkpoint.
-    With `pretrained=False` no file of weights is read, for a run that goes on from its saved state.
+    Where `found`, the run to be continued, has a saved state, no other file of weights is read, and the model's
+    structure is that of the state.
     """
     torch.manual_seed(config.seed)
-    backbone = config.backbone if pretrained else {**config.backbone, "weights": None}
+    continued = found is not None and found.has_state
+    backbone = {**config.backbone, "weights": None} if continued else config.backbone
     model = build_model({"backbone": backbone, "regressor": config.regressor})
     check_image_size(model, str(config.backbone["name"]), config.data.image_size, "data.image_size")
     model.regressor.set_mean(*mean_parameters(training))
-    if pretrained and config.init is not None:
+    if found is not None and continued:
+        return apply_transforms(model, read_last(found.checkpoints)[0].get("transforms", ()))
+    if config.init is not None:
         start_from(model, config.init.expanduser(), config.init_allow)
     return model

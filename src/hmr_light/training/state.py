@@ -45,6 +45,7 @@ class TrainingState:
             {
                 "format": checkpoint.FORMAT,
                 "config": config,
+                "transforms": list(self.model.transforms),
                 "epoch": self.epoch,
                 "step": self.step,
                 "sums": dict(self.sums),
