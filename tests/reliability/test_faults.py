@@ -123,7 +123,9 @@ def test_a_loader_killed_by_the_system_is_said_and_the_run_goes_on(
 ) -> None:
     child = child_processes.start(*options(data, tmp_path, "data.workers=2"))
     wait_for(tmp_path, "last.pt", child)
-    while not (loaders := subprocess.run(["pgrep", "-P", str(child.pid)], capture_output=True, text=True).stdout.split()):
+    while not (
+        loaders := subprocess.run(["pgrep", "-P", str(child.pid)], capture_output=True, text=True).stdout.split()
+    ):
         assert not child.has_ended()
     os.kill(int(loaders[0]), signal.SIGKILL)
     said = ended(child, 2)
