@@ -60,7 +60,9 @@ def describe_run(context: RunContext, inputs: RunInputs, model: HMR, lineage: Li
             "hmr_light.device": device_name(device) if device.type == "cuda" else cpu_name(),
             "hmr_light.body": body,
             "hmr_light.run_dir": str(run_dir),
-            DESCRIPTION: describe(params, {"body": inputs.body.name, "commit": git_commit(), "directory": str(run_dir)}),
+            DESCRIPTION: describe(
+                params, {"body": inputs.body.name, "commit": git_commit(), "directory": str(run_dir)}
+            ),
         }
         | (lineage.tags() if lineage else {})
     )
