@@ -33,11 +33,20 @@ def best_checkpoint(run: str, tracking_uri: str | None) -> Checkpoint:
     Of equals it is the last one, and the last of all where none has a finite figure. Raises `UserError` for a run that
     does not exist, or that has no checkpoint.
     """
+    (best,) = run_checkpoints(run, tracking_uri, "best")
+    return best
+
+
+def run_checkpoints(run: str, tracking_uri: str | None, which: str) -> list[Checkpoint]:
+    """The `best`, the `last` or `all` checkpoints of a run, by epoch; see `best_checkpoint`."""
     run_dir = find_run_dir(run, tracking_uri)
     paths = sorted((run_dir / "checkpoints").glob("epoch-*.pt"))
     if not paths:
         raise UserError(f"{run_dir} has no checkpoints", "Name another run, or train this one to the end of an epoch.")
-    return min(map(load_checkpoint, paths), key=lambda one: (_mpjpe(one), -one.epoch))
+    checkpoints = [load_checkpoint(path) for path in (paths[-1:] if which == "last" else paths)]
+    if which == "best":
+        return [min(checkpoints, key=lambda one: (_mpjpe(one), -one.epoch))]
+    return checkpoints
 
 
 def predictor_of(checkpoint: Checkpoint, device: str = "auto") -> TorchPredictor:

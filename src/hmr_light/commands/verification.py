@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
-import json
-import shutil
+import math
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.progress import track
 
+from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import load_checkpoint
-from hmr_light.commands import evaluate
 from hmr_light.config import typed
 from hmr_light.config.choices import compose_defaults
 from hmr_light.config.schema import EvaluateConfig
+from hmr_light.data.annotations import fingerprint
 from hmr_light.errors import UserError
+from hmr_light.evaluation.evaluate import evaluate_checkpoint
+from hmr_light.evaluation.inputs import open_inputs
+from hmr_light.evaluation.record import recorded_options
 from hmr_light.reports.rows import METRICS, Row
-from hmr_light.tracking.journal import FILE_NAME, Entry, Journal, read_journal
 
 TOLERANCE_MM = 0.05
 """Half of the last digit shown: more than another processor's rounding, less than a reader would see."""
@@ -37,7 +35,7 @@ def verify_rows(rows: Sequence[Row]) -> None:
     for row in track(rows, "measuring again", console=console, transient=True, disable=not console.is_terminal):
         name = f"{row.model} {row.pt}"
         try:
-            measured, fingerprint = _measure(row)
+            measured, found = _measure(row)
         except UserError as error:
             wrong += 1
             print(f"{name}: cannot be verified: {error.message}")
@@ -48,7 +46,7 @@ def verify_rows(rows: Sequence[Row]) -> None:
             for metric, value in told.items()
             if not abs(measured[metric] - value) <= TOLERANCE_MM
         ]
-        if row.evaluation_fingerprint not in ("", fingerprint):
+        if row.evaluation_fingerprint not in ("", found):
             differing.insert(0, f"the annotations of {row.evaluated_on} have changed since")
         wrong += bool(differing)
         if differing:
@@ -73,49 +71,35 @@ def _measure(row: Row) -> tuple[dict[str, float], str]:
             raise UserError(f"{path} is not the file that was measured: its hash differs")
     if row["mpjpe_mm"] is None:
         raise UserError("it has no figures")
-    with tempfile.TemporaryDirectory() as folder:
-        # A run of its own, which takes the figures: what `evaluate` measures, it writes to the run it finds.
-        copy = Path(folder) / "checkpoints" / path.name
-        copy.parent.mkdir()
-        shutil.copyfile(path, copy)
-        Journal(Path(folder)).close()
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            evaluate.run(_configuration(row, path, copy))
-        entries = [entry for entry, _ in read_journal(Path(folder))]
-        how = _recorded(Path(folder), row.evaluated_on)
-    figures: dict[str, Any] = {}
-    for entry in entries:
-        figures |= entry["values"] if entry["kind"] == "metrics" else {}
+    checkpoint = load_checkpoint(path)
+    config = _configuration(row, checkpoint)
+    with open_inputs(config, int(checkpoint.config["data"]["image_size"])) as inputs:
+        figures = evaluate_checkpoint(
+            checkpoint,
+            inputs.datasets,
+            inputs.scorer,
+            inputs.distributed,
+            batch_size=config.batch_size,
+            workers=config.data.workers,
+        )
+        (dataset,) = inputs.datasets.values()
     return (
-        {metric: float(figures.get(f"{row.evaluated_on}/{metric}", "nan")) for metric in METRICS},
-        str(how.get("fingerprint", "")),
+        {metric: figures.get(f"{row.evaluated_on}/{metric}", math.nan) for metric in METRICS},
+        fingerprint(dataset.annotations),
     )
 
 
-def _configuration(row: Row, path: Path, copy: Path) -> EvaluateConfig:
+def _configuration(row: Row, checkpoint: Checkpoint) -> EvaluateConfig:
     """How the row's set was evaluated: by `hmr-light evaluate`, else by the training itself."""
-    config = compose_defaults("evaluate")
     name = row.evaluated_on.partition(":")[0]  # a protocol may follow
-    known = _recorded(path.parent.parent, row.evaluated_on)
-    known.pop("fingerprint", None)  # a fact of that time, no option
+    known = recorded_options(checkpoint.run_dir, row.evaluated_on)
     if not known:
-        trained = load_checkpoint(path).config
-        known = {key: trained[key] for key in ("data", "body", "protocol") if key in trained}
+        known = {key: checkpoint.config[key] for key in ("data", "body", "protocol") if key in checkpoint.config}
     if name not in known["data"].get("evaluation", {}):
         raise UserError(f"the run does not say how it was evaluated on {row.evaluated_on}")
+    config = compose_defaults("evaluate")
     for key, value in known.items():
         config[key] = OmegaConf.create(value) if isinstance(value, dict) else value
     config.data.evaluation = {name: config.data.evaluation[name]}
-    config.checkpoint, config.run, config.tracking.uri = str(copy), None, None
+    config.checkpoint, config.run, config.tracking.uri = str(checkpoint.path), None, None
     return typed(EvaluateConfig, config)
-
-
-def _recorded(run_dir: Path, evaluated_on: str) -> dict[str, Any]:
-    last: Entry | None = None
-    key = f"hmr_light.evaluation.{evaluated_on}"
-    if (run_dir / FILE_NAME).is_file():
-        for entry, _ in read_journal(run_dir):
-            last = entry if entry["kind"] == "tags" and key in entry["values"] else last
-    with contextlib.suppress(ValueError):
-        return json.loads(last["values"][key]) if last else {}
-    return {}

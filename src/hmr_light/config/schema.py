@@ -103,8 +103,8 @@ class EvaluateConfig:
     body: BodyConfig = MISSING
     data: DataConfig = MISSING
     protocol: dict[str, Any] = MISSING
-    batch_size: Annotated[int, Range(1, 10**6)] = MISSING
-    """Images that go through the network at once."""
+    batch_size: Annotated[int, Range(1, 10**6)] | None = None
+    """Images that go through the network at once; null: 8 on a CPU, 64 on a GPU."""
     device: Device = MISSING
     """Where the network runs; auto takes a GPU if there is one."""
     threads: Threads | None = None

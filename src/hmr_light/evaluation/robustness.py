@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hmr_light.data.dataset import MeshDataset
+from hmr_light.data.distributed import Distributed
 from hmr_light.evaluation.metrics import MetricSums
+from hmr_light.evaluation.protocols import Scorer
+from hmr_light.evaluation.scoring import Predictor, score
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,33 @@ def box_changes(scales: Sequence[float], shifts: Sequence[float]) -> list[BoxCha
         BoxChange(down=shift) for shift in sorted(shifts)
     ]
     return list(dict.fromkeys([BoxChange(), *changes]))
+
+
+def measure_robustness(
+    predictor: Predictor,
+    dataset: MeshDataset,
+    changes: Sequence[BoxChange],
+    scorer: Scorer,
+    distributed: Distributed,
+    *,
+    batch_size: int,
+    workers: int = 0,
+    on_batch: Callable[[int], None] = lambda images: None,
+) -> list[Measured]:
+    """The errors of `predictor` on `dataset` with each of `changes` done to every box."""
+    measured = []
+    for change in changes:
+        sums = score(
+            {"": predictor},
+            with_boxes(dataset, change),
+            scorer,
+            distributed,
+            batch_size=batch_size,
+            workers=workers,
+            on_batch=on_batch,
+        )
+        measured.append(Measured(change, sums[""]))
+    return measured
 
 
 def with_boxes(dataset: MeshDataset, change: BoxChange) -> MeshDataset:

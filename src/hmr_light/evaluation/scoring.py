@@ -17,6 +17,12 @@ from hmr_light.model.hmr import normalize
 from hmr_light.model.regressors import SmplParameters
 
 Predictor = Callable[[torch.Tensor], SmplParameters]
+"""RGB crops uint8 (B, 3, S, S) → parameters; see `hmr_light.model.predictor.CropPredictor`."""
+
+
+def on_crops(network: Callable[[torch.Tensor], SmplParameters]) -> Predictor:
+    """`network`, which takes normalised images on its own device, as a predictor of crops on that device."""
+    return lambda crops: network(normalize(crops))
 
 
 @torch.no_grad()
@@ -33,7 +39,7 @@ def score(
 ) -> dict[str, MetricSums]:
     """The errors of each predictor on everyone in `dataset` who counts, by `scorer`, pooled over all processes.
 
-    A predictor maps normalised images (B,3,S,S) to `SmplParameters`. Every process takes every `world_size`-th sample,
+    Every process takes every `world_size`-th sample,
     none twice, so that the figures do not depend on the number of processes. `on_batch` is told of the images done.
     Samples that cannot be read raise `UserError`, or, if there is an `on_bad`, are left out, counted as dropped, and
     told to it by index, (K,) int64, those of all processes.
@@ -54,14 +60,13 @@ def score(
             skipped += batch["skipped"][left_out, 0].tolist()
         genders = dataset.annotations.gender[batch["index"].numpy()]
         batch = {name: value.to(distributed.device, non_blocking=True) for name, value in batch.items()}
-        images = normalize(batch["image"])
         truth = scorer.truth(batch, genders)
         for name, predict in predictors.items():
-            errors = scorer.errors(predict(images), truth)
+            errors = scorer.errors(predict(batch["image"]), truth)
             if left_out is not None:
                 errors = {key: value.masked_fill(left_out.to(value.device), torch.nan) for key, value in errors.items()}
             sums[name].add(errors)
-        on_batch(len(images) * distributed.world_size)
+        on_batch(len(batch["image"]) * distributed.world_size)
     for value in sums.values():
         value.pool(distributed.all_reduce_sum)
     if on_bad and (everyones := [index for own in distributed.all_gather(skipped) for index in own]):

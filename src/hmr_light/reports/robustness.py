@@ -1,4 +1,4 @@
-"""The sweep of boxes as a file of figures and as a picture."""
+"""The errors with changed boxes: a table, a file of figures, a picture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from rich.table import Table
 
 from hmr_light.evaluation.metrics import TITLES
 from hmr_light.evaluation.robustness import BoxChange, Measured
@@ -23,6 +24,15 @@ _PANELS: tuple[tuple[str, Callable[[BoxChange], float | None]], ...] = (
     ("moved to the right, % of the side", lambda change: 100 * change.right if _only(change, "down") else None),
     ("moved down, % of the side", lambda change: 100 * change.down if _only(change, "right") else None),
 )
+
+
+def robustness_table(title: str, measured: Sequence[Measured]) -> Table:
+    """The errors by the change of the boxes, for the terminal."""
+    table = Table("box", "people", "dropped", *(TITLES[metric] for metric in measured[0].sums.metrics), title=title)
+    for one in measured:
+        figures = [f"{value:.1f}" for value in one.sums.means().values()]
+        table.add_row(str(one.change), str(one.sums.count), str(one.sums.dropped), *figures)
+    return table
 
 
 def write_csv(path: Path, measured: Sequence[Measured]) -> None:

@@ -13,7 +13,7 @@ from hmr_light.config.signals import StopRequest
 from hmr_light.data.bad_samples import FILE_NAME, name_bad, refuse_many, write_bad
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.errors import Interrupted
-from hmr_light.evaluation.scoring import headline, score
+from hmr_light.evaluation.scoring import headline, on_crops, score
 from hmr_light.model.hmr import HMR
 from hmr_light.tracking.summary import DIVERGED, RECOVERED, STATE, remove_old, summarize_run
 from hmr_light.training.context import RunContext
@@ -56,7 +56,7 @@ class RunReport:
         evaluated = due or epoch % trainer.evaluate_every == 0
         for name, dataset in inputs.evaluation.items() if evaluated else ():
             scores[name] = score(
-                {name: model.eval()},
+                {name: on_crops(model.eval())},
                 dataset,
                 inputs.scorer,
                 distributed,
