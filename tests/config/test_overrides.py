@@ -11,7 +11,8 @@ import pytest
 from omegaconf import OmegaConf
 from support.cli import compose
 
-from hmr_light.config.overrides import hydra_quoted, read_arguments
+from hmr_light.config.hints import hydra_quoted
+from hmr_light.config.overrides import read_arguments
 from hmr_light.config.schema import SCHEMAS
 from hmr_light.errors import UserError
 

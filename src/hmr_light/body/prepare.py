@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 
 from hmr_light.body.files import GENDERS, find_bodies, find_body, gender_of, read_body, write_body
 from hmr_light.body.smpl import fingerprint
+from hmr_light.config.hints import command_line
 from hmr_light.errors import UserError, did_you_mean
 
 
@@ -42,9 +42,8 @@ def prepare_bodies(
         vertices, betas = len(arrays["v_template"]), arrays["shapedirs"].shape[2]
         print(f"{target}: {name}, {vertices} vertices, {len(arrays['f'])} faces, {betas} betas")
         print(f"  fingerprint {fingerprint(arrays)[:16]}", file=sys.stderr)
-    print(
-        f"  next: hmr-light train experiment=mobilenet_v2 body=smpl {shlex.quote(f'body.path={out}')}", file=sys.stderr
-    )
+    step = command_line("train", {"experiment": "mobilenet_v2", "body": "smpl", "body.path": out})
+    print(f"  next: {step}", file=sys.stderr)
     return [target for target, _ in bodies.values()]
 
 

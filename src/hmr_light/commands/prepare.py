@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from hmr_light.body import load_body
 from hmr_light.config import typed
+from hmr_light.config.hints import command_line
 from hmr_light.config.registry import check_options
 from hmr_light.config.schema import PrepareConfig
 from hmr_light.errors import UserError, did_you_mean
@@ -43,7 +43,8 @@ def _render(options: dict[str, Any], config: PrepareConfig) -> None:
     summary = prepare_synthetic(settings, load_body(**config.body.files()), out)
     print(f"{out}: " + ", ".join(f"{name} {split['images']}" for name, split in summary["splits"].items()))
     print(f"  fingerprint {summary['fingerprint'][:16]}  look at {out / 'contact_sheet.png'}", file=sys.stderr)
-    print(f"  next: hmr-light train experiment=mobilenet_v2 {shlex.quote(f'data.root={out}')}", file=sys.stderr)
+    step = command_line("train", {"experiment": "mobilenet_v2", "data.root": out})
+    print(f"  next: {step}", file=sys.stderr)
 
 
 def _prepare_body(config: PrepareConfig, *, out: str, gender: str | None) -> None:
@@ -85,4 +86,4 @@ def _convert(name: str, options: dict[str, Any], config: PrepareConfig) -> None:
     if len(problems) < len(shown):
         print(f"  look at {sheet}", file=sys.stderr)
     if summary.next_step:
-        print(f"  next: hmr-light {summary.next_step}", file=sys.stderr)
+        print(f"  next: {summary.next_step}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import torch
 
 from hmr_light.backbones import complete
-from hmr_light.commands.hints import table_command
+from hmr_light.config.hints import evaluate_command, table_command
 from hmr_light.config.schema import TrainConfig
 from hmr_light.data.distributed import init_distributed
 from hmr_light.model.hmr import HMR
@@ -57,7 +56,7 @@ def _draw_predictions(context: RunContext, model: HMR, inputs: RunInputs) -> Non
 
 
 def _print_next(config: TrainConfig, run_dir: Path) -> None:
-    print(f"  next: {table_command(config.tracking.experiment)}", file=sys.stderr)
+    tracking = config.tracking
+    print(f"  next: {table_command(tracking.uri, tracking.experiment, run_dir)}", file=sys.stderr)
     if config.data.evaluation:
-        which, where = shlex.quote(f"run={run_dir}"), shlex.quote(f"data.root={config.data.root}")
-        print(f"  or: hmr-light evaluate {which} data=synthetic_test {where}", file=sys.stderr)
+        print(f"  or: {evaluate_command(run_dir, config)}", file=sys.stderr)

@@ -21,8 +21,9 @@ from hmr_light.config.body_path import expand_body_path
 from hmr_light.config.choices import own_configs
 from hmr_light.config.explanation import explain, valid_keys
 from hmr_light.config.help import help_text
+from hmr_light.config.hints import hydra_quoted
 from hmr_light.config.limits import check_paths
-from hmr_light.config.overrides import hydra_quoted, read_arguments
+from hmr_light.config.overrides import read_arguments
 from hmr_light.config.renamed import refuse_old_names
 from hmr_light.config.run_config import continue_run
 from hmr_light.config.schema import SCHEMAS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hmr_light.config.choices import choices
-from hmr_light.config.overrides import hydra_quoted
+from hmr_light.config.hints import hydra_quoted
 
 _SUFFIXES = (".pkl", ".npz")
 

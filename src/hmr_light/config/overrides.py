@@ -7,7 +7,6 @@ once more, and reads `a,b` as two values of a sweep. Here such text is quoted fo
 from __future__ import annotations
 
 import dataclasses
-import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,23 +15,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from hmr_light.config.hints import hydra_quoted
 from hmr_light.errors import UserError
 from hmr_light.paths import is_there
 
 _PATHS = {"amass", "annotations", "female", "fits", "images", "male", "out", "photographs", "root", "tars", "weights"}
 """Options that hold a path in groups that have no schema here, since their options are their builders'."""
 _PAIRS = {"[": "]", "{": "}"}
-
-
-def hydra_quoted(text: str, *, literal: bool = False) -> str:
-    """`text` in the quotes of Hydra's grammar. `literal`: `${…}` in it is text, too, and no reference to an option."""
-    mark = "'" if '"' in text else '"'
-    if literal:
-        text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
-    # A backslash is one, unless a quote follows.
-    text = re.sub(rf"(\\*){mark}", rf"\1\1\\{mark}", text)
-    text = re.sub(r"(\\+)$", r"\1\1", text)
-    return f"{mark}{text}{mark}"
 
 
 def read_arguments(schema: type, arguments: Iterable[str], *, sweep: bool = False) -> list[str]:

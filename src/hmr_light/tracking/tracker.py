@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shlex
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from hmr_light.config.hints import command_line
 from hmr_light.config.strict import flatten
 from hmr_light.errors import UserError
 from hmr_light.paths import home, without_secret
@@ -181,8 +181,8 @@ def find_run_dir(run: str, uri: str | None) -> Path:
 
 def sync_command(run_dir: Path, uri: str) -> str:
     """The command that sends what is left of a journal."""
-    where = "" if uri == default_uri(home()) else f" tracking.uri={without_secret(uri)}"
-    return f"hmr-light sync {shlex.quote(f'run_dir={run_dir}')}{where}"
+    where = {} if uri == default_uri(home()) else {"tracking.uri": without_secret(uri)}
+    return command_line("sync", {"run_dir": run_dir} | where)
 
 
 class _Uploader(NamedTuple):

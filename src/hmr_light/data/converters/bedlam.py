@@ -11,7 +11,7 @@ from hmr_light.body.joints import SPIN_JOINTS_49
 from hmr_light.data.annotations import Annotations, save_annotations
 from hmr_light.data.converters.builder import refuse_existing
 from hmr_light.data.converters.files import reading
-from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.converters.summary import ConversionSummary, train_step
 from hmr_light.data.images import ImageFiles
 from hmr_light.data.npz import NpzFile
 
@@ -61,7 +61,7 @@ def convert(annotations: Path, images: Path, out: Path, *, rotated: bool = False
     labels = Annotations.from_arrays(columns, annotations)
     ImageFiles(labels, annotations, images)  # refuses another set's folder
     save_annotations(out, labels)
-    step = f"train data=custom data.train.custom.annotations={out} data.train.custom.images={images}"
+    step = train_step("custom", out, images)
     return ConversionSummary(out, count, {}, images, step)
 
 

@@ -16,7 +16,7 @@ from hmr_light.data.converters.builder import (
     progress,
     refuse_existing,
 )
-from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.converters.summary import ConversionSummary, train_step
 from hmr_light.errors import UserError
 
 # Where COCO's 17 keypoints (nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left before right) stand
@@ -59,12 +59,11 @@ def convert(
             people.keep(name, box, part=part)
         else:
             people.drop("image missing")
-    data = f"data.train.coco.annotations={out} data.train.coco.images={images}"
     remedy = (
         f"Give the folder of images (now {images}); ask for fewer keypoints (source.min_keypoints=); or name the "
         f"category of people (source.category=; the file has: {', '.join(file.categories.values()) or 'none'})."
     )
-    return people.save(out, annotations, images, f"train experiment=mobilenet_v2 data=coco {data}", remedy)
+    return people.save(out, annotations, images, train_step("coco", out, images), remedy)
 
 
 def _labels(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from hmr_light.data.converters.builder import (
     refuse_existing,
 )
 from hmr_light.data.converters.files import open_hdf5, read_cdf, reading
-from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.converters.summary import ConversionSummary, evaluate_step
 from hmr_light.data.converters.video import extract_frames
 from hmr_light.errors import UserError
 
@@ -55,9 +54,9 @@ def convert(root: Path, out: Path, *, protocol: Literal[1, 2] = 1) -> Conversion
     for sequence in progress(_sequences(root, protocol)):
         _convert_sequence(root, sequence, people)
     name = f"h36m_p{protocol}"
-    data = f"data={name} data.root={quote(str(root))} data.evaluation.{name}.annotations={quote(str(out))}"
+    step = evaluate_step(name, name, out, {"data.root": root})
     remedy = f"The videos belong into {root / SUBJECTS[0] / 'Videos'} and {root / SUBJECTS[1] / 'Videos'}."
-    return people.save(out, root, root, f"evaluate checkpoint=PATH {data}", remedy)
+    return people.save(out, root, root, step, remedy)
 
 
 def _sequences(root: Path, protocol: int) -> list[_Sequence]:

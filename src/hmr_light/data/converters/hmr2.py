@@ -18,7 +18,7 @@ from hmr_light.data.annotations import Annotations, save_annotations
 from hmr_light.data.converters.builder import AnnotationBuilder, SquareBox, progress, refuse_existing
 from hmr_light.data.converters.files import reading
 from hmr_light.data.converters.spin_fits import MAX_BETA
-from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.converters.summary import ConversionSummary, evaluate_step, train_step
 from hmr_light.data.images import PACKED
 from hmr_light.data.npz import NpzFile
 from hmr_light.errors import UserError
@@ -54,8 +54,7 @@ def convert(tars: Path, out: Path) -> ConversionSummary:
                 place = dict(zip(PACKED, (name, start, length, (0, 0), (0.0, 0.0, 1.0)), strict=True))
                 box = SquareBox((float(center[0]), float(center[1])), float(scale))
                 people.keep(f"{name}/{key}{image}", box, **labels, **place)
-    step = f"train data=custom data.train.custom.annotations={out} data.train.custom.images={tars}"
-    return people.save(out, tars, tars, step, f"It has {len(shards)} tar files.")
+    return people.save(out, tars, tars, train_step("custom", out, tars), f"It has {len(shards)} tar files.")
 
 
 def convert_evaluation(annotations: Path, images: Path, out: Path) -> ConversionSummary:
@@ -80,7 +79,7 @@ def convert_evaluation(annotations: Path, images: Path, out: Path) -> Conversion
             columns |= {"pose": arrays["body_pose"].reshape(count, 72), "shape": arrays["betas"]}
             columns["has_smpl"] = (arrays["has_body_pose"] > 0).ravel() & (arrays["has_betas"] > 0).ravel()
     save_annotations(out, Annotations.from_arrays(columns, annotations))
-    step = f"evaluate run=RUN data=custom '+data.evaluation.own={{annotations: {out}, images: {images}}}'"
+    step = evaluate_step("custom", "custom", out, {"data.evaluation.custom.images": images})
     return ConversionSummary(out, count, {}, images, step)
 
 

@@ -14,7 +14,7 @@ from hmr_light.body.pickles import load_pickle
 from hmr_light.data.annotations import Annotations, save_annotations
 from hmr_light.data.converters.builder import refuse_existing
 from hmr_light.data.converters.files import reading
-from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.converters.summary import ConversionSummary, train_step
 from hmr_light.data.images import ImageFiles
 from hmr_light.data.npz import NpzFile
 
@@ -59,7 +59,7 @@ def convert(annotations: Path, images: Path, out: Path, *, margin: float = 1.0) 
     labels = Annotations.from_arrays(columns, annotations)
     ImageFiles(labels, annotations, images)  # refuses another set's folder
     save_annotations(out, labels)
-    step = f"train data=custom data.train.custom.annotations={out} data.train.custom.images={images}"
+    step = train_step("custom", out, images)
     return ConversionSummary(out, count, {}, images, step)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
 from typing import Literal
 
 from hmr_light.data.converters.builder import AnnotationBuilder, box_around, in_j24, progress, refuse_existing
 from hmr_light.data.converters.files import read_mat, reading
-from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.converters.summary import ConversionSummary, train_step
 
 # The first half of the 2,000 images is for training, the second for testing (the dataset's own readme).
 SPLITS = {"train": range(0, 1000), "test": range(1000, 2000)}
@@ -39,5 +38,4 @@ def convert(root: Path, out: Path, *, split: Literal["train", "test"] = "train")
             people.drop("image missing")
         else:
             people.keep(name, box, part=in_j24(points, range(14)))
-    next_step = f"train data=lsp data.train.lsp.annotations={quote(str(out))} data.train.lsp.images={quote(str(root))}"
-    return people.save(out, source, root, next_step, f"The images belong into {root / 'images'}.")
+    return people.save(out, source, root, train_step("lsp", out, root), f"The images belong into {root / 'images'}.")

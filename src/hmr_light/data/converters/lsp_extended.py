@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
 
 from hmr_light.data.converters.builder import AnnotationBuilder, box_around, in_j24, progress, refuse_existing
 from hmr_light.data.converters.files import read_mat, reading
-from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.converters.summary import ConversionSummary, train_step
 from hmr_light.errors import UserError
 
 
@@ -40,6 +39,4 @@ def convert(root: Path, out: Path) -> ConversionSummary:
             people.drop("fewer than two joints annotated")
         else:
             people.keep(image.relative_to(root).as_posix(), box, part=in_j24(points, range(14), known))
-    data = "data.train.lsp_extended"
-    next_step = f"train data=lsp_extended {data}.annotations={quote(str(out))} {data}.images={quote(str(root))}"
-    return people.save(out, source, root, next_step)
+    return people.save(out, source, root, train_step("lsp_extended", out, root))

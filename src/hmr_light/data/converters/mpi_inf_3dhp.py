@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from shlex import quote
 from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 
+from hmr_light.config.hints import command_line
 from hmr_light.data.converters.builder import (
     J17_TO_J24,
     AnnotationBuilder,
@@ -20,7 +20,7 @@ from hmr_light.data.converters.builder import (
     refuse_existing,
 )
 from hmr_light.data.converters.files import open_hdf5, read_mat, reading
-from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.converters.summary import ConversionSummary, evaluate_step
 from hmr_light.data.converters.video import extract_frames
 from hmr_light.errors import UserError
 
@@ -60,15 +60,14 @@ def convert(root: Path, out: Path, *, split: Literal["train", "test"] = "train")
     """
     refuse_existing(out)
     people = AnnotationBuilder()
-    where, annotations = quote(f"data.root={root}"), f"annotations={quote(str(out))}"
     if split == "train":
         _convert_train(root, people)
-        next_step = f"train data=mpi_inf_3dhp {where} data.train.mpi_inf_3dhp.{annotations}"
+        places = {"data.root": root, "data.train.mpi_inf_3dhp.annotations": out}
+        next_step = command_line("train", {"data": "mpi_inf_3dhp"} | places)
         remedy = f"The videos belong into {root / TRAIN_SEQUENCES[0] / 'imageSequence'} and its like."
     else:
         _convert_test(root, people)
-        data = f"data=mpi_inf_3dhp_test {where} data.evaluation.mpi_inf_3dhp.{annotations}"
-        next_step = f"evaluate checkpoint=PATH {data}"
+        next_step = evaluate_step("mpi_inf_3dhp_test", "mpi_inf_3dhp", out, {"data.root": root})
         remedy = f"The images belong into {root / TEST_SEQUENCES[0] / 'imageSequence'} and its like."
     return people.save(out, root, root, next_step, remedy)
 

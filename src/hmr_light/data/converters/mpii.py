@@ -17,7 +17,7 @@ from hmr_light.data.converters.builder import (
     refuse_existing,
 )
 from hmr_light.data.converters.files import open_hdf5, read_mat, reading
-from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.converters.summary import ConversionSummary, train_step
 
 # Where MPII's 16 joints (right ankle … left ankle, pelvis, thorax, upper neck, head top, right wrist … left wrist)
 # stand among the 24 joints (SPIN, `mpii.py`).
@@ -59,7 +59,7 @@ def convert(annotations: Path, images: Path, out: Path) -> ConversionSummary:
         out,
         annotations,
         images,
-        f"train data=mpii data.train.mpii.annotations={out} data.train.mpii.images={images}",
+        train_step("mpii", out, images),
         f"Give the folder of images (now {images}).",
     )
 

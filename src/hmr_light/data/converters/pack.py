@@ -25,7 +25,7 @@ import numpy as np
 
 from hmr_light.data.annotations import NUMBERS, Annotations, load_annotations, save_annotations
 from hmr_light.data.converters.builder import progress, refuse_existing
-from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.converters.summary import ConversionSummary, train_step
 from hmr_light.data.crop import Window, crop_matrix, mean_of_blocks, read_content, shrink_factor
 from hmr_light.data.images import PACKED, ImageFiles
 from hmr_light.errors import UserError
@@ -70,7 +70,7 @@ def convert(
             place = shard, offset + len(content) - length, length, pixels, window
             places |= dict.fromkeys(people, place)
     dropped = {"image missing or damaged": unreadable} if unreadable else {}
-    step = f"train data=custom data.train.custom.annotations={out} data.train.custom.images={out.parent}"
+    step = train_step("custom", out, out.parent)
     summary = ConversionSummary(out, len(places), dropped, out.parent, step)
     if not places:
         raise UserError(f"no image of {annotations} can be read in {images}", "Give the folder of its images.")

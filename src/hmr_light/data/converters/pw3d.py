@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
 from typing import Any, Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hmr_light.body.pickles import read_pickle
+from hmr_light.config.hints import command_line
 from hmr_light.data.converters.builder import (
     AnnotationBuilder,
     box_around,
@@ -19,7 +19,7 @@ from hmr_light.data.converters.builder import (
     refuse_existing,
 )
 from hmr_light.data.converters.files import reading
-from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.converters.summary import ConversionSummary, evaluate_step
 from hmr_light.errors import UserError
 
 # Where the 18 keypoints of 3DPW's detections (OpenPose's of COCO: nose, neck, right arm, left arm, right leg, left leg,
@@ -52,10 +52,12 @@ def convert(root: Path, out: Path, *, split: Literal["train", "validation", "tes
         sequence = read_pickle(file)
         with reading(file, "a sequence of 3DPW"):
             _convert_sequence(sequence, file, root, people)
-    use = {"train": "train body=smpl data=3dpw data.train", "validation": "train body=smpl data=3dpw data.evaluation"}
-    # The set's own protocol takes SMPL's three bodies.
-    command = use.get(split, "evaluate checkpoint=PATH body=smpl data=3dpw_test data.evaluation")
-    next_step = f"{command}.pw3d.annotations={quote(str(out))} data.root={quote(str(root))}"
+    if split == "test":  # the set's own protocol takes SMPL's three bodies
+        next_step = evaluate_step("3dpw_test", "pw3d", out, {"body": "smpl", "data.root": root})
+    else:
+        part = "train" if split == "train" else "evaluation"
+        options = {"body": "smpl", "data": "3dpw", "data.root": root, f"data.{part}.pw3d.annotations": out}
+        next_step = command_line("train", options)
     return people.save(out, folder, root, next_step, f"Unpack 3DPW's imageFiles.zip in {root}.")
 
 

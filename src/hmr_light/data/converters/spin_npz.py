@@ -12,7 +12,7 @@ from hmr_light.data.annotations import Annotations, load_annotations, save_annot
 from hmr_light.data.converters.builder import refuse_existing
 from hmr_light.data.converters.files import reading
 from hmr_light.data.converters.spin_fits import MAX_BETA, judge_fits
-from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.converters.summary import ConversionSummary, train_step
 from hmr_light.data.images import ImageFiles
 from hmr_light.errors import UserError
 
@@ -46,7 +46,7 @@ def convert(
     if fits:
         labels, notes = _add_fits(labels, Path(fits).expanduser(), max_joint_loss, body)
     save_annotations(out, replace(labels, center=labels.center - np.float32(0.5)))
-    step = f"train data=custom data.train.custom.annotations={out} data.train.custom.images={images}"
+    step = train_step("custom", out, images)
     return ConversionSummary(out, len(labels), {}, images, step, notes=notes)
 
 

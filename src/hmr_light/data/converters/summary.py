@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from hmr_light.config.hints import command_line, newest_run
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class ConversionSummary:
     images: Path | None = None
     """The folder that the images' paths are relative to; null where a set has no images."""
     next_step: str = ""
-    """What the user can do with it: the arguments of hmr-light."""
+    """What the user can do with it: a command to type."""
     what: str = "people"
     notes: dict[str, int] = field(default_factory=dict)
     """Labels of the people kept that the source has and `out` has not, or has otherwise: how many, by reason."""
@@ -29,3 +32,15 @@ class ConversionSummary:
             lines += [f"  labels of the {self.what} kept:"]
             lines += [f"  {count:>7}  {reason}" for reason, count in self.notes.items()]
         return "\n".join(lines)
+
+
+def train_step(data: str, out: Path, images: Path) -> str:
+    """The command that trains on the annotations `out`, as the only set of the choice `data`."""
+    places = {f"data.train.{data}.annotations": out, f"data.train.{data}.images": images}
+    return command_line("train", {"experiment": "mobilenet_v2", "data": data} | places)
+
+
+def evaluate_step(data: str, name: str, out: Path, options: dict[str, Any]) -> str:
+    """The command that scores the newest run on the annotations `out`, as the set `name` of the choice `data`."""
+    places = {"data": data} | options | {f"data.evaluation.{name}.annotations": out}
+    return command_line("evaluate", {"run": newest_run()} | places)
