@@ -5,15 +5,28 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.cli import Command, compose
+from support.hints import check_hints
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Fail a test during which a command was printed, for the user to run next, that does not run as printed."""
+    report = yield
+    if call.when == "call" and report.passed:
+        try:
+            check_hints(report.capstdout + report.capstderr)
+        except Exception as error:
+            report.outcome, report.longrepr = "failed", f"a command that was printed does not run: {error!r}"
+    return report
 
 
 @pytest.fixture
@@ -30,7 +43,7 @@ def hmr_light(home: Path) -> Command:
     """Runs `hmr-light ARGUMENTS…` as a user would, in its own process, with `home` as its home."""
 
     def run(*arguments: str, cwd: Path | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "hmr_light", *arguments],
             capture_output=True,
             text=True,
@@ -38,6 +51,8 @@ def hmr_light(home: Path) -> Command:
             timeout=timeout,
             env={**os.environ, "HMR_LIGHT_HOME": str(home)},
         )
+        check_hints(done.stdout + done.stderr)
+        return done
 
     return run
 

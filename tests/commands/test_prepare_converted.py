@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import shlex
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from support.cli import compose
+from support.hints import arguments_of, hints_in
 
 from hmr_light.commands.prepare import run as prepare
 from hmr_light.data.annotations import load_annotations
@@ -49,7 +49,7 @@ def test_a_dataset_becomes_annotations_a_sheet_and_a_next_step(
     assert cv2.imread(str(root / "3dpw_test.png")) is not None
     printed = capsys.readouterr()
     assert "3dpw_test.npz: 3 people kept, 0 left out" in printed.out
-    step = shlex.split(printed.err.partition("next: hmr-light ")[2])
+    step = arguments_of(*hints_in(printed.err))
     assert step[0] == "evaluate"
     config = compose(step[0], *step[1:])
     assert (config.protocol["name"], config.body.name) == ("3dpw", "smpl")  # the papers' figures, not some

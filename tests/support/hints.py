@@ -28,6 +28,6 @@ def hints_in(text: str) -> list[str]:
 
 
 def check_hints(text: str) -> None:
-    """Every command that `text` asks for must be one that runs: the shell and the command line read it without error."""
+    """Every command that `text` asks for is read without error by the shell and by the command line."""
     for line in hints_in(text):
         compose(*arguments_of(line))
