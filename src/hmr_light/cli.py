@@ -19,7 +19,7 @@ COMMANDS = {
     "evaluate": "score a run's checkpoints on datasets, and write the scores to the run",
     "table": "rebuild the comparison table from the runs",
     "profile": "what each backbone costs: parameters, multiply-accumulates, memory; needs no run",
-    "benchmark": "inference time of models side by side, interleaved in one process",
+    "benchmark": "inference time of models side by side, in turns in one process",
     "predict": "draw what a model sees in photographs or a video; write meshes and parameters",
     "sync": "send to MLflow what a run's journal holds and MLflow lacks",
     "ui": "open MLflow's pages on the runs, on this machine only",

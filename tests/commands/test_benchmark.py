@@ -54,6 +54,8 @@ def test_every_model_in_every_variant_and_setting(tmp_path: Path) -> None:
     for row in found["rows"]:
         assert 0 < row["min_s"] <= row["median_s"] <= row["p95_s"]
         assert row["ratio_low"] <= row["ratio"] <= row["ratio_high"]
+        assert 0 < row["cpu_share"] <= 1
+        assert row["yardstick_ratio"] > 0
         if (row["model"], row["variant"]) == ("squeezenet1_1", "eager"):
             assert row["ratio_low"] == row["ratio"] == row["ratio_high"] == 1
     assert {"cpu", "device", "load_average_before", "environment", "rounds", "measured", "cpu_share"} <= found.keys()
@@ -92,11 +94,13 @@ def test_a_runs_figures_go_to_the_run(run_directory: Path, tmp_path: Path) -> No
     assert metrics["values"]["inference_time_s"] == own[0]["median_s"]
     for row, variant in zip(own, ("eager", "folded-channels_last"), strict=True):
         prefix = f"benchmark/cpu/{variant}/batch_1/threads_1"
-        for name in ("median_s", "p95_s", "ratio"):
+        for name in ("median_s", "p95_s", "ratio", "cpu_share", "yardstick_ratio"):
             assert metrics["values"][f"{prefix}/{name}"] == row[name]
+    assert metrics["values"]["inference_ratio"] == own[0]["yardstick_ratio"]
     # MLflow takes no other characters.
     assert all(re.fullmatch(r"[\w\-. :/]+", name) for name in metrics["values"])
     assert tags["hmr_light.inference_device"] == "cpu"
+    assert f"{own[0]['median_s']:.5f} s" in tags["hmr_light.inference_time"]
 
 
 def test_a_checkpoint_is_a_model(run_directory: Path, tmp_path: Path) -> None:

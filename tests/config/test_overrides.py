@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from support.cli import compose
 
 from hmr_light.config.hints import hydra_quoted
-from hmr_light.config.overrides import read_arguments
+from hmr_light.config.overrides import name_experiment, read_arguments
 from hmr_light.config.schema import SCHEMAS
 from hmr_light.errors import UserError
 
@@ -152,3 +152,10 @@ def test_folders_of_odd_names_are_found_by_a_command(hmr_light: Any, home: Path,
         assert "there is no run folder" not in result.stderr
     missing = hmr_light("sync", "run_dir=~/사진")
     assert missing.stderr.startswith("hmr-light: run_dir: there is no run folder at ~/사진")
+
+
+@pytest.mark.parametrize("command", ["table", "benchmark", "ui"])
+def test_an_experiment_is_mlflows_where_no_run_is_trained(command: str) -> None:
+    arguments = ["experiment=demo", "format=csv", "tracking.experiment=x", "my.experiment=y"]
+    assert name_experiment(command, arguments) == ["tracking.experiment=demo", *arguments[1:]]
+    assert name_experiment("train", arguments) == arguments

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,19 +14,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hmr_light.body import load_body
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import load_checkpoint
+from hmr_light.commands.inference_times import log_times, models_of
 from hmr_light.config.choices import choices, compose_choice, compose_network, suggest
 from hmr_light.config.schema import BenchmarkConfig
-from hmr_light.cost.benchmark import Entry, measure
+from hmr_light.cost.benchmark import Entry, Measured, measure
 from hmr_light.cost.latency import cpu_name, device_name, load_average
-from hmr_light.cost.variants import EAGER, Runner, parse_variant
+from hmr_light.cost.share import time_mark
+from hmr_light.cost.variants import Runner, parse_variant
 from hmr_light.data.distributed import choose_device
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model, check_image_size
+from hmr_light.reports.cells import MISSING
 from hmr_light.reports.tabular import Column, Columns, Record, deliver, tabulate
-from hmr_light.tracking import continue_tracking
 from hmr_light.training.provenance import environment
 
 IMAGE_SIZE = 224
+DEFAULT_MODELS = ("resnet50", "mobilenet_v2", "squeezenet1_0")
 
 
 def _ms(seconds: float) -> str:
@@ -36,6 +38,10 @@ def _ms(seconds: float) -> str:
 
 def _ratio(value: float) -> str:
     return f"{value:.3f}"
+
+
+def _share(value: float | None) -> str:
+    return MISSING if value is None else f"{time_mark(value)}{100 * value:.0f}"
 
 
 COLUMNS: Columns = {
@@ -50,8 +56,12 @@ COLUMNS: Columns = {
     "ratio": Column("Ratio", _ratio),
     "ratio_low": Column("Lower quartile", _ratio),
     "ratio_high": Column("Upper quartile", _ratio),
+    "cpu_s": Column("CPU(ms)", lambda seconds: MISSING if seconds is None else _ms(seconds)),
+    "cpu_share": Column("Core(%)", _share),
+    "yardstick_ratio": Column("Yardsticks", _ratio),
 }
-"""Of a row; times are those of a whole batch."""
+"""Of a row; times are those of a whole batch. `cpu_s` is the median of the CPU's work, `cpu_share` the share of a core
+that the process had, `yardstick_ratio` the ratio to the time of `hmr_light.cost.yardstick` in the same rounds."""
 
 
 class Subject(NamedTuple):
@@ -67,8 +77,10 @@ def run(config: BenchmarkConfig) -> None:
     """Measure every model in every variant, batch size by batch size; print or write the figures, and log them."""
     device = choose_device(config.device)
     variants = {text: parse_variant(text) for text in dict.fromkeys(config.variants)}
-    subjects = [_open(name, config) for name in dict.fromkeys(config.models)]
-    if config.log and not any(subject.checkpoint for subject in subjects):
+    names = models_of(config.tracking) if config.tracking.experiment else config.models
+    subjects = [_open(name, config) for name in dict.fromkeys(names or DEFAULT_MODELS)]
+    log = bool(config.tracking.experiment) if config.log is None else config.log
+    if log and not any(subject.checkpoint for subject in subjects):
         raise UserError("log=true, but no model is a run's checkpoint", "Name a run's folder or its checkpoint.")
     with_mesh = any("mesh" in steps for steps in variants.values())
     body = load_body(**config.body.files()).to(device) if with_mesh else None
@@ -87,17 +99,42 @@ def run(config: BenchmarkConfig) -> None:
         "cpu": cpu_name(),
         "load_average_before": round(load_average(), 2),
     }
-    rows, cpu_share = _measure(entries, config, device)
-    facts |= {"load_average_after": round(load_average(), 2), "cpu_share": round(cpu_share, 2)}
+    measured = _measure(entries, config, device)
+    shares = [one.latency.cpu_share for setting in measured for one in setting if one.latency.cpu_share is not None]
+    facts["load_average_after"] = round(load_average(), 2)
+    if shares:
+        facts["cpu_share"] = round(min(shares), 2)
     facts["environment"] = dict(line.split(" ", 1) for line in environment().splitlines())
-    if device.type == "cpu" and cpu_share < 0.9:
+    if any(map(time_mark, shares)):
         print("other processes took part of the CPU: trust the ratios, not the times", file=sys.stderr)
-    deliver(tabulate(rows, COLUMNS, facts), config.format, config.out)
-    if config.log:
+    records = [_record(one) for setting in measured for one in setting]
+    deliver(tabulate(records, COLUMNS, facts), config.format, config.out)
+    if log:
         for index, subject in enumerate(subjects):
-            first = index * len(variants)
-            own = [row for each in range(first, first + len(variants)) for row in rows[each :: len(entries)]]
-            _log(subject, own, facts, config, device)
+            of_subject = slice(index * len(variants), (index + 1) * len(variants))
+            if subject.checkpoint is not None:
+                own = [one for setting in measured for one in setting[of_subject]]
+                log_times(subject.checkpoint, own, device, config.tracking.uri)
+
+
+def _record(measured: Measured) -> Record:
+    entry, latency, ratio = measured
+    return {
+        "model": entry.model,
+        "variant": entry.variant,
+        "image_size": entry.image_size,
+        "batch": latency.batch,
+        "threads": latency.threads,
+        "median_s": latency.median_s,
+        "p95_s": latency.p95_s,
+        "min_s": latency.min_s,
+        "ratio": ratio.median,
+        "ratio_low": ratio.low,
+        "ratio_high": ratio.high,
+        "cpu_s": latency.cpu_s,
+        "cpu_share": latency.cpu_share,
+        "yardstick_ratio": latency.ratio,
+    }
 
 
 def _open(name: str, config: BenchmarkConfig) -> Subject:
@@ -130,7 +167,7 @@ def _open(name: str, config: BenchmarkConfig) -> Subject:
     return Subject(label, model, image_size, checkpoint)
 
 
-def _measure(entries: list[Entry], config: BenchmarkConfig, device: torch.device) -> tuple[list[dict[str, Any]], float]:
+def _measure(entries: list[Entry], config: BenchmarkConfig, device: torch.device) -> list[list[Measured]]:
     settings = [(batch, threads) for batch in config.batch_sizes for threads in config.threads]
     bar = Progress(
         TextColumn("{task.description}"),
@@ -141,35 +178,10 @@ def _measure(entries: list[Entry], config: BenchmarkConfig, device: torch.device
         transient=True,
     )
     with bar:
-        turns = len(settings) * len(entries) * (config.warmup + config.rounds)
-        task = bar.add_task("the first run of each", total=turns)
+        measurements = len(settings) * (len(entries) + 1) * (config.warmup + config.rounds)
+        task = bar.add_task("the first run of each", total=measurements)
 
-        def on_turn(batch: int, threads: int) -> None:
+        def on_call(batch: int, threads: int) -> None:
             bar.update(task, advance=1, description=f"batch {batch}, threads {threads}")
 
-        return measure(entries, settings, device=device, rounds=config.rounds, warmup=config.warmup, on_turn=on_turn)
-
-
-def _log(
-    subject: Subject, rows: Sequence[Record], facts: dict[str, Any], config: BenchmarkConfig, device: torch.device
-) -> None:
-    """Add the figures to the run that the checkpoint is of, if its folder is still there."""
-    checkpoint = subject.checkpoint
-    if checkpoint is None or not (checkpoint.run_dir / "journal.jsonl").is_file():
-        return
-    figures: dict[str, float] = {}
-    tags: dict[str, str] = {}
-    for row in rows:
-        variant = row["variant"].replace("+", "-")
-        prefix = f"benchmark/{device.type}/{variant}/batch_{row['batch']}/threads_{row['threads']}"
-        figures |= {f"{prefix}/{name}": row[name] for name in ("median_s", "p95_s", "ratio")}
-        if row["variant"] == EAGER and row["batch"] == row["threads"] == 1:
-            # What training measured by itself, and the table shows.
-            figures |= {"inference_time_s": row["median_s"], "inference_time_p95_s": row["p95_s"]}
-            tags = {"device": facts["device"], "cpu": facts["cpu"], "threads": "1", "batch": "1"}
-            tags["load_average"] = str(facts["load_average_after"])
-    with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
-        if tags:
-            tracker.tags({f"hmr_light.inference_{name}": value for name, value in tags.items()})
-        tracker.metrics(figures, step=checkpoint.epoch)
-        tracker.checkpoint(checkpoint.path, epoch=checkpoint.epoch, saved=checkpoint.saved, metrics=figures)
+        return measure(entries, settings, device=device, rounds=config.rounds, warmup=config.warmup, on_call=on_call)

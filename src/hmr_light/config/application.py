@@ -23,7 +23,7 @@ from hmr_light.config.explanation import explain, valid_keys
 from hmr_light.config.help import help_text
 from hmr_light.config.hints import hydra_quoted
 from hmr_light.config.limits import check_paths
-from hmr_light.config.overrides import read_arguments
+from hmr_light.config.overrides import name_experiment, read_arguments
 from hmr_light.config.renamed import refuse_old_names
 from hmr_light.config.run_config import continue_run
 from hmr_light.config.schema import SCHEMAS
@@ -42,6 +42,7 @@ def run_application(command: str, arguments: list[str]) -> None:
     flags, overrides = _split(arguments)
     _refuse_unknown_flags(command, flags, own)
     refuse_old_names(command, overrides)
+    overrides = name_experiment(command, overrides)
     is_sweep = bool(_SWEEP & set(flags))
     overrides = read_arguments(SCHEMAS[command], expand_body_path(command, overrides), sweep=is_sweep)
     overrides = [*map(_without_address, overrides)]

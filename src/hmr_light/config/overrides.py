@@ -24,6 +24,13 @@ _PATHS = {"amass", "annotations", "female", "fits", "images", "male", "out", "ph
 _PAIRS = {"[": "]", "{": "}"}
 
 
+def name_experiment(command: str, arguments: Iterable[str]) -> list[str]:
+    """`arguments` with `experiment=NAME` as MLflow's experiment: only for training it chooses a preset."""
+    if command == "train":
+        return list(arguments)
+    return [f"tracking.{one}" if one.startswith("experiment=") else one for one in arguments]
+
+
 def read_arguments(schema: type, arguments: Iterable[str], *, sweep: bool = False) -> list[str]:
     """The overrides of a command with the configuration `schema`, each as Hydra's grammar wants it.
 
@@ -103,6 +110,9 @@ def _kind(schema: type, key: str) -> tuple[str, bool]:
             hint, is_open = get_args(hint)[1], True
         else:  # the options of a builder
             return ("text" if names[-1] in _PATHS and len(names) > 1 else ""), False
+    alone = [kind for kind in get_args(hint) if kind is not type(None)]
+    if len(alone) == 1 and get_origin(alone[0]) is list:  # a list or null
+        hint = alone[0]
     if get_origin(hint) is list:
         return ("texts" if get_args(hint)[0] in (str, Path) else ""), is_open
     return ("text" if {str, Path} & {hint, *get_args(hint)} and get_origin(hint) is not dict else ""), is_open

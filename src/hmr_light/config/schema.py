@@ -258,9 +258,10 @@ class ProfileConfig:
 class BenchmarkConfig:
     """`hmr-light benchmark`."""
 
-    models: list[str] = field(default_factory=list)
-    """Choices of backbone= or experiment=, checkpoint files, run folders (their last checkpoint). The first is the
-    reference: all times are also given as ratios to its times."""
+    models: list[str] | None = None
+    """Choices of backbone= or experiment= of hmr-light train, checkpoint files, run folders (their last checkpoint).
+    All times are also given as ratios to the first one's. null: three common backbones, or, with experiment=NAME, the
+    best checkpoint of every run of that MLflow experiment."""
     variants: list[str] = field(default_factory=list)
     """How each model is run: eager, or steps joined by +. folded: the regressor as one affine map. fused: batch norms
     within their convolutions. channels_last. bfloat16, float16. compile: torch.compile (up to a minute a model). mesh:
@@ -280,8 +281,8 @@ class BenchmarkConfig:
     regressor: dict[str, Any] = MISSING
     body: BodyConfig = MISSING
     tracking: TrackingConfig = MISSING
-    log: bool = MISSING
-    """Write the figures of checkpoints to their runs."""
+    log: bool | None = None
+    """Write the figures of checkpoints to their runs; null: those of an experiment."""
     format: RecordFormat = MISSING
     """The table's format; terminal: a table for the eye, or markdown where the output goes to a pipe or a file."""
     out: Path | None = None
@@ -289,8 +290,10 @@ class BenchmarkConfig:
 
     def __post_init__(self) -> None:
         for key in ("models", "variants", "batch_sizes", "threads"):
-            if not getattr(self, key):
+            if getattr(self, key) == []:
                 raise UserError(f"{key} is empty", f"Name at least one: {key}=[…]; see hmr-light benchmark --help.")
+        if self.models and self.tracking.experiment:
+            raise UserError("models= and experiment= are both given", "Choose one of them.")
 
 
 SCHEMAS: dict[str, type] = {

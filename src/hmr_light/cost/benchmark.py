@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
-from hmr_light.cost.paired import compare, measure_paired
+from hmr_light.cost.latency import Latency, load_average, make_latency
+from hmr_light.cost.paired import Ratio, compare, measure_paired
 from hmr_light.cost.variants import Runner
+from hmr_light.cost.yardstick import yardstick
 
 
 class Entry(NamedTuple):
@@ -21,6 +22,16 @@ class Entry(NamedTuple):
     runner: Runner
 
 
+class Measured(NamedTuple):
+    """The times of an entry in one setting."""
+
+    entry: Entry
+    latency: Latency
+    """Of a whole batch."""
+    ratio: Ratio
+    """To the first entry's times of the same setting."""
+
+
 def measure(
     entries: Sequence[Entry],
     settings: Iterable[tuple[int, int]],
@@ -28,30 +39,34 @@ def measure(
     device: torch.device,
     rounds: int,
     warmup: int,
-    on_turn: Callable[[int, int], None] = lambda batch, threads: None,
-) -> tuple[list[dict[str, Any]], float]:
-    """A row for each of the `settings` (batch size, threads) and, within it, each entry; the first is the reference.
+    on_call: Callable[[int, int], None] = lambda batch, threads: None,
+) -> list[list[Measured]]:
+    """For each of the `settings` (batch size, threads) the times of each entry; the first is the reference.
 
-    Beside them, the least share of the CPU that this process got (see `PairedTimes.cpu_share`). `on_turn` is told of
-    every turn's setting.
+    The yardstick network is measured in turns with them. `on_call` is told of every measurement's setting.
     """
-    rows: list[dict[str, Any]] = []
-    cpu_share = 1.0
+    found = []
     for batch, threads in settings:
-        turns = measure_paired(
-            [_call(entry, batch) for entry in entries],
+        load = load_average()
+        times = measure_paired(
+            [*(_call(entry, batch) for entry in entries), yardstick(device)],
             device=device,
             rounds=rounds,
             warmup=warmup,
             threads=threads,
-            on_turn=lambda batch=batch, threads=threads: on_turn(batch, threads),  # type: ignore[misc]
+            on_call=lambda batch=batch, threads=threads: on_call(batch, threads),  # type: ignore[misc]
         )
-        cpu_share = min(cpu_share, turns.cpu_share)
-        for entry, times in zip(entries, turns.times, strict=True):
-            what = {"model": entry.model, "variant": entry.variant, "image_size": entry.image_size}
-            figures = dataclasses.asdict(compare(times, turns.times[0]))
-            rows.append({**what, "batch": batch, "threads": threads, **figures})
-    return rows, cpu_share
+        found.append(
+            [
+                Measured(
+                    entry,
+                    make_latency(times, index, len(entries), batch=batch, device=device, load=load),
+                    compare(times.comparable_s(index), times.comparable_s(0)),
+                )
+                for index, entry in enumerate(entries)
+            ]
+        )
+    return found
 
 
 def _call(entry: Entry, batch: int) -> Callable[[], object]:

@@ -13,8 +13,8 @@ from hmr_light.model.hmr import HMR
 def cost_metrics(model: HMR, image_size: int, device: torch.device) -> tuple[dict[str, float], Latency]:
     """What `model`, on `device`, costs with images of `image_size` pixels a side: figures by their MLflow names.
 
-    Beside them, the circumstances of the times. Inference time is that of the network alone, from one normalised image
-    to SMPL parameters; the body model that makes a mesh of them is the same for every network.
+    Beside them, the measurement of the times, with its circumstances. Inference time is that of the network alone, from
+    one normalised image to SMPL parameters; the body model that makes a mesh of them is the same for every network.
     """
     parameters, macs = count_parameters(model), count_macs(model, image_size)
     image = torch.rand(1, 3, image_size, image_size, device=device)
@@ -28,7 +28,5 @@ def cost_metrics(model: HMR, image_size: int, device: torch.device) -> tuple[dic
         "parameters_regressor": parameters.regressor,
         "parameters_folded": parameters.folded,
         "macs": macs.total,
-        "inference_time_s": latency.median_s,
-        "inference_time_p95_s": latency.p95_s,
     }
-    return {name: float(value) for name, value in metrics.items()}, latency
+    return {name: float(value) for name, value in metrics.items()} | latency.figures(), latency

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from hmr_light.cost.share import QUIET_SHARE
 from hmr_light.reports.cells import printable
-from hmr_light.reports.rows import CONSTANT, CONSTANT_SHARE, DIVERGED, QUIET_SHARE, Row
+from hmr_light.reports.rows import CONSTANT, CONSTANT_SHARE, DIVERGED, Row
 
 TEXTS = {
     "en": {

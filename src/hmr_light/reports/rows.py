@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from hmr_light.cost.share import time_mark
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.reports.candidates import Candidate, best_candidate, evaluation_sets, finite, make_candidate
 from hmr_light.reports.recipes import recipes
@@ -20,8 +21,6 @@ METRICS = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm")
 DIVERGED, CONSTANT = "diverged", "constant"
 CONSTANT_SHARE = 0.05
 """Joints that vary over images by less than this share of what the labels' do come from a model that sees nothing."""
-QUIET_SHARE = 0.9
-"""A time that was measured with less than this share of a core is marked, and is never the best."""
 COUNTS = ("parameters", "parameters_backbone", "parameters_regressor", "parameters_folded", "macs")
 
 
@@ -79,7 +78,7 @@ class Row:
     @property
     def time_mark(self) -> str:
         """`~` for a time that other processes made longer, so that only its ratio to the yardstick can be compared."""
-        return "~" if self.figures.get("inference_cpu_share", 1.0) < QUIET_SHARE else ""
+        return time_mark(self.figures.get("inference_cpu_share"))
 
 
 FIELDS = frozenset(each.name for each in fields(Row)) - {"figures"}

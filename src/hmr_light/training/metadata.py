@@ -72,9 +72,7 @@ def describe_run(context: RunContext, inputs: RunInputs, model: HMR, lineage: Li
             tracker.dataset(name, context=context_name, path=one.path, people=len(one), fingerprint=digest)
     if not summary.costs:
         costs, latency = cost_metrics(model, config.data.image_size, device)
-        # Without these, an inference time means nothing.
-        circumstances = {name: getattr(latency, name) for name in ("device", "cpu", "threads", "batch", "load_average")}
-        tracker.tags({f"hmr_light.inference_{name}": str(value) for name, value in circumstances.items()})
+        tracker.tags(latency.tags())
         tracker.metrics(costs, step=0)
     with atomic_write(run_dir / "environment.txt") as temporary:
         temporary.write_text(environment(), encoding="utf-8")
