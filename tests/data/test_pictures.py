@@ -28,8 +28,7 @@ def test_a_folder_gives_its_images_by_name_or_those_that_are_asked_for(tmp_path:
     assert "(sub)" in found.notes[1]
     np.testing.assert_array_equal(pictures[0].read()[0, 0], [0, 0, 255])  # RGB
     some = open_pictures(tmp_path, names=["sub/c.jpg", "none.jpg"], as_stored=False, every=1)
-    assert "2 images of" in some.notes[-1]
-    assert "have no box (a.PNG, b.jpg)" in some.notes[-1]
+    assert some.notes[-1] == f"without a box, and left out, in {tmp_path}: 2 images (a.PNG, b.jpg)"
     asked = list(some.pictures)
     assert asked[0].read().shape == (4, 6, 3)
     with pytest.raises(UserError, match=r"cannot read .*none\.jpg"):
@@ -106,7 +105,7 @@ def test_an_image_that_is_cut_is_refused_rather_than_drawn_in_part(tmp_path: Pat
 def test_formats_that_are_not_read_are_named_with_the_remedy(tmp_path: Path) -> None:
     for name in ("a.HEIC", "b.dng", "clip.mp4", ".hidden"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(UserError, match=r"2 files .*\(a\.HEIC, b\.dng\).*1 videos .*\(clip\.mp4\)"):
+    with pytest.raises(UserError, match=r"2 files \(a\.HEIC, b\.dng\).*1 video \(clip\.mp4\)"):
         open_pictures(tmp_path, names=None, as_stored=False, every=1)
     (picture,) = open_pictures(tmp_path / "a.HEIC", names=None, as_stored=False, every=1).pictures
     with pytest.raises(UserError, match=r"Convert it to one of \.jpg"):

@@ -69,19 +69,23 @@ def run(config: PredictConfig) -> Path:
     if not written:
         name, reason = next(iter(failures.items()))
         raise UserError(
-            f"none of {len(failures)} images could be done; {name}: {reason}", "Give other images or boxes."
+            f"none of {_images(len(failures))} could be done; {name}: {reason}", "Give other images or boxes."
         )
-    print(f"{out}: {len(written)} images, {people} people")
+    print(f"{out}: {_images(len(written))}, {people} {'person' if people == 1 else 'people'}")
     for note in pictures.notes:
         print(f"  note: {note}", file=sys.stderr)
     if failures:
-        print(f"  {len(failures)} images failed:", file=sys.stderr)
+        print(f"  {_images(len(failures))} failed:", file=sys.stderr)
         shown = list(failures.items())[:_SHOWN]
         print("\n".join(f"    {name}: {reason}" for name, reason in shown), file=sys.stderr)
         if len(failures) > _SHOWN:
             print(f"    and {len(failures) - _SHOWN} more", file=sys.stderr)
     print(f"  next: look at {written[0]}.png", file=sys.stderr)
     return out
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
 
 
 def _new_folder(out: Path) -> Path:

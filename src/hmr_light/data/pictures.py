@@ -56,7 +56,7 @@ def open_pictures(source: Path, *, names: Iterable[str] | None, as_stored: bool,
         else:
             names = list(names)
             if without := sorted({*own} - {*names}):
-                notes.append(f"{len(without)} images of {source} have no box ({_listed(without)})")
+                notes.append(f"without a box, and left out, in {source}: {counted(without, 'image')}")
         images = [_image(source / name, name, as_stored) for name in names]
         if not images:
             raise UserError(
@@ -79,16 +79,18 @@ def _others(folder: Path, files: list[Path]) -> list[str]:
     others = [file.name for file in files if file.is_file() and file.suffix.lower() not in known]
     folders = [file.name for file in files if file.is_dir()]
     if others:
-        notes.append(f"{len(others)} files of {folder} are of no format that is read ({_listed(others)})")
+        notes.append(f"not read, for no format that is known, in {folder}: {counted(others, 'file')}")
     if videos:
-        notes.append(f"{len(videos)} videos of {folder} are not read: each is an input of its own ({_listed(videos)})")
+        notes.append(f"not read, for each is an input of its own, in {folder}: {counted(videos, 'video')}")
     if folders:
-        notes.append(f"{len(folders)} subfolders of {folder} are not read: give them as input ({_listed(folders)})")
+        notes.append(f"not read, for each is an input of its own, in {folder}: {counted(folders, 'subfolder')}")
     return notes
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+def counted(names: list[str], noun: str) -> str:
+    """How many there are, and the first of them: `3 images (a.jpg, b.jpg, c.jpg)`."""
+    more = ", …" if len(names) > _SHOWN else ""
+    return f"{len(names)} {noun}{'' if len(names) == 1 else 's'} ({', '.join(names[:_SHOWN])}{more})"
 
 
 def shrink_to(image: np.ndarray, longest: int) -> np.ndarray:

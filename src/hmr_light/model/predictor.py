@@ -205,7 +205,7 @@ class Predictor:
             return []
         crops = torch.from_numpy(np.concatenate([image.crops for image in images])).permute(0, 3, 1, 2)
         parts: list[list[np.ndarray]] = []
-        for chunk in crops.split(self.batch_size):
+        for chunk in torch.split(crops, self.batch_size):
             parameters = SmplParameters(*(value.float() for value in self.model(chunk)))
             posed = self.body.to(parameters.rotations.device)(parameters.rotations, parameters.betas)
             parts.append([value.float().cpu().numpy() for value in (*parameters, *posed)])
