@@ -6,14 +6,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 from torch.utils.data import DataLoader
 
 from hmr_light.config.schema import AugmentationConfig
-from hmr_light.data.annotations import Annotations, save_annotations
+from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
 from hmr_light.data.contact_sheet import contact_sheet
+from hmr_light.data.converters.spin_npz import convert as convert_spin
 from hmr_light.data.dataset import MeshDataset, worker_init
 from hmr_light.errors import UserError
 
@@ -211,3 +213,56 @@ def test_contact_sheet_draws_the_joints_where_they_are(folder: Path, tmp_path: P
         # BGR: orange for the right, blue for the left.
         assert right[2] > right[0] + 100, position
         assert left[0] > left[2] + 100, position
+
+
+def spin_crop(image: np.ndarray, center: np.ndarray, scale: float) -> np.ndarray:
+    """SPIN's crop of an RGB image (H,W,3), unturned, from its equations.
+
+    Whole pixels from `center - side / 2` on, black outside; stretched to 0…255 as `scipy.misc` makes a picture of
+    floating point numbers; resized by Pillow.
+    """
+    first = [int(value) for value in center - 100 * scale]
+    last = [int(value) for value in center + 100 * scale]
+    cut = np.zeros((last[1] - first[1], last[0] - first[0], 3))
+    for y in range(max(first[1], 0), min(last[1], image.shape[0])):
+        for x in range(max(first[0], 0), min(last[0], image.shape[1])):
+            cut[y - first[1], x - first[0]] = image[y, x]
+    spread = cut.max() - cut.min()
+    stretched = (cut - cut.min()) * (255 / (spread or 1)) + 0.5
+    picture = PIL.Image.fromarray(stretched.astype(np.uint8))
+    return np.asarray(picture.resize((224, 224), PIL.Image.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize(
+    ("center", "side", "within"),
+    # A little beside whole pixels, for SPIN cuts the digits after the point off.
+    [((112, 112), 224, 0), ((130.001, 127.001), 224, 1), ((112, 140), 448, 255), ((300.001, 300.001), 224, 1)],
+    ids=["the image", "beyond the image", "twice as large", "a corner"],
+)
+def test_contrast_is_stretched_as_spin_stretches_it(
+    tmp_path: Path, center: tuple[float, float], side: int, within: int
+) -> None:
+    rng = np.random.default_rng()
+    # Of little contrast, and smooth, so that the ways of resizing differ little.
+    coarse = rng.integers(60, 140, (9, 9, 3), np.uint8)
+    image = cv2.resize(coarse, (224, 224), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    spin = {"imgname": np.array(["a.png"]), "center": np.array([center], float), "scale": np.array([side / 200])}
+    np.savez(tmp_path / "spin.npz", **spin)
+    convert_spin(tmp_path / "spin.npz", tmp_path, tmp_path / "a.npz")
+    dataset = MeshDataset(tmp_path / "a.npz", tmp_path, image_size=224, contrast="spin")
+    crop = dataset[0]["image"].permute(1, 2, 0).numpy().astype(int)
+    expected = spin_crop(image, np.array(center, float), side / 200).astype(int)
+    difference = np.abs(crop - expected)
+    assert difference.max() <= within
+    assert difference.mean() < 2
+    plain = MeshDataset(tmp_path / "a.npz", tmp_path, image_size=224)[0]["image"].permute(1, 2, 0).numpy()
+    assert plain.max() <= 160, "off by default"
+
+
+def test_boxes_in_pixels_are_noticed(folder: Path, tmp_path: Path) -> None:
+    arrays = load_annotations(folder / "labels.npz").to_arrays()
+    save_annotations(tmp_path / "pixels.npz", Annotations.from_arrays(arrays | {"scale": 200 * arrays["scale"]}))
+    with pytest.raises(UserError, match="'scale' seems to be in pixels") as caught:
+        MeshDataset(tmp_path / "pixels.npz", folder, image_size=64)
+    assert "divided by 200" in caught.value.remedy

@@ -14,6 +14,7 @@ from hmr_light.config import typed
 from hmr_light.config.hints import command_line
 from hmr_light.config.registry import check_options
 from hmr_light.config.schema import PrepareConfig
+from hmr_light.data.claim import claim
 from hmr_light.errors import UserError, did_you_mean
 
 
@@ -28,10 +29,14 @@ def run(config: PrepareConfig) -> None:
         check_options("source", "body", _prepare_body, options)
         _prepare_body(config, **options)
         return
+    if name == "check":
+        check_options("source", "check", _check, options)
+        _check(**options)
+        return
     from hmr_light.data.converters import CONVERTERS
 
     if name not in CONVERTERS:
-        raise UserError(f"there is no source '{name}'", did_you_mean(name, ["synthetic", "body", *CONVERTERS]))
+        raise UserError(f"there is no source '{name}'", did_you_mean(name, ["synthetic", "body", "check", *CONVERTERS]))
     _convert(name, options, config)
 
 
@@ -40,7 +45,8 @@ def _render(options: dict[str, Any], config: PrepareConfig) -> None:
 
     out = Path(options.pop("out")).expanduser()
     settings = typed(SyntheticConfig, options)
-    summary = prepare_synthetic(settings, load_body(**config.body.files()), out)
+    with claim(out):
+        summary = prepare_synthetic(settings, load_body(**config.body.files()), out)
     print(f"{out}: " + ", ".join(f"{name} {split['images']}" for name, split in summary["splits"].items()))
     print(f"  fingerprint {summary['fingerprint'][:16]}  look at {out / 'contact_sheet.png'}", file=sys.stderr)
     step = command_line("train", {"experiment": "mobilenet_v2", "data.root": out})
@@ -52,6 +58,38 @@ def _prepare_body(config: PrepareConfig, *, out: str, gender: str | None) -> Non
 
     files = config.body.files()
     prepare_bodies(files.pop("path"), Path(out).expanduser(), gender=gender, **files)
+
+
+def _check(*, annotations: str | None, images: str | None, out: str) -> None:
+    """Say what annotations hold, and draw some of them."""
+    from hmr_light.data.annotations import load_annotations
+    from hmr_light.data.check import describe_annotations
+    from hmr_light.data.contact_sheet import contact_sheet
+    from hmr_light.data.dataset import MeshDataset
+
+    if not annotations or not images:
+        raise UserError(
+            "source=check needs source.annotations= and source.images=",
+            "Give the npz, and the folder that its image names are relative to.",
+        )
+    path, folder, sheet = (Path(one).expanduser() for one in (annotations, images, out))
+    labels = load_annotations(path, keep_faulty=True)
+    print("\n".join(describe_annotations(labels, path, folder)))
+    dataset = MeshDataset(path, folder, image_size=224, keep_faulty=True)
+    shown = _spread(len(labels))
+    _say_what_to_look_at(contact_sheet(dataset, sheet, shown, columns=6), shown, sheet)
+
+
+def _spread(people: int) -> list[int]:
+    """Up to 24 indices, from the first person to the last."""
+    return np.unique(np.linspace(0, people - 1, 24).round().astype(int)).tolist()
+
+
+def _say_what_to_look_at(problems: list[str], shown: list[int], sheet: Path) -> None:
+    if problems:
+        print(f"  {len(problems)} of {len(shown)} images to look at cannot be used: {problems[0]}", file=sys.stderr)
+    if len(problems) < len(shown):
+        print(f"  look at {sheet}", file=sys.stderr)
 
 
 def _convert(name: str, options: dict[str, Any], config: PrepareConfig) -> None:
@@ -72,18 +110,16 @@ def _convert(name: str, options: dict[str, Any], config: PrepareConfig) -> None:
     check_options("source", name, convert, options)
     if any(one.name == "body" for one in parameters):
         options["body"] = load_body(**config.body.files())
-    summary = convert(*paths, **options)
+    with claim(paths[places.index("out")]):
+        summary = convert(*paths, **options)
     print(summary)
     sheet = summary.out.with_suffix(".png")
-    shown = np.unique(np.linspace(0, summary.kept - 1, 24).round().astype(int)).tolist()
+    shown = _spread(summary.kept)
     problems: list[str] = []
     if summary.images is None:
         pose_sheet(np.load(summary.out, allow_pickle=False)["pose"][shown], sheet, load_body(**config.body.files()))
     else:
         problems = contact_sheet(MeshDataset(summary.out, summary.images, image_size=224), sheet, shown, columns=6)
-    if problems:
-        print(f"  {len(problems)} of {len(shown)} images to look at cannot be used: {problems[0]}", file=sys.stderr)
-    if len(problems) < len(shown):
-        print(f"  look at {sheet}", file=sys.stderr)
+    _say_what_to_look_at(problems, shown, sheet)
     if summary.next_step:
         print(f"  next: {summary.next_step}", file=sys.stderr)

@@ -24,11 +24,14 @@ from hmr_light.data.augment import (
     draw_augmentation,
     reach,
 )
-from hmr_light.data.crop import CONTEXT, crop_image, crop_matrix, shrink_factor
+from hmr_light.data.crop import CONTEXT, crop_image, crop_matrix, shrink_factor, stretch_contrast
 from hmr_light.data.images import open_images
 from hmr_light.errors import UserError
 
 Sample = dict[str, torch.Tensor]
+
+# From this median scale on, boxes are compared with an image; so many times its side is a mistake.
+_LARGE_SCALE, _TOO_LARGE = 15.0, 10.0
 
 
 class MeshDataset(Dataset[Sample]):
@@ -47,9 +50,12 @@ class MeshDataset(Dataset[Sample]):
     The pixels are read at a resolution that depends on the box and the size of the crop alone, never on the
     augmentation, so that a pack of crops (`hmr_light.data.converters.pack`) can hold the very same ones.
 
-    Raises `UserError` at once if the annotations are faulty or the first image is missing, and on access if another
-    image is missing, is not an image, or does not reach into the box. With `keep_faulty`, people with faulty entries
-    raise it on access too. With `shuffle_images`, everybody has the image of the person half the dataset further on.
+    `contrast` spin stretches the values of each crop to 0…255. With `shuffle_images`, everybody has the image of the
+    person half the dataset further on.
+
+    Raises `UserError` at once if the annotations are faulty, the first image is missing, or boxes are in pixels rather
+    than pixels / 200; and on access if another image is missing, is not an image, or does not reach into the box. With
+    `keep_faulty`, people with faulty entries raise it on access too.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class MeshDataset(Dataset[Sample]):
         image_root: Path,
         *,
         image_size: int,
+        contrast: str | None = None,
         augmentation: AugmentationConfig | None = None,
         seed: int = 0,
         keep_faulty: bool = False,
@@ -69,17 +76,38 @@ class MeshDataset(Dataset[Sample]):
         self.annotations = load_annotations(self.path, keep_faulty=keep_faulty)
         self.image_root = Path(image_root)
         self.image_size = image_size
+        self.contrast = contrast
         self.augmentation = augmentation
         self.seed = seed
         context = max(CONTEXT, reach(augmentation) if augmentation else 1.0)
         self.images = open_images(self.annotations, self.path, self.image_root, context)
         self._reads = 0
+        self._refuse_boxes_in_pixels()
+
+    def _refuse_boxes_in_pixels(self) -> None:
+        """Raise `UserError` where boxes are so large that their `scale` must be the side in pixels."""
+        typical = float(np.median(self.annotations.scale))
+        if typical < _LARGE_SCALE:
+            return
+        index = int(np.argsort(self.annotations.scale)[len(self) // 2])
+        try:
+            part, window = self.images.read(index, 8)
+        except UserError:  # reported, with its reason, where the image is used
+            return
+        largest = max(part.shape[:2]) * window.pixel
+        if 200 * typical > _TOO_LARGE * largest:
+            raise UserError(
+                f"the boxes of {self.path} are {200 * typical:.0f} pixels wide (the median), in images of about "
+                f"{largest:.0f}: 'scale' seems to be in pixels",
+                "'scale' is the side of the box divided by 200: divide it, and save the file again.",
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Loader processes that are not forked open the files again: mapped annotations are not to be copied."""
-        options = {"image_size": self.image_size, "augmentation": self.augmentation, "seed": self.seed}
+        options: dict[str, Any] = {"image_size": self.image_size, "contrast": self.contrast, "seed": self.seed}
+        options |= {"augmentation": self.augmentation}
         options |= {"keep_faulty": self.keep_faulty, "shuffle_images": self.shuffle_images}
-        return partial(MeshDataset, **options), (self.path, self.image_root)  # type: ignore[arg-type]
+        return partial(MeshDataset, **options), (self.path, self.image_root)
 
     def __len__(self) -> int:
         return len(self.annotations)
@@ -122,11 +150,15 @@ class MeshDataset(Dataset[Sample]):
     def _crop(self, index: int, change: Augmentation) -> np.ndarray:
         center, scale = self.annotations.center[index], self.annotations.scale[index]
         matrix = crop_matrix(center, scale * change.scale, self.image_size, change.rotation_degrees, change.flip)
-        shrink = shrink_factor(crop_matrix(center, scale, self.image_size))
+        # The extremes that SPIN stretches are those of the image's own pixels.
+        shrink = 1 if self.contrast else shrink_factor(crop_matrix(center, scale, self.image_size))
         try:
             image, window = self.images.read(index, shrink)
         except UserError as error:
             raise UserError(f"{error.message} (imgname[{index}] of {self.path})", error.remedy) from None
+        if self.contrast == "spin":
+            turned = change.rotation_degrees != 0
+            image = stretch_contrast(image, window, center, scale * change.scale, turned=turned)
         return cv2.cvtColor(crop_image(image, matrix, self.image_size, window), cv2.COLOR_BGR2RGB)
 
 

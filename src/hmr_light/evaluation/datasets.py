@@ -10,14 +10,15 @@ from hmr_light.evaluation.protocols import Protocol
 def open_evaluation(data: DataConfig, protocol: Protocol, *, keep_faulty: bool = False) -> dict[str, MeshDataset]:
     """The evaluation sets by name, unaugmented. Raises `UserError` for a set without the labels of `protocol`."""
     return {
-        name: _open_evaluation_set(name, config, data.image_size, protocol, keep_faulty)
+        name: _open_evaluation_set(name, config, data, protocol, keep_faulty)
         for name, config in data.evaluation.items()
     }
 
 
 def _open_evaluation_set(
-    name: str, config: SetConfig, image_size: int, protocol: Protocol, keep_faulty: bool
+    name: str, config: SetConfig, data: DataConfig, protocol: Protocol, keep_faulty: bool
 ) -> MeshDataset:
-    dataset = MeshDataset(config.annotations, config.images, image_size=image_size, keep_faulty=keep_faulty)
+    options = {"image_size": data.image_size, "contrast": data.contrast, "keep_faulty": keep_faulty}
+    dataset = MeshDataset(config.annotations, config.images, **options)  # type: ignore[arg-type]
     protocol.check(f"data.evaluation.{name} ({config.annotations})", dataset.annotations)
     return dataset

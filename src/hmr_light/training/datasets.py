@@ -32,6 +32,7 @@ def open_training(config: TrainConfig) -> Mixture:
             set_config.annotations,
             set_config.images,
             image_size=data.image_size,
+            contrast=data.contrast,
             augmentation=data.augmentation,
             seed=config.seed,
             keep_faulty=config.trainer.on_bad_sample == "skip",

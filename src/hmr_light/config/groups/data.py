@@ -8,7 +8,7 @@ from typing import Annotated
 
 from omegaconf import MISSING
 
-from hmr_light.config.limits import Fraction, Range
+from hmr_light.config.limits import Fraction, OneOf, Range
 
 
 @dataclass
@@ -49,6 +49,8 @@ class DataConfig:
     """The folder of the sets; their paths refer to it."""
     image_size: Annotated[int, Range(64, 1024)] = MISSING
     """Side of the network's square input, pixels."""
+    contrast: Annotated[str | None, OneOf("spin")] = None
+    """spin: each crop is stretched to the values 0 to 255, as SPIN does; for evaluating its checkpoints. null: not."""
     workers: Annotated[int, Range(0, 1024)] = MISSING
     """Loader processes of each training process; 0: the training process loads the images itself."""
     train: dict[str, SetConfig] = field(default_factory=dict)
