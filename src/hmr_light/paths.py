@@ -1,16 +1,18 @@
-"""Where the configs, the data, the runs and the tracking store are."""
+"""Where the configs, the data, the runs and the tracking store are; what kind of file a file is; atomic writing."""
 
 from __future__ import annotations
 
 import os
 import re
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hmr_light.errors import UserError
 
+NPZ_FILE, TORCH_FILE = "an npz file of arrays", "a file of torch.save"
 _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parents[1]
 
@@ -59,6 +61,43 @@ def without_secret(address: str) -> str:
         return address  # a path alone
     place, _, query = re.sub(r"[?#]", "?", rest).partition("?")
     return f"{scheme}://***" if "@" in query else f"{scheme}://{place.rpartition('@')[2]}"
+
+
+def file_kind(path: Path) -> str | None:
+    """What the file `path` is by its first bytes and, if it is a zip file, its members; None for what is not known.
+
+    For messages, as in "it is a web page". A pickle, and what is damaged at its start, is not known.
+    """
+    with path.open("rb") as file:
+        start = file.read(512)
+    names = zip_members(path)
+    kinds: tuple[tuple[str, bool], ...] = (
+        ("empty", not start),
+        ("a TorchScript archive", any(name.endswith("/constants.pkl") for name in names)),
+        (TORCH_FILE, any(name.endswith("/data.pkl") for name in names)),
+        (NPZ_FILE, any(name.endswith(".npy") for name in names)),
+        ("a zip archive", bool(names)),
+        ("a web page", start.lstrip()[:1] == b"<"),
+        ("a pointer of Git LFS, which `git lfs pull` replaces by the file", start.startswith(b"version https://git-")),
+        ("an HDF5 file", start.startswith(b"\x89HDF")),
+        ("a safetensors file", start[8:9] == b"{"),
+        ("compressed", start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!"))),
+        ("an npy file of one array", start.startswith(b"\x93NUMPY")),
+        ("an image", start.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8"))),
+        ("a PDF document", start.startswith(b"%PDF")),
+        ("a mesh", path.suffix.lower() in (".obj", ".ply", ".stl", ".glb", ".gltf", ".fbx", ".off")),
+        ("an ONNX model", path.suffix.lower() == ".onnx"),
+    )
+    return next((kind for kind, fits in kinds if fits), None)
+
+
+def zip_members(path: Path) -> list[str]:
+    """The names in a zip file; none for any other file."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return []
 
 
 @contextmanager

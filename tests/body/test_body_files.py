@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import struct
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -100,7 +102,7 @@ def test_unknown_chumpy_node_is_refused_by_its_name(tmp_path):
         read_pickle(tmp_path / "a.pkl")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps([1, 2]), pickle.dumps({"f": 1})[:-3]])
+@pytest.mark.parametrize("content", [b"not a pickle", pickle.dumps([1, 2]), pickle.dumps({"f": 1})[:-3]])
 def test_damaged_pickle_gets_a_message(tmp_path, content):
     (tmp_path / "a.pkl").write_bytes(content)
     with pytest.raises(UserError, match=r"a\.pkl is not a readable pickle"):
@@ -143,7 +145,7 @@ def test_absent_pose_directions_are_zeros(tmp_path):
     ("key", "value", "message"),
     [
         ("weights", None, "lacks weights"),
-        ("weights", np.zeros((VERTICES, 55)), r"weights .* has shape \(40, 55\)"),
+        ("weights", np.zeros((VERTICES, 54)), r"weights .* has shape \(40, 54\)"),
         ("shapedirs", np.zeros((VERTICES, 3, 4)), r"shapedirs .* has shape"),
         ("v_template", np.full((VERTICES, 3), np.nan), "v_template .* not finite"),
         ("v_template", np.float64(1), "v_template .* has shape"),
@@ -162,3 +164,68 @@ def test_faulty_npz_is_refused_with_the_array_named(tmp_path, key, value, messag
     np.savez(tmp_path / "body.npz", **arrays)
     with pytest.raises(UserError, match=message):
         read_body(tmp_path / "body.npz")
+
+
+def zipped(path, *names):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"content")
+
+
+@pytest.mark.parametrize("name", ["SMPL_NEUTRAL.pkl", "SMPL_NEUTRAL.npz", "body"])
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "is empty"),
+        (b"\n<!DOCTYPE html><html><body>Please log in</body></html>", "is a web page.*asks you to log in"),
+        (b"version https://git-lfs.github.com/spec/v1", "pointer of Git LFS"),
+        (b"\x1f\x8b\x08", "is compressed"),
+        (b"%PDF-1.7", "is a PDF document"),
+        (
+            ["SMPL_python_v.1.1.0/smpl/models/basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl"],
+            "is a zip archive.*\n.*Unpack",
+        ),
+        (["epoch-001/data.pkl", "epoch-001/version"], r"is a file of torch\.save"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path, name, content, kind):
+    path = tmp_path / name
+    if isinstance(content, list):
+        zipped(path, *content)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=kind):
+        read_body(path)
+
+
+@pytest.mark.parametrize(
+    ("joints", "pose_directions", "model"),
+    [(55, 27, "SMPL-X"), (52, 459, "SMPL+H"), (16, 135, "MANO"), (5, 36, "FLAME"), (24, 93, "STAR")],
+)
+def test_another_body_model_is_called_by_its_name(tmp_path, joints, pose_directions, model):
+    arrays = smpl_arrays(9) | {
+        "weights": np.zeros((VERTICES, joints)),
+        "J_regressor": np.zeros((joints, VERTICES)),
+        "kintree_table": np.zeros((2, joints), np.int64),
+        "posedirs": np.zeros((VERTICES, 3, pose_directions)),
+    }
+    np.savez(tmp_path / "model.npz", **arrays)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(arrays, protocol=2))
+    for file in ("model.npz", "model.pkl"):
+        with pytest.raises(UserError, match=rf"is a body of {re.escape(model)}, not of SMPL"):
+            read_body(tmp_path / file)
+
+
+def test_a_folder_of_another_body_model_says_so(tmp_path):
+    (tmp_path / "SMPLX_NEUTRAL.npz").touch()
+    with pytest.raises(UserError, match=r"holds no neutral SMPL body, and SMPLX_NEUTRAL.npz is of another body model"):
+        load_body(tmp_path)
+
+
+def test_a_name_of_the_wrong_kind_does_not_matter(tmp_path):
+    arrays = smpl_arrays(10)
+    write_regressors(tmp_path, 10)
+    np.savez(tmp_path / "right.npz", **arrays)
+    (tmp_path / "right.npz").rename(tmp_path / "SMPL_MALE.pkl")
+    (tmp_path / "SMPL_FEMALE.npz").write_bytes(pickle.dumps(arrays, protocol=2))
+    assert fingerprint(read_body(tmp_path / "SMPL_MALE.pkl")) == fingerprint(read_body(tmp_path / "SMPL_FEMALE.npz"))

@@ -73,6 +73,25 @@ def test_a_folder_of_official_files_becomes_clean_ones(tmp_path: Path, capsys: p
     assert prepare_bodies(source, out) == written, "the same again changes nothing"
 
 
+def test_the_official_archive_may_stay_as_it_unpacks(tmp_path: Path) -> None:
+    models = tmp_path / "SMPL_python_v.1.1.0" / "smpl" / "models"
+    models.mkdir(parents=True)
+    for seed, letter in enumerate(("f", "m", "neutral")):
+        write(models / f"basicmodel_{letter}_lbs_10_207_0_v1.1.0.pkl", seed)
+    for given in (tmp_path, tmp_path / "SMPL_python_v.1.1.0", models):
+        assert find_body(given) == models / "basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl"
+    written = prepare_bodies(tmp_path / "SMPL_python_v.1.1.0", tmp_path / "out")
+    assert {file.name for file in written} == {"SMPL_NEUTRAL.npz", "SMPL_MALE.npz", "SMPL_FEMALE.npz"}
+    write(tmp_path / "SMPL_MALE.pkl", 7)
+    assert find_body(tmp_path, "male") == tmp_path / "SMPL_MALE.pkl", "what lies in the folder itself comes first"
+
+
+def test_what_a_file_is_comes_before_whose_body_it_is(tmp_path: Path) -> None:
+    (tmp_path / "download").write_text("<html>Please log in</html>")
+    with pytest.raises(UserError, match="is a web page"):
+        prepare_bodies(tmp_path / "download", tmp_path / "out")
+
+
 def test_another_body_is_never_overwritten(tmp_path: Path) -> None:
     write(tmp_path / "mine.npz", 1)
     with pytest.raises(UserError, match="does not say whose body"):

@@ -6,8 +6,7 @@ import builtins
 import io
 import re
 import warnings
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from hmr_light.errors import UserError
+from hmr_light.paths import TORCH_FILE, file_kind, zip_members
 
 State = dict[str, torch.Tensor]
 
@@ -61,9 +61,9 @@ def read_torch_file(path: Path, what: str) -> Any:
     Objects of classes that torch does not read, such as a training script's options, become `Opaque`. Raises
     `UserError` for a file that is damaged or of another kind; `what` says there what it was taken for.
     """
-    is_zip = bool(_members(path))
+    is_zip = bool(zip_members(path))
     if not is_zip and path.open("rb").read(len(_MAGIC)) != _MAGIC:
-        other = _other_kind(path) or "not a file of torch.save, or only a part of one"
+        other = file_kind(path) or "not a file of torch.save, or only a part of one"
         raise UserError(f"{path} cannot be read as {what}: it is {other}", "Name another file, or fetch it again.")
     stand_ins: list[Any] = []
     try:
@@ -79,7 +79,7 @@ def read_torch_file(path: Path, what: str) -> Any:
                         raise
             stand_ins.append((type(name, (Opaque,), {}), name))
     except Exception as error:  # a damaged file makes the reader raise almost anything
-        if kind := _other_kind(path):
+        if (kind := file_kind(path)) and kind != TORCH_FILE:
             raise UserError(f"{path} cannot be read as {what}: it is {kind}", "Name another file.") from error
         if forbidden := re.search(r"(?:GLOBAL|class|function <\w+) ([\w.]+)", str(error)):
             raise UserError(
@@ -147,28 +147,3 @@ def _unwrapped(name: str) -> str:
     while name.startswith("module."):
         name = name.removeprefix("module.")
     return name
-
-
-def _other_kind(path: Path) -> str | None:
-    """What a file is that is none of `torch.save`; None for what is not known."""
-    start, names = path.open("rb").read(64), _members(path)
-    kinds: Iterable[tuple[str, bool]] = (
-        ("empty", not start),
-        ("a TorchScript archive", any(name.endswith("/constants.pkl") for name in names)),
-        ("an npz file of arrays", any(name.endswith(".npy") for name in names)),
-        ("a web page", start.lstrip()[:1] == b"<"),
-        ("a pointer of Git LFS, which `git lfs pull` replaces by the file", start.startswith(b"version https://git-")),
-        ("an HDF5 file", start.startswith(b"\x89HDF")),
-        ("a safetensors file", start[8:9] == b"{"),
-        ("compressed", start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ"))),
-        ("an ONNX model", path.suffix == ".onnx"),
-    )
-    return next((kind for kind, fits in kinds if fits), None)
-
-
-def _members(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as file:
-            return file.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
-        return []

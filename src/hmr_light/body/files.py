@@ -11,7 +11,7 @@ from hmr_light.body.joints import SMPL_PARENTS
 from hmr_light.body.npy import read_array, read_npz
 from hmr_light.body.pickles import read_pickle
 from hmr_light.errors import UserError
-from hmr_light.paths import atomic_write
+from hmr_light.paths import NPZ_FILE, atomic_write, file_kind
 
 EMBEDDED_BODY = Path(__file__).with_name("embedded.npz")
 NUM_BETAS = 10
@@ -34,6 +34,12 @@ GET_REGRESSORS = (
     f"Get {EXTRA_REGRESSOR_FILE} and {H36M_REGRESSOR_FILE} from SPIN's data (https://github.com/nkolot/SPIN, "
     "fetch_data.sh) and put them beside the body file."
 )
+# Other body models, by their number of joints; SMPL has 24.
+_OTHER_MODELS = {5: "FLAME", 16: "MANO", 33: "SMAL", 35: "SMAL", 52: "SMPL+H", 55: "SMPL-X"}
+_OTHER_NAMES = re.compile(r"(smplx|smplh|smpl\+h|smal|star|mano|flame|skel)_.*\.(npz|pkl)", re.IGNORECASE)
+_STAR_POSE_DIRECTIONS = 93
+_DEEPEST = 4
+"""Folders below the given one that are searched: the official archive unpacks to `SMPL_python_v.1.1.0/smpl/models`."""
 _REQUIRED = ("v_template", "f", "shapedirs", "J_regressor", "kintree_table", "weights")
 
 
@@ -46,12 +52,18 @@ def gender_of(path: Path) -> str | None:
 
 
 def find_bodies(folder: Path) -> dict[str, Path]:
-    """The SMPL files in `folder` by gender: of several, the npz, then smplx's name, then the newest version."""
-    order = sorted(folder.iterdir(), key=lambda file: file.name.lower())
-    # In this order the best file of each gender comes last, and stays.
-    order.sort(key=lambda file: (file.suffix.lower() == ".npz", file.name.lower().startswith("smpl_")))
-    found = {gender: file for file in order if file.is_file() and (gender := gender_of(file))}
-    return {gender: found[gender] for gender in GENDERS if gender in found}
+    """The SMPL files in `folder` by gender: of several, the npz, then smplx's name, then the newest version.
+
+    Where it has none, those of the nearest level of folders below it that has some.
+    """
+    for depth in range(1 + _DEEPEST):
+        files = sorted(folder.glob("*/" * depth + "*"), key=lambda file: file.name.lower())
+        # In this order the best file of each gender comes last, and stays.
+        files.sort(key=lambda file: (file.suffix.lower() == ".npz", file.name.lower().startswith("smpl_")))
+        found = {gender: file for file in files if (gender := gender_of(file)) and file.is_file()}
+        if found:
+            return {gender: found[gender] for gender in GENDERS if gender in found}
+    return {}
 
 
 def find_body(path: Path, gender: str = "neutral") -> Path:
@@ -60,8 +72,13 @@ def find_body(path: Path, gender: str = "neutral") -> Path:
     if path.is_dir():
         bodies = find_bodies(path)
         if gender not in bodies:
-            others = f", only {' and '.join(bodies)}" if bodies else f" (SMPL_{gender.upper()}.pkl, for example)"
-            raise UserError(f"{path} holds no {gender} SMPL body{others}", GET_BODY)
+            others = [file.name for file in sorted(path.iterdir()) if _OTHER_NAMES.fullmatch(file.name)]
+            instead = f" (SMPL_{gender.upper()}.pkl, for example)"
+            if bodies:
+                instead = f", only {' and '.join(bodies)}"
+            elif others:
+                instead = f", and {others[0]} is of another body model"
+            raise UserError(f"{path} holds no {gender} SMPL body{instead}", GET_BODY)
         return bodies[gender]
     if not path.is_file():
         raise UserError(f"there is no body file or folder {path}", GET_BODY)
@@ -79,9 +96,11 @@ def read_body(
     shape directions (SMPL 1.1.0 has 300) are cut to the first 10; absent posedirs are zeros.
     Raises `UserError` for a file that is missing, damaged, or not of SMPL's form.
     """
-    content = read_pickle(path) if path.suffix.lower() == ".pkl" else _read_npz(path)
+    content = _read(path)
     if missing := [key for key in _REQUIRED if key not in content]:
         raise UserError(f"{path} is not an SMPL body: it lacks {', '.join(missing)}", GET_BODY)
+    if model := _other_model(content):
+        raise UserError(f"{path} is a body of {model}, not of SMPL", GET_BODY)
     vertices, faces = (_rows(path, key, content[key]) for key in ("v_template", "f"))
     content.setdefault("posedirs", np.zeros((vertices, 3, 207), np.float32))
     content["J_regressor_extra"] = _regressor(path, content, extra_regressor, EXTRA_REGRESSOR_FILE)
@@ -134,6 +153,33 @@ def _rows(path: Path, key: str, array: object) -> int:
     if len(shape) != 2 or shape[1] != 3:
         raise UserError(f"{key} of {path} has shape {shape}, not (…, 3)", GET_BODY)
     return shape[0]
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an npz or a pickle, whichever the file is. Raises `UserError` that says what another file is."""
+    try:
+        kind = file_kind(path)
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}", "Check the path and its permissions.") from error
+    if kind == "a web page":
+        raise UserError(f"{path} is a web page, not an SMPL body: the download asks you to log in", GET_BODY)
+    if kind == "a zip archive":
+        raise UserError(f"{path} is a zip archive, not an SMPL body", "Unpack it, and give the folder: body=FOLDER.")
+    if kind not in (None, NPZ_FILE):
+        raise UserError(f"{path} is {kind}, not an SMPL body", GET_BODY)
+    # A pickle of protocol 2 and above begins with 0x80, a zip file with PK; the file's name may say otherwise.
+    is_pickle = start[:1] == b"\x80" or (path.suffix.lower() == ".pkl" and start != b"PK")
+    return read_pickle(path) if is_pickle else _read_npz(path)
+
+
+def _other_model(content: dict[str, np.ndarray]) -> str | None:
+    """The name of the body model that the arrays are of, if it is a known one and not SMPL."""
+    weights, posedirs = (np.shape(content.get(key, ())) for key in ("weights", "posedirs"))
+    if len(posedirs) == 3 and posedirs[2] == _STAR_POSE_DIRECTIONS:
+        return "STAR"
+    return _OTHER_MODELS.get(weights[1]) if len(weights) == 2 else None
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

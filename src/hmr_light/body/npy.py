@@ -1,4 +1,4 @@
-"""Reading npy content of strangers: nothing in it is run, and no memory is taken for what is only announced."""
+"""Reading untrusted npy and npz files: no code in them is run, and no memory is taken before its content is there."""
 
 from __future__ import annotations
 

@@ -29,8 +29,13 @@ def prepare_bodies(
     if gender is not None and gender not in GENDERS:
         raise UserError(f"source.gender={gender} is not a choice", did_you_mean(gender, GENDERS))
     bodies = {}
-    for name, file in _sources(source, gender).items():
+    for file in _sources(source, gender):
         arrays = read_body(file, extra_regressor, h36m_regressor)
+        name = gender or gender_of(file)
+        if name is None:
+            raise UserError(
+                f"the name of {file} does not say whose body it is", "Add source.gender=neutral, male or female."
+            )
         target = out / f"SMPL_{name.upper()}.npz"
         if target.is_file() and fingerprint(read_body(target)) != fingerprint(arrays):
             raise UserError(
@@ -47,13 +52,8 @@ def prepare_bodies(
     return [target for target, _ in bodies.values()]
 
 
-def _sources(source: Path, gender: str | None) -> dict[str, Path]:
+def _sources(source: Path, gender: str | None) -> list[Path]:
+    source = source.expanduser()
     if source.is_dir() and gender is None and (found := find_bodies(source)):
-        return found
-    file = find_body(source, gender or "neutral")
-    name = gender or gender_of(file)
-    if name is None:
-        raise UserError(
-            f"the name of {file} does not say whose body it is", "Add source.gender=neutral, male or female."
-        )
-    return {name: file}
+        return list(found.values())
+    return [find_body(source, gender or "neutral")]
