@@ -140,6 +140,26 @@ def test_no_sample_has_no_mean(metrics: tuple[str, ...]) -> None:
     assert all(np.isnan(value) for value in means.values())
 
 
+def test_the_spread_is_the_deviation_of_the_joints_over_the_images() -> None:
+    rng = np.random.default_rng()
+    predicted, labels = rng.normal(0, 0.01, (9, 14, 3)), rng.normal(0.2, 0.3, (9, 14, 3))
+    joints = [torch.from_numpy(one).float() for one in (predicted, labels)]
+    errors = pose_errors(*joints)
+    errors["mpjpe_mm"][4] = torch.nan  # who is left out does not count
+    sums = MetricSums(("mpjpe_mm",), joints=14)
+    for part in (slice(0, 5), slice(5, 9)):
+        sums.add({"mpjpe_mm": errors["mpjpe_mm"][part]}, [one[part] for one in joints])
+    kept = [0, 1, 2, 3, 5, 6, 7, 8]
+    for name, values in (("spread_mm", predicted[kept]), ("spread_labels_mm", labels[kept])):
+        expected = 1000 * np.sqrt(values.var(axis=0).sum(axis=-1)).mean()
+        assert sums.spread()[name] == pytest.approx(expected, rel=1e-5)
+
+    constant = MetricSums(("mpjpe_mm",), joints=14)
+    constant.add({"mpjpe_mm": torch.ones(9)}, (joints[0][:1].expand(9, -1, -1), joints[1]))
+    assert constant.spread()["spread_mm"] == pytest.approx(0, abs=1e-3)
+    assert "spread_mm" not in MetricSums().figures()
+
+
 SHARE = """
 import json, sys
 import numpy as np, torch, torch.distributed as dist
@@ -149,11 +169,12 @@ rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
 for people in (1, 23):
     errors = {name: torch.from_numpy(value) for name, value in np.load(f"{folder}/{people}.npz").items()}
-    sums = MetricSums(PCK_METRICS)
+    joints = [errors.pop(name) for name in ("joints", "true_joints")]
+    sums = MetricSums(PCK_METRICS, joints=17)
     for part in torch.arange(rank, people, 2).split(4) if rank < people else ():
-        sums.add({name: value[part] for name, value in errors.items()})
+        sums.add({name: value[part] for name, value in errors.items()}, [one[part] for one in joints])
     sums.pool(Distributed(rank, 2, torch.device("cpu")).all_reduce_sum)
-    print(json.dumps([sums.count, sums.dropped, sums.means()]))
+    print(json.dumps([sums.count, sums.dropped, sums.figures()]))
 dist.destroy_process_group()
 """
 
@@ -162,13 +183,16 @@ def test_means_do_not_depend_on_batches_and_processes(tmp_path: Path) -> None:
     seed = int(np.random.default_rng().integers(10**6))
     expected = []
     for people in (1, 23):  # of one person, the second process has nobody
-        errors = pose_errors(*map(torch.from_numpy, random_poses(seed, people, 17)))
+        joints, true_joints, *meshes = map(torch.from_numpy, random_poses(seed, people, 17))
+        errors = pose_errors(joints, true_joints, *meshes)
         if people > 1:
             errors = {name: value.index_fill(0, torch.tensor([2, 5]), torch.nan) for name, value in errors.items()}
-        np.savez(tmp_path / f"{people}.npz", **{name: value.numpy() for name, value in errors.items()})
-        whole = MetricSums(PCK_METRICS)
-        whole.add(errors)
-        expected.append([people - whole.dropped, 2 if people > 1 else 0, pytest.approx(whole.means(), rel=1e-13)])
+        arrays = {**errors, "joints": joints, "true_joints": true_joints}
+        np.savez(tmp_path / f"{people}.npz", **{name: value.numpy() for name, value in arrays.items()})
+        whole = MetricSums(PCK_METRICS, joints=17)
+        whole.add(errors, (joints, true_joints))
+        figures = pytest.approx(whole.figures(), rel=1e-11, abs=1e-4)
+        expected.append([people - whole.dropped, 2 if people > 1 else 0, figures])
     started = [
         subprocess.Popen([sys.executable, "-c", SHARE, str(rank), str(tmp_path)], stdout=subprocess.PIPE, text=True)
         for rank in range(2)

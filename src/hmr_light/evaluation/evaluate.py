@@ -92,6 +92,6 @@ def figure_prefix(name: str, checkpoint: Checkpoint, protocol: str) -> str:
 
 def name_figures(prefix: str, scores: Scores) -> dict[str, float]:
     """The means of one set's scores by their MLflow names, which begin with `prefix`."""
-    figures = {f"{prefix}/{metric}": value for metric, value in scores[MODEL].means().items()}
+    figures = {f"{prefix}/{metric}": value for metric, value in scores[MODEL].figures().items()}
     figures |= {f"{prefix}/{MEAN_POSE}_{metric}": value for metric, value in scores[MEAN_POSE].means().items()}
     return figures | {f"{prefix}/dropped": float(scores[MODEL].dropped)}

@@ -28,6 +28,9 @@ TITLES = {
 }
 """Every metric, and its name for people."""
 
+SPREADS = ("spread_mm", "spread_labels_mm")
+"""How much predictions and labels vary over the images; see `MetricSums.spread`."""
+
 PCK_MM = 150.0
 AUC_STEPS = 31
 
@@ -64,23 +67,37 @@ def pose_errors(
 class MetricSums:
     """Sums of errors over batches and processes, in float64: their means do not depend on how samples were divided.
 
-    Of the metrics named; lives on `device`, so that adding a batch does not wait for a GPU.
+    Of the metrics named; lives on `device`, so that adding a batch does not wait for a GPU. With a number of `joints`,
+    the spread is summed too.
     """
 
-    def __init__(self, metrics: Sequence[str] = METRICS, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, metrics: Sequence[str] = METRICS, device: torch.device | str = "cpu", joints: int | None = None
+    ) -> None:
         self.metrics = tuple(metrics)
         self._sums = torch.zeros(len(self.metrics) + 2, dtype=torch.float64, device=device)
+        # Of each joint of the predictions and of the labels: the sums of x, y, z and x² + y² + z², in metres.
+        self._moments = torch.zeros(2, joints or 0, 4, dtype=torch.float64, device=device)
 
-    def add(self, errors: Mapping[str, torch.Tensor]) -> None:
-        """Add the errors (B,) of a batch; a sample that has one that is not finite counts as dropped, and only so."""
+    def add(self, errors: Mapping[str, torch.Tensor], joints: Sequence[torch.Tensor] = ()) -> None:
+        """Add the errors (B,) of a batch; a sample that has one that is not finite counts as dropped, and only so.
+
+        `joints` are those of the predictions and of the labels, (B, J, 3) each, for the spread.
+        """
         table = torch.stack([errors[name].double() for name in self.metrics])
         finite = table.isfinite().all(0)
         counts = torch.stack((finite.sum(), (~finite).sum()))
         self._sums += torch.cat((torch.where(finite, table, 0.0).sum(1), counts)).to(self._sums.device)
+        if joints:
+            points = torch.where(finite[:, None, None], torch.stack([one.double() for one in joints]), 0.0)
+            squares = points.square().sum(-1, keepdim=True)
+            self._moments += torch.cat((points, squares), dim=-1).sum(1).to(self._moments.device)
 
     def pool(self, sum_over_processes: Callable[[torch.Tensor], torch.Tensor]) -> None:
         """Add up all processes' sums, once and last; `sum_over_processes` gives the sum of a tensor over them."""
-        self._sums = sum_over_processes(self._sums)
+        pooled = sum_over_processes(torch.cat((self._sums, self._moments.flatten())))
+        self._sums, moments = pooled.tensor_split([len(self._sums)])
+        self._moments = moments.view_as(self._moments)
 
     @property
     def count(self) -> int:
@@ -95,6 +112,24 @@ class MetricSums:
     def means(self) -> dict[str, float]:
         """The mean errors by the name of metric; NaN if there is no sample."""
         return dict(zip(self.metrics, (self._sums[: len(self.metrics)] / self._sums[-2]).tolist(), strict=True))
+
+    def spread(self) -> dict[str, float]:
+        """`spread_mm` and `spread_labels_mm`: how much predictions and labels vary over the images.
+
+        A joint's standard deviation over the images is the root of its mean squared distance, in space, from its mean
+        position; the body's root is at the origin. The spread is the mean of it over the joints, in millimetres, over
+        the samples that `means` is over; NaN if there is none. A model that ignores its image has a spread of zero.
+        Empty if the number of joints was not given.
+        """
+        if not self._moments.numel():
+            return {}
+        mean = self._moments / self._sums[-2]
+        variance = mean[..., 3] - mean[..., :3].square().sum(-1)
+        return dict(zip(SPREADS, (1000 * variance.clamp(min=0).sqrt().mean(1)).tolist(), strict=True))
+
+    def figures(self) -> dict[str, float]:
+        """The mean errors and the spread by name."""
+        return self.means() | self.spread()
 
 
 def _distances_mm(points: torch.Tensor, others: torch.Tensor) -> torch.Tensor:

@@ -92,8 +92,8 @@ class Protocol:
         return sorted({_PELVIS, *(self.label_joints or ())})
 
 
-class Truth(NamedTuple):
-    """What predictions are compared with, relative to the root, metres."""
+class Pose(NamedTuple):
+    """What is compared, of predictions and of labels: relative to the root, metres."""
 
     joints: torch.Tensor
     """(B, J, 3); NaN for a person who lacks one."""
@@ -114,21 +114,28 @@ class Scorer:
         self._joints = list(protocol.joints)
         self._bodies = {gender: self._load(gender, path, regressors or {}) for gender, path in protocol.bodies.items()}
 
-    def truth(self, batch: Mapping[str, torch.Tensor], gender: np.ndarray) -> Truth:
+    def truth(self, batch: Mapping[str, torch.Tensor], gender: np.ndarray) -> Pose:
         """The truth of a batch of samples (see `MeshDataset`); `gender` (B,) is the annotations'."""
         if (labels := self.protocol.label_joints) is not None:
             joints = batch["joints_3d"].double()
             complete = (joints[:, self.protocol._needed(), 3] > 0).all(1)
             relative = joints[:, list(labels), :3] - joints[:, _PELVIS, None, :3]
-            return Truth(torch.where(complete[:, None, None], relative, torch.nan), None)
+            return Pose(torch.where(complete[:, None, None], relative, torch.nan), None)
         vertices = self._true_vertices(batch["pose"], batch["betas"], gender)
-        return Truth(*self._from_root(vertices))
+        return Pose(*self._from_root(vertices))
 
-    def errors(self, parameters: SmplParameters, truth: Truth) -> dict[str, torch.Tensor]:
+    def errors(self, parameters: SmplParameters, truth: Pose) -> dict[str, torch.Tensor]:
         """The errors (B,) of predicted `parameters`, by the protocol's metrics; NaN where one cannot be had."""
-        vertices = self.body(parameters.rotations.float(), parameters.betas.float()).vertices
-        joints, vertices = self._from_root(vertices)
-        errors = pose_errors(joints, truth.joints, vertices if truth.vertices is not None else None, truth.vertices)
+        return self.compare(self.predicted(parameters), truth)
+
+    def predicted(self, parameters: SmplParameters) -> Pose:
+        """What `parameters` say, for `compare`."""
+        return Pose(*self._from_root(self.body(parameters.rotations.float(), parameters.betas.float()).vertices))
+
+    def compare(self, predicted: Pose, truth: Pose) -> dict[str, torch.Tensor]:
+        """The errors (B,) of `predicted`, by the protocol's metrics; NaN where one cannot be had."""
+        vertices = predicted.vertices if truth.vertices is not None else None
+        errors = pose_errors(predicted.joints, truth.joints, vertices, truth.vertices)
         return {metric: errors[metric] for metric in self.protocol.metrics}
 
     def _true_vertices(self, pose: torch.Tensor, betas: torch.Tensor, gender: np.ndarray) -> torch.Tensor:

@@ -52,7 +52,8 @@ def score(
         pin_memory=distributed.device.type == "cuda",
         generator=torch.Generator(),
     )
-    sums = {name: MetricSums(scorer.protocol.metrics, distributed.device) for name in predictors}
+    protocol = scorer.protocol
+    sums = {name: MetricSums(protocol.metrics, distributed.device, len(protocol.joints)) for name in predictors}
     skipped: list[int] = []
     for batch in loader:
         left_out = batch["skipped"][:, 0] >= 0 if on_bad else None
@@ -62,10 +63,11 @@ def score(
         batch = {name: value.to(distributed.device, non_blocking=True) for name, value in batch.items()}
         truth = scorer.truth(batch, genders)
         for name, predict in predictors.items():
-            errors = scorer.errors(predict(batch["image"]), truth)
+            predicted = scorer.predicted(predict(batch["image"]))
+            errors = scorer.compare(predicted, truth)
             if left_out is not None:
                 errors = {key: value.masked_fill(left_out.to(value.device), torch.nan) for key, value in errors.items()}
-            sums[name].add(errors)
+            sums[name].add(errors, (predicted.joints, truth.joints))
         on_batch(len(batch["image"]) * distributed.world_size)
     for value in sums.values():
         value.pool(distributed.all_reduce_sum)
@@ -78,9 +80,9 @@ def headline(scores: Mapping[str, MetricSums]) -> dict[str, float]:
     """The figures of several sets by their MLflow names: the first set's plain, and every set's under its own name."""
     figures: dict[str, float] = {}
     for name, sums in scores.items():
-        means = sums.means()
-        figures = figures or dict(means)
-        figures |= {f"{name}/{metric}": value for metric, value in means.items()}
+        found = sums.figures()
+        figures = figures or dict(found)
+        figures |= {f"{name}/{metric}": value for metric, value in found.items()}
         if sums.dropped:
             figures[f"{name}/dropped"] = float(sums.dropped)
     return figures

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from hmr_light.body import SMPL
+from hmr_light.data.mixture import Mixture
+from hmr_light.errors import UserError
 from hmr_light.model.losses import LossTerm, build_loss_config, compute_losses
 from hmr_light.model.regressors import SmplParameters
 
@@ -20,6 +23,30 @@ Batch = dict[str, torch.Tensor]
 Network = Callable[[torch.Tensor], SmplParameters]
 """Normalised images (B, 3, S, S) → parameters in float32."""
 Objective = Callable[[Network, Batch], dict[str, LossTerm]]
+
+
+def check_labels(training: Mixture, loss: Mapping[str, Any]) -> None:
+    """Raise `UserError` if nobody in `training` has a label that a term of the configuration `loss` is measured on."""
+    config = build_loss_config(loss)
+    terms = config.term_weights()
+    for labels in (dataset.annotations for dataset in training.datasets):
+        has_2d = (config.openpose_weight > 0 and _any(labels.openpose)) or (config.gt_weight > 0 and _any(labels.part))
+        if (
+            ("keypoints_2d" in terms and has_2d)
+            or ("keypoints_3d" in terms and _any(labels.S))
+            or (not terms.keys().isdisjoint(("pose", "betas", "vertices")) and labels.has_smpl.any())
+        ):
+            return
+    raise UserError(
+        f"nothing can be learned: nobody in data.train ({', '.join(str(one.path) for one in training.datasets)}) has a "
+        f"label for the losses {', '.join(terms)}",
+        "Give annotations with 2D keypoints (part, openpose), 3D joints (S) or SMPL (pose, shape), or other losses.",
+    )
+
+
+def _any(labels: np.ndarray) -> bool:
+    """Whether any of the points (N, J, …, confidence) has a confidence."""
+    return bool((np.asarray(labels)[..., -1] > 0).any())
 
 
 def supervised(loss: Mapping[str, Any], body: SMPL) -> Objective:
