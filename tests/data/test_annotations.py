@@ -184,3 +184,21 @@ def test_fingerprint_depends_on_content_alone(tmp_path: Path) -> None:
 def test_objects_are_refused_before_anything_is_written() -> None:
     with pytest.raises(UserError, match="'clip'"):
         Annotations.from_arrays(full_arrays(13) | {"clip": np.array([print] * PEOPLE, object)})
+
+
+def test_the_first_people_of_a_file_are_a_file_of_their_own(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    arrays = {
+        "imgname": np.array(["a.jpg", "b.jpg", "c.jpg"]),
+        "center": rng.uniform(1, 9, (3, 2)),
+        "scale": np.ones(3),
+    }
+    save_annotations(tmp_path / "x.npz", Annotations.from_arrays(arrays | {"extra": np.arange(3)}))
+    every = load_annotations(tmp_path / "x.npz")
+    two = every.first(2)
+    assert list(two.imgname) == ["a.jpg", "b.jpg"]
+    np.testing.assert_array_equal(two.center, every.center[:2])
+    assert list(two.extras["extra"]) == [0, 1]
+    assert every.first(5) is every
+    # What is known of the whole file is not taken for these.
+    assert fingerprint(every) != fingerprint(two) == fingerprint(every.first(2))

@@ -12,17 +12,18 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from hmr_light.body.npy import read_header
 from hmr_light.config.choices import choices, compose_data
+from hmr_light.config.hints import command_line
 from hmr_light.config.schema import BodyConfig, DoctorConfig
 from hmr_light.errors import UserError
-from hmr_light.paths import home
+from hmr_light.paths import home, without_secret
 from hmr_light.tracking.schema import find_problem
 
 _LITTLE_SPACE = 10 * 2**30
@@ -149,7 +150,7 @@ def _body(
 
 def _data() -> Iterator[Finding]:
     """The annotations that each choice of `data=` reads, and others that lie in the data folder."""
-    datasets = choices("source")
+    sources = choices("source")
     listed: set[Path] = set()
     for name in choices("data"):
         config = compose_data(name)
@@ -157,7 +158,7 @@ def _data() -> Iterator[Finding]:
         files = dict.fromkeys(Path(one["annotations"]) for one in sets)
         listed |= files.keys()
         if missing := [file for file in files if not file.exists()]:
-            makers = [dataset for dataset in datasets if name.startswith(dataset)]
+            makers = [source for source in sources if name.startswith(source)]
             remedy = _maker(max(makers, key=len), missing[0]) if makers else "See data/README.md."
             yield Finding(f"data={name}", f"no {missing[0]}", _MISSING, remedy)
         elif files:
@@ -167,21 +168,23 @@ def _data() -> Iterator[Finding]:
             yield Finding(f"data/{file.parent.name}", f"{file}: {people} people")
 
 
-def _maker(dataset: str, file: Path) -> str:
-    """The command that makes the annotations `file`, of which a dataset may have several."""
-    part = file.stem.removeprefix(f"{dataset}_")
-    option = f" source.split={part}" if part in ("train", "validation", "test") and part != file.stem else ""
-    option = f" source.protocol={part[1]}" if part in ("p1", "p2") else option
-    return f"hmr-light prepare source={dataset}{option}"
+def _maker(source: str, file: Path) -> str:
+    """The command that makes the annotations `file`, of which a source may have several."""
+    part = file.stem.removeprefix(f"{source}_")
+    options: dict[str, Any] = {"source": source}
+    if part in ("train", "validation", "test") and part != file.stem:
+        options["source.split"] = part
+    elif part in ("p1", "p2"):
+        options["source.protocol"] = int(part[1])
+    return command_line("prepare", options)
 
 
 def _people(file: Path) -> str:
     """How many people an annotations file has, from its headers alone; empty for another file, or a damaged one."""
     try:
         with zipfile.ZipFile(file) as archive, archive.open("center.npy") as array:
-            version = np.lib.format.read_magic(array)
-            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            return f"{read_header[version](array)[0][0]:,}"
+            shape, _, _ = read_header(array)
+            return f"{shape[0]:,}"
     except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile):
         return ""
 
@@ -218,7 +221,7 @@ def _tracking(uri: str | None) -> Iterator[Finding]:
         else:
             yield Finding("store", found)
     elif uri.startswith("http"):
-        address = re.sub(r"//[^/@]*@", "//", uri)
+        address = without_secret(uri)
         try:
             with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=3):
                 yield Finding("store", f"{address} answers")
@@ -227,7 +230,7 @@ def _tracking(uri: str | None) -> Iterator[Finding]:
                 "store", f"{address} does not answer: {error}", _MISSING, "Start it; runs wait in their journals."
             )
     else:
-        yield Finding("store", uri)
+        yield Finding("store", without_secret(uri))
 
 
 def _plain(text: str) -> str:

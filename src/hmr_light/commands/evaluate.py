@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -11,8 +10,9 @@ from rich.table import Table
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.checkpoints.models import run_checkpoints
-from hmr_light.commands.hints import table_command
 from hmr_light.commands.robustness import has_run, report_robustness, set_progress
+from hmr_light.config.choices import choices
+from hmr_light.config.hints import command_line, table_command
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.evaluation.evaluate import MODEL, Scores, evaluate_checkpoint
 from hmr_light.evaluation.inputs import EvaluationInputs, open_inputs
@@ -99,7 +99,15 @@ def _evaluate(
 def _next_step(checkpoints: Sequence[Checkpoint], config: EvaluateConfig) -> str:
     if any(map(has_run, checkpoints)):
         trained = checkpoints[0].config.get("tracking") or {}
-        return table_command(str(trained.get("experiment", config.tracking.experiment)))
+        experiment = str(trained.get("experiment", config.tracking.experiment))
+        return table_command(config.tracking.uri, experiment, checkpoints[0].run_dir)
     # Another system's, or a file that was moved: there is no run to write the figures to.
-    init = shlex.quote(f"init={config.checkpoint}")
-    return f"a row of the table: hmr-light train {init} trainer.epochs=0 experiment=…"
+    network = checkpoints[0].config
+    parts = {
+        "backbone": network["backbone"]["name"],
+        "backbone/adapter": (network["backbone"].get("adapter") or {}).get("name"),
+        "regressor": network["regressor"]["name"],
+    }
+    chosen = {group: name for group, name in parts.items() if name in choices(group)}
+    step = command_line("train", {"init": config.checkpoint, "trainer.epochs": 0} | chosen)
+    return f"a row of the table: {step}"

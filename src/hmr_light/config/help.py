@@ -12,12 +12,16 @@ from typing import Any, get_args, get_type_hints
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from hmr_light.config.choices import PRESETS, choice_file, choices, groups_of
+from hmr_light.config.choices import choice_file, choices, groups_of
 from hmr_light.config.documentation import field_texts, file_texts
 from hmr_light.config.limits import limits_of
 from hmr_light.config.schema import SCHEMAS
 
 _WIDEST = 120
+_PRESETS = {
+    "experiment": "A whole row of the comparison table as one file; it may change any choice above.",
+    "debug": "A run to find faults with. fast: every step in a few seconds. overfit: learn 32 images by heart.",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +55,7 @@ def _groups(command: str, chosen: dict[str, Any]) -> Iterator[Option]:
         name = chosen.get(group)
         file = choice_file(group, name) if name else None
         text = texts.get(group) or (file_texts(file)[""] if file else "")
-        if group == PRESETS:
-            text = "A whole row of the comparison table as one file; it may change any choice above."
+        text = _PRESETS.get(group, text)
         yield Option(group, name or "null", text, ", ".join(choices(group)))
 
 

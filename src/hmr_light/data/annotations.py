@@ -155,6 +155,16 @@ class Annotations:
         gender = gender.astype("<U1", copy=False)
         return cls(imgname=imgname, gender=gender, extras=extras, faulty=faulty, **columns)
 
+    def first(self, count: int) -> Annotations:
+        """The first `count` people, all of them if there are fewer."""
+        if count >= len(self):
+            return self
+        columns = {item.name: getattr(self, item.name)[:count] for item in fields(self) if item.name not in _NOT_ARRAYS}
+        extras = {key: value[:count] for key, value in self.extras.items()}
+        return Annotations(
+            **columns, extras=extras, faulty={index: one for index, one in self.faulty.items() if index < count}
+        )
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The arrays by the names of the file's keys, extras included."""
         named = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _NOT_ARRAYS}

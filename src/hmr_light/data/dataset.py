@@ -51,7 +51,7 @@ class MeshDataset(Dataset[Sample]):
     augmentation, so that a pack of crops (`hmr_light.data.converters.pack`) can hold the very same ones.
 
     `contrast` spin stretches the values of each crop to 0…255. With `shuffle_images`, everybody has the image of the
-    person half the dataset further on.
+    person half the dataset further on. With `limit`, the set is the first so many people of the file.
 
     Raises `UserError` at once if the annotations are faulty, the first image is missing, or boxes are in pixels rather
     than pixels / 200; and on access if another image is missing, is not an image, or does not reach into the box. With
@@ -69,11 +69,14 @@ class MeshDataset(Dataset[Sample]):
         seed: int = 0,
         keep_faulty: bool = False,
         shuffle_images: bool = False,
+        limit: int | None = None,
     ) -> None:
         self.path = Path(annotations)
         self.keep_faulty = keep_faulty
         self.shuffle_images = shuffle_images
-        self.annotations = load_annotations(self.path, keep_faulty=keep_faulty)
+        self.limit = limit
+        labels = load_annotations(self.path, keep_faulty=keep_faulty)
+        self.annotations = labels if limit is None else labels.first(limit)
         self.image_root = Path(image_root)
         self.image_size = image_size
         self.contrast = contrast
@@ -106,7 +109,7 @@ class MeshDataset(Dataset[Sample]):
         """Loader processes that are not forked open the files again: mapped annotations are not to be copied."""
         options: dict[str, Any] = {"image_size": self.image_size, "contrast": self.contrast, "seed": self.seed}
         options |= {"augmentation": self.augmentation}
-        options |= {"keep_faulty": self.keep_faulty, "shuffle_images": self.shuffle_images}
+        options |= {"keep_faulty": self.keep_faulty, "shuffle_images": self.shuffle_images, "limit": self.limit}
         return partial(MeshDataset, **options), (self.path, self.image_root)
 
     def __len__(self) -> int:

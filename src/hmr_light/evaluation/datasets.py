@@ -18,7 +18,13 @@ def open_evaluation(data: DataConfig, protocol: Protocol, *, keep_faulty: bool =
 def _open_evaluation_set(
     name: str, config: SetConfig, data: DataConfig, protocol: Protocol, keep_faulty: bool
 ) -> MeshDataset:
-    options = {"image_size": data.image_size, "contrast": data.contrast, "keep_faulty": keep_faulty}
-    dataset = MeshDataset(config.annotations, config.images, **options)  # type: ignore[arg-type]
+    dataset = MeshDataset(
+        config.annotations,
+        config.images,
+        image_size=data.image_size,
+        contrast=data.contrast,
+        keep_faulty=keep_faulty,
+        limit=config.limit,
+    )
     protocol.check(f"data.evaluation.{name} ({config.annotations})", dataset.annotations)
     return dataset

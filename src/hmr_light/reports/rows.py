@@ -122,7 +122,7 @@ def make_rows(
     ordered = [each for group in groups.values() for each in sorted(group, key=lambda one: one.order, reverse=True)]
     sets = evaluation_sets(ordered)
     if ordered and evaluated_on is not None and evaluated_on not in sets:
-        remedy = did_you_mean(evaluated_on, list(sets)) if sets else f"hmr-light evaluate data={evaluated_on} adds it."
+        remedy = did_you_mean(evaluated_on, list(sets)) if sets else "See hmr-light evaluate --help."
         raise UserError(f"no checkpoint has errors on '{evaluated_on}'", remedy)
     chosen = evaluated_on or next(iter(sets), "")
     validated = {run_id for run_id, each in candidates.items() if any(map(_was_validated, each))}

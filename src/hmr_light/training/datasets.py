@@ -37,6 +37,7 @@ def open_training(config: TrainConfig) -> Mixture:
             seed=config.seed,
             keep_faulty=config.trainer.on_bad_sample == "skip",
             shuffle_images=config.trainer.shuffle_images,
+            limit=set_config.limit,
         )
         for set_config in data.train.values()
     ]

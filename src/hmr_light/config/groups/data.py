@@ -8,7 +8,7 @@ from typing import Annotated
 
 from omegaconf import MISSING
 
-from hmr_light.config.limits import Fraction, OneOf, Range
+from hmr_light.config.limits import Count, Fraction, OneOf, Range
 
 
 @dataclass
@@ -21,6 +21,8 @@ class SetConfig:
     """The folder that the annotations' image names are relative to."""
     ratio: Annotated[float, Range(0, 1e9)] = 1.0
     """Share of the training samples that come from this set, relative to the other sets."""
+    limit: Count | None = None
+    """The first so many people of the set, for a quick trial; null: all of them."""
 
 
 @dataclass
