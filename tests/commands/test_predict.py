@@ -172,13 +172,15 @@ def test_boxes_that_cannot_be_right_are_told_and_never_drawn(
 
     with pytest.raises(UserError, match="shares of the image"):
         predict_with(0, {"a.png": [[0.4, 0.3, 0.2, 0.5]]})
-    with pytest.raises(UserError, match="1 of 1 boxes are outside the image of 200 x 120"):
+    with pytest.raises(UserError, match="1 of 1 boxes: outside the image of 200 x 120"):
         predict_with(1, {"a.png": [[5000, 5000, 100, 100]]})
+    with pytest.raises(UserError, match="1 of 1 boxes: more than 10 times as large as the image"):
+        predict_with(3, {"a.png": [[0, 0, 5000, 5000]]})
     assert not list(tmp_path.glob("out*"))
     out = predict_with(2, {"a.png": [[10, 10, 50, 90], [5000, 10, 50, 90], [0.1, 0.1, 0.5, 0.5]]})
     assert read(out / "a.npz")["betas"].shape == (1, 10)
     said = capsys.readouterr().err
-    assert "a.png: 1 of 2 boxes are outside the image" in said
+    assert "a.png: 1 of 2 boxes: outside the image" in said
     assert "left out: 1 of at most one pixel" in said
     assert "without a box, and left out" in said
     assert "boxes: those of 2.json" in said

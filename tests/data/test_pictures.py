@@ -45,8 +45,19 @@ def test_photographs_stand_upright_unless_their_labels_are_for_the_stored_pixels
     exif = b"Exif\0\0" + tiff
     (tmp_path / "a.jpg").write_bytes(jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:])
     for as_stored, shape in ((False, (40, 20, 3)), (True, (20, 40, 3))):
-        (picture,) = open_pictures(tmp_path / "a.jpg", names=None, as_stored=as_stored, every=1).pictures
+        found = open_pictures(tmp_path / "a.jpg", names=None, as_stored=as_stored, every=1)
+        (picture,) = found.pictures
         assert picture.read().shape == shape
+        assert any("EXIF orientation" in note for note in found.notes) == as_stored
+
+
+def test_of_a_file_with_several_images_the_first_is_read_and_that_is_noted(tmp_path: Path) -> None:
+    images = [np.full((20, 30, 3), value, np.uint8) for value in (200, 100, 50)]
+    for name, several in (("a.tiff", images), ("b.tiff", images[:1])):
+        assert cv2.imwritemulti(str(tmp_path / name), several)
+    found = open_pictures(tmp_path, names=None, as_stored=False, every=1)
+    assert [int(picture.read().mean()) for picture in found.pictures] == [200, 200]
+    assert found.notes == ["a.tiff holds 3 images, of which the first is read"]
 
 
 def test_a_video_gives_every_nth_frame_in_order(tmp_path: Path) -> None:

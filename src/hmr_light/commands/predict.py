@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hmr_light.config.schema import PredictConfig
-from hmr_light.data.boxes import Box, is_outside, read_boxes
+from hmr_light.data.boxes import Box, misfit, read_boxes
 from hmr_light.data.pictures import IMAGE_SUFFIXES, Picture, Pictures, open_pictures, shrink_to
 from hmr_light.errors import UserError
 
@@ -111,13 +112,14 @@ def _open(config: PredictConfig) -> tuple[Pictures, Finder | None]:
     def find(picture: Picture, image: np.ndarray) -> list[Box]:
         boxes = _boxes_of(picture.source, file.boxes, path)
         height, width = image.shape[:2]
-        inside = [box for box in boxes if not is_outside(box, width, height)]
-        if len(inside) < len(boxes):
-            problem = f"{len(boxes) - len(inside)} of {len(boxes)} boxes are outside the image of {width} x {height}"
-            if not inside:
-                raise UserError(f"{problem}; {path} wants pixels")
+        reasons = [misfit(box, width, height) for box in boxes]
+        usable = [box for box, reason in zip(boxes, reasons, strict=True) if not reason]
+        if bad := Counter(reason for reason in reasons if reason):
+            problem = "; ".join(f"{count} of {len(boxes)} boxes: {reason}" for reason, count in bad.items())
+            if not usable:
+                raise UserError(problem)
             pictures.notes.append(f"{picture.name}: {problem}")
-        return inside
+        return usable
 
     return pictures, Finder(f"those of {path.name}", find)
 

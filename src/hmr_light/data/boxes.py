@@ -18,6 +18,8 @@ from hmr_light.errors import UserError
 MARGIN = 1.2
 """Side of the cropped box over the longer side of the tight one, as in training."""
 _COLUMNS = ("image", "x", "y", "width", "height")
+_LARGEST = 10
+"""Times that a box may be as large as its image: a scale that is not the side / 200 is more."""
 _SHOWN = 5
 """Places that a message names for each reason."""
 _REMEDY = (
@@ -47,11 +49,18 @@ def whole_image(width: int, height: int) -> Box:
     return Box(np.array([(width - 1) / 2, (height - 1) / 2]), max(width, height) / 200)
 
 
-def is_outside(box: Box, width: int, height: int) -> bool:
-    """Whether no pixel of an image of that size is in the box; training refuses such people, too."""
+def misfit(box: Box, width: int, height: int) -> str:
+    """Why nobody can be in the box in an image of that size, pixels; empty if somebody can.
+
+    A box outside its image is a bad sample in training, too.
+    """
     x, y = box.center
     half = 100 * box.scale
-    return not (-half < x + 0.5 < width + half and -half < y + 0.5 < height + half)
+    if not (-half < x + 0.5 < width + half and -half < y + 0.5 < height + half):
+        return f"outside the image of {width} x {height}"
+    if 2 * half > _LARGEST * max(width, height):
+        return f"more than {_LARGEST} times as large as the image of {width} x {height}"
+    return ""
 
 
 class BoxFile(NamedTuple):

@@ -16,6 +16,8 @@ from hmr_light.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".gif", ".jp2")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+_OF_SEVERAL = (".gif", ".tif", ".tiff", ".webp", ".avif", ".png")
+"""Formats that can hold several images in one file."""
 _SHOWN = 5
 """Names that a note lists."""
 
@@ -57,7 +59,7 @@ def open_pictures(source: Path, *, names: Iterable[str] | None, as_stored: bool,
             names = list(names)
             if without := sorted({*own} - {*names}):
                 notes.append(f"without a box, and left out, in {source}: {counted(without, 'image')}")
-        images = [_image(source / name, name, as_stored) for name in names]
+        images = [_image(source / name, name, as_stored, notes) for name in names]
         if not images:
             raise UserError(
                 f"{source} holds no images ({', '.join(IMAGE_SUFFIXES)}){''.join(f'; {note}' for note in notes)}",
@@ -68,7 +70,8 @@ def open_pictures(source: Path, *, names: Iterable[str] | None, as_stored: bool,
         raise UserError(f"there is no image, folder or video {source}", "Correct the path.")
     if source.suffix.lower() in VIDEO_SUFFIXES:
         return _video(source, every)
-    return Pictures(1, iter([_image(source, source.name, as_stored)]), [])
+    notes = []
+    return Pictures(1, iter([_image(source, source.name, as_stored, notes)]), notes)
 
 
 def _others(folder: Path, files: list[Path]) -> list[str]:
@@ -111,7 +114,7 @@ def crop_person(image: np.ndarray, box: Box, size: int) -> np.ndarray:
     return crop_image(mean_of_blocks(image, shrink), matrix, size, Window(first, first, shrink))
 
 
-def _image(file: Path, name: str, as_stored: bool) -> Picture:
+def _image(file: Path, name: str, as_stored: bool, notes: list[str]) -> Picture:
     def read() -> np.ndarray:
         try:
             content = np.fromfile(file, np.uint8)
@@ -127,6 +130,12 @@ def _image(file: Path, name: str, as_stored: bool) -> Picture:
             if file.suffix.lower() not in IMAGE_SUFFIXES:
                 remedy = f"Convert it to one of {', '.join(IMAGE_SUFFIXES)}."
             raise UserError(f"{file} is not an image that can be read, or a damaged one", remedy)
+        if file.suffix.lower() in _OF_SEVERAL and (count := cv2.imcount(str(file))) > 1:
+            notes.append(f"{name} holds {count} images, of which the first is read")
+        if as_stored and content[:2].tobytes() == b"\xff\xd8":
+            upright = cv2.imdecode(content, cv2.IMREAD_REDUCED_GRAYSCALE_8)
+            if upright is not None and (upright.shape[0] > upright.shape[1]) != (image.shape[0] > image.shape[1]):
+                notes.append(f"{name} is to be turned by its EXIF orientation; its boxes are for the pixels as stored")
         return image
 
     return Picture(name, name, read)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from hmr_light.body import SMPL, load_body
-from hmr_light.data.boxes import Box, box_of_corner, is_outside, whole_image
+from hmr_light.data.boxes import Box, box_of_corner, misfit, whole_image
 from hmr_light.data.pictures import crop_person
 from hmr_light.errors import UserError
 from hmr_light.geometry import full_image_translation, matrix_to_axis_angle, project, weak_perspective_translation
@@ -231,10 +231,10 @@ def _box(value: Box | Sequence[float], width: int, height: int) -> Box:
             value = box_of_corner(*map(float, value))
         except (TypeError, ValueError) as error:
             raise UserError(f"{value} is not a box", "Give x, y, width, height in pixels.") from error
-    if is_outside(value, width, height):
+    if reason := misfit(value, width, height):
         raise UserError(
             f"the box at ({value.center[0]:.0f}, {value.center[1]:.0f}) with a side of {200 * value.scale:.0f} pixels "
-            f"is outside the image of {width} x {height}",
+            f"is {reason}",
             "Correct the box, or leave the person out.",
         )
     return value

@@ -31,12 +31,12 @@ class MeshView(NamedTuple):
     colour: tuple[float, float, float] = COLOURS[0]
 
 
-def draw(image: np.ndarray, figures: Sequence[MeshView], faces: np.ndarray) -> np.ndarray:
-    """The RGB `image` (H, W, 3) uint8 with `figures` over it, all of triangles `faces` (F, 3).
+def draw(image: np.ndarray, views: Sequence[MeshView], faces: np.ndarray) -> np.ndarray:
+    """The RGB `image` (H, W, 3) uint8 with `views` over it, all of triangles `faces` (F, 3).
 
-    A figure that is behind the camera, even in part, or nowhere, is left out.
+    A mesh that is behind the camera, even in part, or that has no finite place, is left out.
     """
-    seen = [figure for figure in figures if np.isfinite(figure.pixels).all() and figure.depth.min() > 0]
+    seen = [view for view in views if np.isfinite(view.pixels).all() and view.depth.min() > 0]
     if not seen:
         return image.copy()
     height, width = (_FINER * side for side in image.shape[:2])

@@ -1,7 +1,7 @@
 """Public datasets → annotations, one file a source. `CONVERTERS` has them by the name that `prepare` knows.
 
-A converter is a function of the paths of its source, of `out`, and of keyword-only options, which the dataset's file in
-`conf/dataset/` names alike; it writes `out` and returns a `ConversionSummary`.
+A converter is a function of the paths of its source, of `out`, and of keyword-only options, which the file in
+`conf/source/` names alike; it writes `out` and returns a `ConversionSummary`.
 """
 
 from __future__ import annotations
