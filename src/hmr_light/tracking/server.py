@@ -14,7 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 from urllib.parse import quote
 
 from hmr_light.errors import UserError
@@ -27,6 +27,7 @@ START_SECONDS = 180.0
 # What the runs' page shows first: a view that is shared in MLflow's own way, as a tag of the experiment.
 VIEW = "headline"
 COLUMNS = ["mpjpe_mm", "reconstruction_error_mm", "parameters", "inference_time_s"]
+CURVES = ["mpjpe_mm", "loss/total"]
 # Loopback is never behind the proxy that the environment may name.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -103,13 +104,27 @@ def page_of(server: Server, experiment: str) -> str:
 def _share_view(api: str, experiment_id: str) -> bool:
     """Make the view known to the experiment. A store that cannot be written to is shown without it."""
     columns = ["attributes.`Created`", *(f"metrics.`{name}`" for name in COLUMNS)]
-    view = {"selectedColumns": columns, "orderByKey": f"metrics.`{COLUMNS[0]}`", "orderByAsc": True}
+    view = {"selectedColumns": columns, "orderByKey": f"metrics.`{COLUMNS[0]}`", "orderByAsc": True, **_charts()}
     tag = {"experiment_id": experiment_id, "key": f"mlflow.sharedViewState.{VIEW}", "value": json.dumps(view)}
     content = {"Content-Type": "application/json"}
     ask = urllib.request.Request(f"{api}/set-experiment-tag", json.dumps(tag).encode(), content)
     with contextlib.suppress(OSError), DIRECT.open(ask, timeout=10):
         return True
     return False
+
+
+def _charts() -> dict[str, Any]:
+    """The charts of the runs: the headline figures as axes of one plot, each as bars, and the curves of training."""
+    section = {"uuid": "headline", "name": "Headline figures", "display": True, "isReordered": False}
+    curves = section | {"uuid": "curves", "name": "Training"}
+    axes = {"type": "PARALLEL", "selectedParams": ["backbone.name"], "selectedMetrics": COLUMNS}
+    charts: list[dict[str, Any]] = [axes | {"metricSectionId": "headline", "showAllRuns": False}]
+    charts += [{"type": "BAR", "metricKey": name, "metricSectionId": "headline"} for name in COLUMNS]
+    line = {"type": "LINE", "metricSectionId": "curves", "xAxisKey": "step", "scaleType": "linear", "lineSmoothness": 0}
+    charts += [line | {"metricKey": name, "selectedMetricKeys": [name]} for name in CURVES]
+    common = {"deleted": False, "isGenerated": False, "runsCountToCompare": 10}
+    named = [common | {"uuid": f"headline-{number}"} | chart for number, chart in enumerate(charts)]
+    return {"compareRunCharts": named, "compareRunSections": [section, curves], "isAccordionReordered": False}
 
 
 def _environment(uri: str) -> dict[str, str]:
