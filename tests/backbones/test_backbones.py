@@ -96,18 +96,6 @@ def test_every_registered_backbone_is_a_choice() -> None:
     assert {config["name"] for config in configs if "library" not in config} == set(backbones.names())
 
 
-def test_hmrs_squeezenet_is_torchvisions_with_2048_classes() -> None:
-    import torchvision
-
-    reference = torchvision.models.squeezenet1_0(num_classes=2048).eval()
-    backbone = build_backbone(config_of("squeezenet1_0")).eval()
-    for own, other in zip(backbone.parameters(), reference.parameters(), strict=True):
-        own.data.copy_(other)
-    image = torch.rand(2, 3, 128, 128)
-    with torch.no_grad():
-        torch.testing.assert_close(backbone(image), reference(image), atol=0, rtol=0)
-
-
 @pytest.mark.parametrize(
     "name",
     ["resnet18", "mobilenet_v2", "squeezenet1_1", "mobilenet_v3_small", "shufflenet_v2_x0_5", "densenet121"],
@@ -123,32 +111,6 @@ def test_the_logits_are_torchvisions(name: str) -> None:
     image = torch.rand(2, 3, 128, 128)
     with torch.no_grad():
         torch.testing.assert_close(backbone(image), reference(image), atol=0, rtol=0)
-
-
-def test_the_adapter_is_a_choice_of_its_own() -> None:
-    pooled = config_of("squeezenet1_0", "backbone/adapter=pooled")
-    assert pooled["adapter"] == {"name": "pooled"}
-    assert build_backbone(pooled).num_features == 512
-    assert build_backbone({"name": "squeezenet1_0"}).num_features == 512  # pooled, where none is named
-    linear = build_backbone(config_of("mobilenet_v2", "backbone/adapter=linear", "backbone.adapter.features=100"))
-    assert linear.num_features == 100
-    trunk = 3_504_872 - 1_281_000
-    assert sum(parameter.numel() for parameter in linear.parameters()) == trunk + 1281 * 100
-
-
-def test_pooled_features_are_the_means_of_the_maps() -> None:
-    backbone = build_backbone({"name": "resnet18"}).eval()
-    image = torch.rand(2, 3, 96, 96)
-    with torch.no_grad():
-        expected = backbone.trunk(image).mean((2, 3))  # type: ignore[operator]
-        torch.testing.assert_close(backbone(image), expected)
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.3])
-def test_the_dropout_of_the_logits_can_be_chosen(rate: float) -> None:
-    backbone = build_backbone({"name": "squeezenet1_0", "adapter": {"name": "logits", "dropout": rate}})
-    rates = [module.p for module in backbone.modules() if isinstance(module, torch.nn.Dropout)]
-    assert rates == [rate]
 
 
 @pytest.mark.parametrize(

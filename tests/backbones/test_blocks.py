@@ -7,7 +7,17 @@ import pytest
 import torch
 from torch import nn
 
-from hmr_light.backbones.blocks import Fire, GlobalPool, SqueezeExcitation, channel_shuffle, multiple_of, plain_conv
+from hmr_light.backbones.blocks import (
+    Fire,
+    GlobalPool,
+    InvertedResidual,
+    Residual,
+    SqueezeExcitation,
+    channel_shuffle,
+    multiple_of,
+    nearest_multiple,
+    plain_conv,
+)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -58,3 +68,30 @@ def test_global_pool_is_the_mean() -> None:
 @pytest.mark.parametrize(("divisor", "number", "expected"), [(3, 60, 60), (4, 34, 36), (8, 12.9, 16), (1, 6.9, 6)])
 def test_multiples_are_rounded_up(divisor: int, number: float, expected: int) -> None:
     assert multiple_of(divisor, number) == expected
+
+
+def test_a_residual_block_adds() -> None:
+    block, shortcut = nn.Conv2d(4, 6, 1), nn.Conv2d(4, 6, 1)
+    maps = torch.rand(1, 4, 3, 3)
+    torch.testing.assert_close(Residual(block, shortcut)(maps), block(maps) + shortcut(maps))
+    double = nn.Conv2d(4, 4, 1)
+    torch.testing.assert_close(Residual(double)(maps), double(maps) + maps)
+
+
+def test_numbers_of_maps_are_rounded_as_torchvision_rounds_them() -> None:
+    from torchvision.models._utils import _make_divisible
+
+    for number in (0.5, *torch.rand(200).mul(600).tolist()):
+        assert nearest_multiple(8, number) == _make_divisible(number, 8), number
+
+
+@pytest.mark.parametrize(("outputs", "stride", "expand"), [(12, 1, 6), (12, 2, 6), (24, 1, 1), (12, 1, 1)])
+def test_an_inverted_residual_is_torchvisions(outputs: int, stride: int, expand: int) -> None:
+    from torchvision.models.mobilenetv2 import InvertedResidual as Reference
+
+    torch.manual_seed(0)
+    reference, own = Reference(12, outputs, stride, expand), InvertedResidual(12, outputs, stride, 12 * expand)
+    own.load_state_dict(dict(zip(own.state_dict(), reference.state_dict().values(), strict=True)))
+    maps = torch.randn(2, 12, 9, 8)
+    with torch.no_grad():
+        assert torch.equal(own.eval()(maps), reference.eval()(maps))

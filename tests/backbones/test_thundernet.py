@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.backbones import macs, parameters
 from torch.nn.functional import conv2d
 
 from hmr_light.backbones import build_backbone
@@ -75,3 +76,28 @@ def test_attention_can_be_taught_where_the_person_is() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0], losses
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "expected_parameters", "expected_macs"),
+    [
+        ("snet49", (120, 512), 281_015, 24_429_440),
+        ("snet146", (264, 528), 324_135, 38_937_360),
+        ("snet535", (496, 992), 608_335, 73_155_040),
+    ],
+)
+def test_thundernets_context_enhancement(
+    name: str, channels: tuple[int, int], expected_parameters: int, expected_macs: int
+) -> None:
+    neck = ContextEnhancement(*channels)
+    assert parameters(neck) == expected_parameters
+    maps = ((1, channels[0], 20, 20), (1, channels[1], 10, 10))
+    assert sum(number for _, number in macs(neck, *maps)) == expected_macs
+    with_neck, without = (build_backbone({"name": name, "context_enhancement": enhance}) for enhance in (True, False))
+    assert parameters(with_neck) - parameters(without) == expected_parameters
+
+
+def test_thundernets_spatial_attention() -> None:
+    attention = SpatialAttention()
+    assert (parameters(attention.person), parameters(attention.weigh)) == (69_847, 63_210)
+    assert sum(number for _, number in macs(attention.weigh, (1, 256, 20, 20))) == 25_088_000

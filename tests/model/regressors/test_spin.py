@@ -1,18 +1,14 @@
-"""SPIN's regressor against its equations in numpy, and the mean that it starts from."""
+"""SPIN's regressor against its equations in numpy, and folded into one affine map."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from support.regressors import random_mean
 
-from hmr_light.errors import UserError
-from hmr_light.geometry import matrix_to_rot6d
-from hmr_light.model.mean_parameters import compute_mean_parameters
-from hmr_light.model.regressors import SmplParameters, SpinRegressor, build_regressor
+from hmr_light.model.regressors import LinearRegressor, MeanRegressor, SpinRegressor, build_regressor
 
 
 def numpy_spin(weights: dict[str, np.ndarray], features: np.ndarray, iterations: int) -> tuple[np.ndarray, ...]:
@@ -37,12 +33,6 @@ def numpy_spin(weights: dict[str, np.ndarray], features: np.ndarray, iterations:
             rotations.append(np.stack([x, y, np.cross(x, y)], axis=1))
         results.append((np.stack(rotations), estimate["decshape"], estimate["deccam"]))
     return tuple(np.stack(column) for column in zip(*results, strict=True))
-
-
-def random_mean(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    rng = np.random.default_rng(seed)
-    rotations = torch.from_numpy(Rotation.random(24, rng=rng).as_matrix())
-    return rotations, torch.from_numpy(rng.normal(size=10)), torch.from_numpy(rng.normal(size=3))
 
 
 @pytest.mark.parametrize(("seed", "num_features", "iterations"), [(0, 2048, 3), (1, 1000, 3), (2, 17, 1), (3, 0, 4)])
@@ -100,26 +90,6 @@ def test_an_untrained_spin_starts_near_the_mean(seed: int) -> None:
     assert (found.camera - camera).abs().max() < 0.3
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_mean_regressor_gives_the_mean_for_every_image(seed: int) -> None:
-    regressor = build_regressor({"name": "mean"}, 0)
-    mean = random_mean(seed)
-    regressor.set_mean(*mean)
-    found = regressor(torch.empty(5, 0))
-    assert isinstance(found, SmplParameters)
-    for value, expected in zip(found, mean, strict=True):
-        torch.testing.assert_close(value, expected.float().expand(5, *expected.shape))
-    assert list(regressor.parameters()) == []
-
-
-@pytest.mark.parametrize("name", ["mean", "spin"])
-def test_the_mean_is_saved_with_the_model(name: str) -> None:
-    first, second = (build_regressor({"name": name}, 0) for _ in range(2))
-    first.set_mean(*random_mean(4))
-    second.load_state_dict(first.state_dict())
-    torch.testing.assert_close(second.init_pose.reshape(24, 6), matrix_to_rot6d(random_mean(4)[0]).float())
-
-
 def test_gradients_reach_every_weight_and_not_the_mean() -> None:
     regressor = build_regressor({"name": "spin"}, 32)
     features = torch.randn(4, 32, requires_grad=True)
@@ -129,49 +99,75 @@ def test_gradients_reach_every_weight_and_not_the_mean() -> None:
     assert not any(buffer.requires_grad for buffer in regressor.buffers())
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_mean_parameters_are_the_means_of_the_fits(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    pose, betas = rng.normal(0, 0.6, (9000, 72)).astype(np.float32), rng.normal(0.3, 1, (9000, 10)).astype(np.float32)
-    rotations, mean_betas, camera = compute_mean_parameters(pose, betas)
-    for joint in range(24):
-        expected = Rotation.from_rotvec(pose[:, 3 * joint : 3 * joint + 3]).mean().as_matrix()
-        np.testing.assert_allclose(rotations[joint].numpy(), expected, atol=1e-6, err_msg=f"joint {joint}")
-    np.testing.assert_allclose(mean_betas.numpy(), betas.astype(np.float64).mean(0), atol=1e-6)
-    assert camera.tolist() == pytest.approx([0.9, 0, 0])
-    assert {value.dtype for value in (rotations, mean_betas, camera)} == {torch.float32}
-
-
-def test_without_fits_the_mean_is_an_upright_t_pose_seen_from_the_front() -> None:
-    rotations, betas, _ = compute_mean_parameters(np.empty((0, 72)), np.empty((0, 10)))
-    head, left, front = torch.tensor([0.0, 1, 0]), torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 0, 1])
-    assert (rotations[0] @ head).tolist() == [0, -1, 0]  # up in the image
-    assert (rotations[0] @ front).tolist() == [0, 0, -1]  # towards the camera
-    assert (rotations[0] @ left).tolist() == [1, 0, 0]  # the person's left on the image's right
-    assert torch.equal(rotations[1:], torch.eye(3).expand(23, 3, 3))
-    assert not betas.any()
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"name": "spim"}, "regressor.name=spim"),
-        ({"name": "spin", "iteration": 3}, "regressor.iteration"),
-        ({"name": "spin", "iterations": 0}, "regressor.iterations=0"),
-        ({"name": "spin", "hidden": -1}, "regressor.hidden=-1"),
-        ({"name": "spin", "dropout": 1.5}, "regressor.dropout=1.5"),
-        ({"name": "spin", "iterations": 2.5}, "regressor.iterations=2.5 is not a whole number"),
-        ({"name": "mean"}, "regressor=mean looks at no features"),
-    ],
-)
-def test_a_wrong_choice_is_named(config: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError) as caught:
-        build_regressor(config, 512)
-    assert message in caught.value.message
-    assert caught.value.remedy
-
-
 def test_spin_is_what_the_configuration_says() -> None:
     regressor = build_regressor({"name": "spin", "hidden": 64, "iterations": 5, "dropout": 0.1}, 10)
     assert isinstance(regressor, SpinRegressor)
     assert (regressor.iterations, regressor.fc2.in_features, regressor.drop1.p, regressor.drop2.p) == (5, 64, 0.1, 0.1)
+
+
+def spin_with_random_weights(seed: int, num_features: int, iterations: int = 3, hidden: int = 1024) -> MeanRegressor:
+    """Weights and mean of the size that training gives, so that every term of the map shows."""
+    torch.manual_seed(seed)
+    config = {"name": "spin", "iterations": iterations, "hidden": hidden}
+    regressor = build_regressor(config, num_features).double().eval()
+    for parameter in regressor.parameters():
+        parameter.data.normal_(std=0.03)
+    rng = np.random.default_rng(seed)
+    rotations = torch.from_numpy(Rotation.random(24, rng=rng).as_matrix())
+    regressor.set_mean(rotations, torch.from_numpy(rng.normal(size=10)), torch.from_numpy(rng.normal(size=3)))
+    return regressor
+
+
+@pytest.mark.parametrize(
+    ("seed", "num_features", "iterations", "hidden"),
+    [(0, 2048, 3, 1024), (1, 1000, 3, 1024), (2, 576, 1, 1024), (3, 17, 5, 64), (4, 1, 3, 32)],
+)
+def test_the_folded_regressor_computes_the_same(seed: int, num_features: int, iterations: int, hidden: int) -> None:
+    regressor = spin_with_random_weights(seed, num_features, iterations, hidden)
+    features = torch.randn(64, num_features, dtype=torch.float64)
+    with torch.no_grad():
+        for own, folded in zip(regressor(features), regressor.fold()(features), strict=True):
+            assert (own - folded).abs().max() < 1e-9, f"seed {seed}"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_in_float32_it_is_the_same_to_five_digits(seed: int) -> None:
+    regressor = spin_with_random_weights(seed, 1000).float()
+    for parameter in regressor.parameters():  # poses that are near rotations, as a trained regressor's are
+        parameter.data.mul_(0.5)
+    features = torch.rand(256, 1000)
+    folded = regressor.fold()
+    assert {value.dtype for value in folded.state_dict().values()} == {torch.float32}
+    with torch.no_grad():
+        for own, other in zip(regressor(features), folded(features), strict=True):
+            assert (own - other).abs().max() < 1e-5 * own.abs().max(), f"seed {seed}"
+
+
+@pytest.mark.parametrize("num_features", [576, 1000, 2048])
+def test_the_folded_regressors_parameters(num_features: int) -> None:
+    regressor = build_regressor({"name": "spin"}, num_features)
+    assert sum(parameter.numel() for parameter in regressor.parameters()) == 1024 * num_features + 1_372_317
+    assert sum(parameter.numel() for parameter in regressor.fold().parameters()) == 157 * num_features + 157
+
+
+def test_folding_leaves_the_regressor_as_it_was_and_keeps_the_mean() -> None:
+    regressor = spin_with_random_weights(0, 32)
+    before = {name: value.clone() for name, value in regressor.state_dict().items()}
+    draws = torch.get_rng_state()
+    folded = regressor.fold()
+    assert torch.equal(draws, torch.get_rng_state())
+    folded.correction.weight.data.zero_()  # type: ignore[union-attr]
+    folded.init_pose.zero_()
+    assert all(torch.equal(value, before[name]) for name, value in regressor.state_dict().items())
+    means = regressor.fold().state_dict()
+    assert all(torch.equal(means[name], before[name]) for name in ("init_pose", "init_shape", "init_cam"))
+
+
+def test_a_folded_regressor_is_saved_as_the_choice_linear() -> None:
+    regressor = spin_with_random_weights(1, 40).float()
+    linear = build_regressor({"name": "linear"}, 40).eval()
+    linear.load_state_dict(regressor.fold().state_dict())
+    assert isinstance(linear, LinearRegressor)
+    features = torch.randn(4, 40)
+    for own, other in zip(regressor.fold()(features), linear(features), strict=True):
+        assert torch.equal(own, other)
