@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,8 @@ def main() -> None:
         ):
 
             class Listener:
-                step = staticmethod(progress.step)
+                def step(self, epoch: int, step: int, images: int, losses: Sequence[float]) -> None:
+                    progress.step(epoch, step, images, losses[-1])
 
                 def bad_samples(self, chosen: torch.Tensor, skipped: torch.Tensor) -> None: ...
 

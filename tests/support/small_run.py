@@ -58,6 +58,7 @@ def options(data: Path, outputs: Path, *more: str) -> list[str]:
         "trainer.epochs=2",
         "trainer.batch_size=4",
         "trainer.checkpoint_steps=2",
+        "trainer.log_every=3",
         "trainer.ema_decay=0.9",
         "optimizer.learning_rate=0.001",
         f"outputs={outputs}",

@@ -100,3 +100,18 @@ def test_losses_that_are_wrong_or_all_off_are_refused_before_a_run_directory_exi
         assert "loss" in said
         assert "resume=" not in said
         assert not (project / "outputs").exists()
+
+
+def test_the_loss_is_logged_by_step_and_the_best_epoch_at_the_end(
+    child_processes: ChildProcesses, project: Path
+) -> None:
+    more = ("trainer.log_every=3", "trainer.epochs=3", "optimizer.learning_rate=0.05")
+    train(child_processes, project, *options(project / "data", project / "outputs", *more))
+    (run_dir,) = run_folders(project / "outputs")
+    logged = [(entry["step"], entry["values"]) for entry in journal(run_dir) if entry["kind"] == "metrics"]
+    by_step = {step: values["loss_by_step"] for step, values in logged if "loss_by_step" in values}
+    assert list(by_step) == [3, 6, 9, 12]
+    assert all(isinstance(value, float) for value in by_step.values())
+    errors = {step: values["mpjpe_mm"] for step, values in logged if "mpjpe_mm" in values}
+    (best,) = (values for _, values in logged if "best/epoch" in values)
+    assert best["best/mpjpe_mm"] == min(errors.values()) == errors[best["best/epoch"]]

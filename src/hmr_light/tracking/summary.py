@@ -12,6 +12,11 @@ from hmr_light.tracking.journal import FILE_NAME, read_journal
 STATE, DIVERGED, RECOVERED = "hmr_light.state", "diverged", "recovered"
 """A tag and its values: training has met a loss or an error that is not finite; it has gone on since."""
 
+STEP_LOSS = "loss_by_step"
+"""The loss of single steps; its step is the number of steps done, not of epochs."""
+BEST = "best/"
+"""Before the names of the figures of a run's best epoch, which is `best/epoch`."""
+
 
 @dataclass
 class RunSummary:
@@ -26,6 +31,10 @@ class RunSummary:
     tags: dict[str, str] = field(default_factory=dict)
     epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
     """The figures of each epoch that was evaluated."""
+    logged_steps: int = 0
+    """The last step whose own loss is logged."""
+    best_of: int | None = None
+    """Of how many epochs the best epoch's figures are logged."""
     checkpoints: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     """The entries of each kept checkpoint, by epoch: the run's own, and one for each evaluation since."""
 
@@ -55,6 +64,10 @@ def summarize_run(run_dir: Path) -> RunSummary:
                 summary.params |= entry["values"]
             case "tags":
                 summary.tags |= entry["values"]
+            case "metrics" if STEP_LOSS in entry["values"]:
+                summary.logged_steps = max(summary.logged_steps, entry["step"])
+            case "metrics" if f"{BEST}epoch" in entry["values"]:
+                summary.best_of = entry["step"]
             case "metrics" if "parameters" in entry["values"]:
                 summary.costs = True
             case "metrics" if "learning_rate" in entry["values"] or "mpjpe_mm" in entry["values"]:

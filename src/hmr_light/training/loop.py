@@ -38,8 +38,11 @@ class Diverged(UserError):
 class Listener(Protocol):
     """What the loop reports to."""
 
-    def step(self, epoch: int, step: int, images: int, loss: float) -> None:
-        """`step` steps of `epoch` (from 0) are done, with `images` since the epoch began or was resumed."""
+    def step(self, epoch: int, step: int, images: int, losses: Sequence[float]) -> None:
+        """`step` steps of `epoch` (from 0) are done, with `images` since the epoch began or was resumed.
+
+        `losses` are those of the steps since the last call, at least one.
+        """
 
     def bad_samples(self, chosen: torch.Tensor, skipped: torch.Tensor) -> None:
         """Samples that could not be read: dataset_index (B,) and skipped (B,A) of this process.
@@ -191,8 +194,13 @@ def forward(
     return loss, dict(zip(["total", *names], report, strict=True)), counts[len(names) :]
 
 
-def read_losses(unread: list[tuple[torch.Tensor, torch.Tensor]], epoch: int, step: int, config: TrainConfig) -> float:
-    """The newest loss; empties `unread`. Raises `Diverged` that names the samples of the first non-finite one."""
+def read_losses(
+    unread: list[tuple[torch.Tensor, torch.Tensor]], epoch: int, step: int, config: TrainConfig
+) -> list[float]:
+    """The losses of the steps in `unread`, which is emptied.
+
+    Raises `Diverged`, which names the samples of the first loss that is not finite.
+    """
     values = torch.stack([loss for loss, _ in unread]).tolist()
     for back, (value, (_, indices)) in enumerate(zip(values, unread, strict=True)):
         if not np.isfinite(value):
@@ -204,7 +212,7 @@ def read_losses(unread: list[tuple[torch.Tensor, torch.Tensor]], epoch: int, ste
                 min(config.optimizer.learning_rate / 10, 1e-4),
             )
     unread.clear()
-    return values[-1]
+    return values
 
 
 def step_seed(seed: int, epoch: int, step: int, rank: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +16,17 @@ from hmr_light.data.dataset import MeshDataset
 from hmr_light.errors import Interrupted
 from hmr_light.evaluation.scoring import headline, on_crops, score
 from hmr_light.model.hmr import HMR
-from hmr_light.tracking.summary import DIVERGED, RECOVERED, STATE, remove_old, summarize_run
+from hmr_light.tracking.records import is_error
+from hmr_light.tracking.summary import (
+    BEST,
+    DIVERGED,
+    RECOVERED,
+    STATE,
+    STEP_LOSS,
+    best_checkpoint,
+    remove_old,
+    summarize_run,
+)
 from hmr_light.training.context import RunContext
 from hmr_light.training.inputs import RunInputs
 from hmr_light.training.progress import TrainingProgress
@@ -35,9 +46,18 @@ class RunReport:
     progress: TrainingProgress
     stop: StopRequest
 
-    def step(self, epoch: int, step: int, images: int, loss: float) -> None:
-        """Show the progress; see `Listener.step`."""
-        self.progress.step(epoch, step, images, loss)
+    logged_steps: int = 0
+    """Steps of the run whose losses are in the journal already."""
+
+    def step(self, epoch: int, step: int, images: int, losses: Sequence[float]) -> None:
+        """Show the progress, and log the loss of every `trainer.log_every`-th step; see `Listener.step`."""
+        self.progress.step(epoch, step, images, losses[-1])
+        every, done = self.context.config.trainer.log_every, epoch * self.inputs.steps_per_epoch + step
+        if every is None or self.context.tracker is None:
+            return
+        for number, loss in enumerate(losses, done - len(losses) + 1):
+            if number % every == 0 and number > self.logged_steps:
+                self.context.tracker.metrics({STEP_LOSS: loss}, step=number)
 
     def epoch(self, epoch: int, model: HMR, figures: dict[str, float]) -> None:
         """Evaluate `model` after `epoch` epochs, and record its figures and its checkpoint.
@@ -84,6 +104,19 @@ class RunReport:
             tracker.checkpoint(path, epoch=epoch, saved=kept.saved, metrics=figures)
         if trainer.keep is not None:
             remove_old(context.run_dir, trainer.keep)
+
+    def end(self) -> None:
+        """Log the figures of the best epoch as the run's own, once the last epoch is done."""
+        if self.context.tracker is None:
+            return
+        summary = summarize_run(self.context.run_dir)
+        best, last = best_checkpoint(summary), max(summary.epochs, default=0)
+        if best is None or summary.best_of == last:
+            return
+        errors = {name: value for name, value in best["values"].items() if is_error(name)}
+        if errors:
+            best_figures = {f"{BEST}{name}": float(value) for name, value in errors.items()}
+            self.context.tracker.metrics(best_figures | {f"{BEST}epoch": float(best["step"])}, step=last)
 
     def bad_samples(self, chosen: torch.Tensor, skipped: torch.Tensor) -> None:
         """Name the training samples that could not be read: of which set `chosen` (B,), and `skipped` (B,A) there.

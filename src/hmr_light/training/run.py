@@ -74,6 +74,7 @@ def train_run(
     )
     with _claim(run_dir, distributed):
         warning = _load(state, run_dir / "checkpoints", distributed) if found else ""
+        summary = summarize_run(run_dir)
         epochs, steps = config.trainer.epochs, inputs.steps_per_epoch
         with (
             stop_request() as stop,  # before the tracker: a second request must not cut off the journal's end
@@ -84,7 +85,7 @@ def train_run(
                 state.epoch * steps + state.step,
                 epochs,
                 shown=distributed.is_main,
-                best=summarize_run(run_dir).best_mm,
+                best=summary.best_mm,
             ) as progress,
         ):
             context = RunContext(run_dir, config, plain_config, distributed, tracker)
@@ -96,7 +97,9 @@ def train_run(
             if found:
                 record_changes(context, found.changed)
             with _resume_hint(context), explain_worker_failures(stop):
-                _train(state, objective, RunReport(context, inputs, state, progress, stop))
+                report = RunReport(context, inputs, state, progress, stop, summary.logged_steps)
+                _train(state, objective, report)
+                report.end()
                 if at_end and distributed.is_main:
                     at_end(context, state.evaluated_model)
             progress.say(f"done: {run_dir}")

@@ -27,6 +27,7 @@ MAY_CHANGE = (
     "trainer.threads",
     "trainer.compile",
     "trainer.save_every",
+    "trainer.log_every",
     "trainer.evaluate_every",
     "trainer.checkpoint_steps",
     "trainer.keep",

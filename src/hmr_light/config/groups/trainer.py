@@ -53,6 +53,8 @@ class TrainerConfig:
     feature_views: Annotated[int, Range(0, 10**3)] = 0
     """While the backbone is frozen: its features of so many augmented views of each image are computed once and kept
     in $HMR_LIGHT_HOME/cache/features. 0: every image is read, augmented and seen by the backbone in every epoch."""
+    log_every: Count | None = 20
+    """Steps between logged losses of single steps (loss_by_step); null: none."""
     evaluate_every: Count = 1
     """Epochs between evaluations. An epoch whose checkpoint is kept is always evaluated."""
     shuffle_images: bool = False
