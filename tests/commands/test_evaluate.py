@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.cli import compose
+from support.cli import Command, compose
 
 from hmr_light.body import load_body
 from hmr_light.checkpoints.format import Checkpoint, save
 from hmr_light.checkpoints.loading import load_checkpoint
-from hmr_light.commands.evaluate import body_notes
+from hmr_light.commands.evaluate import body_notes, next_step
 from hmr_light.commands.evaluate import run as evaluate
 from hmr_light.commands.train import run as train
 from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
@@ -72,13 +72,33 @@ def test_evaluation_repeats_the_figures_of_training(trained: Path, rendered: Pat
     assert 0 <= values["synthetic:mpi_inf_3dhp/auc_percent"] <= values["synthetic:mpi_inf_3dhp/pck150_percent"] <= 100
 
 
-def test_the_table_to_look_at_next_is_that_of_the_runs_experiment(
-    quick: list[str], rendered: Path, capfd: pytest.CaptureFixture[str]
+def test_a_run_is_scored_on_its_own_sets_and_by_its_best_checkpoint_that_has_a_figure(
+    quick: list[str], hmr_light: Command
 ) -> None:
-    folder = train(compose("train", *quick, "trainer.epochs=0", "tracking.experiment=other"))
-    capfd.readouterr()
-    evaluate(compose("evaluate", f"run={folder}", "data=synthetic", *options(rendered)))
-    assert "next: hmr-light table tracking.experiment=other\n" in capfd.readouterr().err
+    run_dir = train(compose("train", *quick, "trainer.epochs=0"))
+    first = run_dir / "checkpoints" / "epoch-000.pt"
+    content = torch.load(first, weights_only=True)
+    for epoch, error in ((1, float("nan")), (2, float("inf"))):
+        save(first.with_name(f"epoch-{epoch:03d}.pt"), content | {"epoch": epoch, "metrics": {"mpjpe_mm": error}})
+    done = hmr_light("evaluate", f"run={run_dir}", "tracking=journal", "threads=1", "device=cpu")
+    assert done.returncode == 0, done.stderr
+    step, values = figures(run_dir)[-1]
+    assert step == 0
+    assert values["synthetic/mpjpe_mm"] == pytest.approx(content["metrics"]["mpjpe_mm"], rel=1e-5)
+
+
+def test_the_next_step_is_the_table_of_the_runs_experiment(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run" / "checkpoints" / "epoch-001.pt"
+    network = {"backbone": {"name": "resnet18"}, "regressor": {"name": "spin"}}
+    checkpoint = Checkpoint(path, network | {"tracking": {"experiment": "other"}}, 1, "", {}, {})
+    config = compose("evaluate", f"checkpoint={path}")
+    started = f"hmr-light train init={path} trainer.epochs=0 backbone=resnet18 regressor=spin"
+    assert next_step([checkpoint], config) == f"a row of the table: {started}"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "journal.jsonl").touch()
+    assert next_step([checkpoint], config) == "hmr-light table tracking.experiment=other"
+    config = compose("evaluate", f"run={tmp_path / 'run'}", "tracking=journal")
+    assert next_step([checkpoint], config) == f"hmr-light sync run_dir={tmp_path / 'run'}"
 
 
 def test_the_mean_pose_is_scored_as_plain_numpy_scores_it(trained: Path, rendered: Path) -> None:

@@ -10,8 +10,8 @@ import hydra
 import pytest
 
 from hmr_light.config import typed
-from hmr_light.config.run_config import continue_run, read_run_config, write_run_config
-from hmr_light.config.schema import TrainConfig
+from hmr_light.config.run_config import continue_run, evaluate_run, read_run_config, write_run_config
+from hmr_light.config.schema import EvaluateConfig, TrainConfig
 from hmr_light.config.strict import flatten, plain
 from hmr_light.paths import conf_dir
 
@@ -86,3 +86,33 @@ def test_data_that_were_moved_together_with_the_run_are_found(home: Path, tmp_pa
     assert values["data"]["train"]["synthetic"]["annotations"] == str(tmp_path / "moved" / "data" / "train.npz")
     assert values["data"]["evaluation"]["synthetic"]["annotations"] == str(project / "data" / "val.npz")
     assert values["init"] == "/gone.pt"
+
+
+def evaluated(run_dir: Path, *overrides: str) -> EvaluateConfig:
+    """The options that `hmr-light evaluate run=RUN OVERRIDES…` runs with."""
+    overrides = (f"run={run_dir}", *overrides)
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return typed(EvaluateConfig, evaluate_run(hydra.compose("evaluate", list(overrides)), overrides, run_dir))
+
+
+def test_a_run_is_evaluated_on_its_own_sets_unless_others_are_given(home: Path, tmp_path: Path) -> None:
+    sets = [
+        f"+data.evaluation.mine={{annotations: {tmp_path}/a.npz, images: {tmp_path}}}",
+        "~data.evaluation.synthetic",
+    ]
+    run_dir = write_run(home, f"data.root={tmp_path}", "protocol=h36m_p1", "data.workers=0", *sets)
+    own = evaluated(run_dir)
+    assert {name: str(one.annotations) for name, one in own.data.evaluation.items()} == {"mine": f"{tmp_path}/a.npz"}
+    assert (own.data.root, own.data.workers, own.protocol) == (tmp_path, 0, {"name": "h36m_p1"})
+
+    moved = evaluated(run_dir, "data.root=/elsewhere", "data.workers=3", "protocol=lsp14")
+    assert str(moved.data.evaluation["mine"].annotations) == "/elsewhere/a.npz"
+    assert (moved.data.workers, moved.protocol) == (3, {"name": "lsp14"})
+
+    given = evaluated(run_dir, "data=synthetic_test", "data.root=/there")
+    assert {name: str(one.annotations) for name, one in given.data.evaluation.items()} == {
+        "synthetic_test": "/there/test.npz"
+    }
+    assert given.protocol == {"name": "lsp14"}
+    (run_dir / "config.yaml").unlink()
+    assert list(evaluated(run_dir).data.evaluation) == ["synthetic"]

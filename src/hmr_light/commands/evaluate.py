@@ -47,7 +47,7 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
             if config.robustness:
                 report_robustness(checkpoint, inputs, config, console, messages)
     console.print(table)
-    messages.print(f"next: {_next_step(checkpoints, config)}", highlight=False, soft_wrap=True)
+    messages.print(f"next: {next_step(checkpoints, config)}", highlight=False, soft_wrap=True)
     return everything
 
 
@@ -96,7 +96,8 @@ def _evaluate(
     return figures
 
 
-def _next_step(checkpoints: Sequence[Checkpoint], config: EvaluateConfig) -> str:
+def next_step(checkpoints: Sequence[Checkpoint], config: EvaluateConfig) -> str:
+    """What to type next: the command that shows the figures beside those of the experiment's other runs."""
     if any(map(has_run, checkpoints)):
         trained = checkpoints[0].config.get("tracking") or {}
         experiment = str(trained.get("experiment", config.tracking.experiment))

@@ -25,7 +25,7 @@ from hmr_light.config.hints import hydra_quoted
 from hmr_light.config.limits import check_paths
 from hmr_light.config.overrides import name_experiment, read_arguments
 from hmr_light.config.renamed import refuse_old_names
-from hmr_light.config.run_config import continue_run
+from hmr_light.config.run_config import continue_run, evaluate_run
 from hmr_light.config.schema import SCHEMAS
 from hmr_light.config.strict import typed
 from hmr_light.config.sweep import sweep
@@ -66,6 +66,10 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> None:
     def run(config: DictConfig) -> Any:
         if command == "train":
             config = continue_run(config, HydraConfig.get().overrides.task)
+        if command == "evaluate" and config.run is not None:
+            find = importlib.import_module("hmr_light.tracking").find_run_dir
+            run_dir = find(str(config.run), config.tracking.uri)
+            config = evaluate_run(config, HydraConfig.get().overrides.task, run_dir)
         checked: Any = typed(SCHEMAS[command], config)
         if not getattr(checked, "resume", None):  # a continued run reads its own checkpoint
             check_paths(checked)

@@ -1,4 +1,4 @@
-"""A run's `config.yaml`: written so that a project can be moved, and taken as it is by `train resume=RUN`."""
+"""A run's `config.yaml`: so written that a project can be moved; `train resume=RUN` and `evaluate run=RUN` read it."""
 
 from __future__ import annotations
 
@@ -82,6 +82,32 @@ def continue_run(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     if len(others) < len(parsed):
         merged["data"] = _moved(merged["data"], str(merged["data"].get("root")), str(config.data.root))
     return OmegaConf.create(merged)
+
+
+def evaluate_run(config: DictConfig, overrides: Sequence[str], run_dir: Path) -> DictConfig:
+    """The configuration of `hmr-light evaluate run=RUN OVERRIDES…`: the run's own sets, by its own protocol and body.
+
+    Those of `data`, `protocol` and `body` that `overrides` choose stay as they are in `config`, which is what Hydra has
+    composed; other sets come with their own protocol. A `data.root` moves the run's paths. `config` is returned as it
+    is for a run whose `config.yaml` cannot be read.
+    """
+    try:
+        own = read_run_config(run_dir)
+    except Exception:  # there may be checkpoints all the same
+        return config
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    names = [one.key_or_group for one in parsed]
+    nodes = {"data", "protocol", "body"} - set(names) - ({"protocol"} if "data" in names else set())
+    values: dict[str, Any] = {node: own[node] for node in nodes if isinstance(own.get(node), dict)}
+    if "data" in values and "data.root" in names:
+        values["data"] = _moved(values["data"], str(values["data"].get("root")), str(config.data.root))
+    for one in parsed:
+        name = one.key_or_group
+        if name.partition(".")[0] in values and not one.is_delete():
+            _set(values, name.split("."), OmegaConf.select(config, name))
+    merged = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(merged, dict)
+    return OmegaConf.create(merged | values)
 
 
 def _flat(config: DictConfig) -> dict[str, Any]:

@@ -102,6 +102,7 @@ class EvaluateConfig:
     """Which checkpoints of the run."""
     body: BodyConfig = MISSING
     data: DataConfig = MISSING
+    """The sets to evaluate on. For a run: its own, unless `data=` is given."""
     protocol: dict[str, Any] = MISSING
     batch_size: Annotated[int, Range(1, 10**6)] | None = None
     """Images that go through the network at once; null: 8 on a CPU, 64 on a GPU."""
