@@ -22,18 +22,18 @@ from hmr_light.body import load_body
 from hmr_light.config import typed
 from hmr_light.data.synthetic import SyntheticConfig, sample
 from hmr_light.data.synthetic.mesh import Mesh
-from hmr_light.data.synthetic.sample import Studio
+from hmr_light.data.synthetic.sample import Renderer
 from hmr_light.paths import conf_dir
 
 IMAGES, TURNS = 10, 20
 STAGES = ("sample_pose", "dress", "sample_shot", "rasterise", "background", "cast_shadow", "paint", "expose", "encode")
 
 
-def studio(size: int, mesh: Mesh) -> Studio:
+def renderer(size: int, mesh: Mesh) -> Renderer:
     """The reference configuration at a size."""
     values: Any = OmegaConf.load(conf_dir() / "dataset" / "synthetic.yaml")
     del values["name"], values["out"]
-    return Studio(typed(SyntheticConfig, OmegaConf.merge(values, {"size": size})), mesh)  # type: ignore[arg-type]
+    return Renderer(typed(SyntheticConfig, OmegaConf.merge(values, {"size": size})), mesh)  # type: ignore[arg-type]
 
 
 def seconds(work: Callable[..., Any], *arguments: Any) -> float:
@@ -43,7 +43,7 @@ def seconds(work: Callable[..., Any], *arguments: Any) -> float:
     return time.process_time() - start
 
 
-def render(place: Studio, first: int, count: int) -> None:
+def render(place: Renderer, first: int, count: int) -> None:
     """Render samples of the training split."""
     for index in range(first, first + count):
         place.sample("train", index)
@@ -83,7 +83,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     mesh = Mesh.of(load_body())
     for size in (224, 96):
-        place, draw = studio(size, mesh), yardstick(mesh, size)
+        place, draw = renderer(size, mesh), yardstick(mesh, size)
         times = []
         for turn in range(-1, TURNS):  # the first warms up
             first = (turn + 1) * IMAGES

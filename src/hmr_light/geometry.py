@@ -129,17 +129,17 @@ def _best_rotation(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
     cofactors = torch.linalg.cross(b[[1, 2, 0]], b[[2, 0, 1]], dim=1)
     determinant = (b[0] * cofactors[0]).sum(0)
     cofactors_squared = cofactors.square().sum((0, 1))
-    # From above, as Newton's method wants it: (a + b + c)² ≤ a² + b² + c² + 2 √3 |(ab, bc, ca)| of singular values.
+    # Newton's method starts from above: (a + b + c)² ≤ a² + b² + c² + 2 √3 |(ab, bc, ca)| of singular values.
     fit = (1 + 2 * (3 * cofactors_squared).sqrt()).sqrt()
     for _ in range(NEWTON_STEPS):
         square = fit.square() - 1
         value = square.square() - 8 * fit * determinant - 4 * cofactors_squared
         fit = fit - value / (4 * fit * square - 8 * determinant)
     kappa = (fit.square() - 1) / 2
-    gap = kappa * fit - determinant  # (a + b) (b + c) (c + a): nought where the best rotation is not unique
+    gap = kappa * fit - determinant  # (a + b) (b + c) (c + a): zero where the best rotation is not unique
     gram = (b[:, None] * b).sum(2)
     rotation = ((kappa + 1) * b + fit * cofactors - (gram[:, :, None] * b).sum(1)) / gap
-    # Where Newton's method has not arrived, as it creeps towards a double root, this is no rotation.
+    # Where Newton's method has not converged, as near a double root, this is no rotation.
     excess = (rotation[:, None] * rotation).sum(2) - torch.eye(3, dtype=b.dtype, device=b.device)[:, :, None]
     is_sound = (gap > SMALLEST_GAP) & (excess.abs().amax((0, 1)) < LARGEST_EXCESS)
     return rotation.permute(2, 0, 1), fit * norm, is_sound

@@ -49,7 +49,7 @@ def test_pre_resnet_starts_from_imagenet(home: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nobody listens
     config = compose("train", "experiment=reference/pre_resnet")
-    with pytest.raises(UserError, match=r"resnet50-0676ba61.pth could not be had"):
+    with pytest.raises(UserError, match=r"resnet50-0676ba61.pth could not be loaded"):
         build_model({"backbone": config.backbone, "regressor": config.regressor})
 
 

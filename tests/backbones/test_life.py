@@ -61,7 +61,7 @@ def test_every_choice_learns_is_evaluated_saved_and_read_again(choice: str, tmp_
 
 
 def check_gradients(model: HMR) -> None:
-    """Every parameter takes part, and every layer of weights is told something."""
+    """Every parameter has a gradient, and that of every layer of weights is not zero."""
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name

@@ -99,7 +99,7 @@ def test_pretrained_weights_that_cannot_be_had_are_an_error(monkeypatch: pytest.
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match=r"backbone.weights=imagenet: timm could not make it"):
+    with pytest.raises(UserError, match=r"backbone.weights=imagenet: timm could not build it"):
         build_backbone(config("mobilenetv4_conv_small", weights="imagenet"))
 
 

@@ -145,7 +145,7 @@ def torch_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_imagenet_weights_that_cannot_be_had_are_an_error(torch_home: Path) -> None:
     error = refusal("imagenet")
-    assert "backbone.weights=imagenet: squeezenet1_1-b8a52dc0.pth could not be had" in error.message
+    assert "backbone.weights=imagenet: squeezenet1_1-b8a52dc0.pth could not be loaded" in error.message
     assert "backbone.weights=/path/to/file.pth" in error.remedy
     assert str(torch_home) in error.remedy
     assert socket.getdefaulttimeout() is None
@@ -161,7 +161,7 @@ def test_imagenet_weights_come_from_torchs_cache(state: dict, torch_home: Path) 
 def test_a_damaged_cache_is_an_error(torch_home: Path) -> None:
     torch_home.mkdir(parents=True)
     (torch_home / "squeezenet1_1-b8a52dc0.pth").write_bytes(b"half a download")
-    assert "could not be had" in refusal("imagenet").message
+    assert "could not be loaded" in refusal("imagenet").message
 
 
 MOVENET = {"name": "mobilenet_v2", "weights": "movenet", "adapter": {"name": "pooled"}}

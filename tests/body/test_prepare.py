@@ -15,6 +15,8 @@ from hmr_light.body.smpl import fingerprint
 from hmr_light.config.body_path import expand_body_path
 from hmr_light.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("home")
+
 OFFICIAL = {
     "basicModel_neutral_lbs_10_207_0_v1.0.0.pkl": "neutral",
     "basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl": "neutral",

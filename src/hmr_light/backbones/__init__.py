@@ -29,7 +29,7 @@ def build_backbone(config: Mapping[str, Any]) -> nn.Module:
     Its `name` and options; where `library` is `timm`, a model of that name there. `rewrites` lists changes that apply
     to any backbone, in order (`hmr_light.backbones.rewrites`); `pixels: symmetric` is for one that takes RGB in -1 … 1.
     The module maps images (B, 3, H, W) to features (B, `num_features`). Raises `UserError` for an unknown name or
-    option, and for weights that cannot be had or do not fit.
+    option, and for weights that are not available or do not fit.
     """
     options = complete(config)
     rewrites = options.pop("rewrites", None) or []

@@ -1,4 +1,4 @@
-"""What the backbones of all families share: a trunk that sees, an adapter that makes features of what it saw."""
+"""What the backbones of all families share: a trunk (image → maps) and an adapter (maps → features)."""
 
 from __future__ import annotations
 

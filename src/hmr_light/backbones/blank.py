@@ -1,4 +1,4 @@
-"""A backbone that sees nothing, for the baseline that predicts the same for every image."""
+"""A backbone without features, for the baseline that predicts the same for every image."""
 
 from __future__ import annotations
 

@@ -128,14 +128,14 @@ def plain_conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
 
 
 def channel_shuffle(maps: torch.Tensor, groups: int) -> torch.Tensor:
-    """Deal the C channels (B, C, h, w) of `groups` groups out, so that each new group has some of every old one.
+    """Reorder the C channels (B, C, h, w) of `groups` groups so that each new group has some of every old one.
 
     C is a multiple of `groups` (Zhang et al., CVPR 2018, section 3.1).
     """
     if groups == 1:
         return maps
     if maps.is_contiguous(memory_format=torch.channels_last) and not maps.is_contiguous():
-        # Dealt out where the channels lie in memory; otherwise the result, and the next layers, would change layout.
+        # Reordered where the channels lie in memory; otherwise the result, and the next layers, would change layout.
         return maps.permute(0, 2, 3, 1).unflatten(3, (groups, -1)).transpose(3, 4).flatten(3).permute(0, 3, 1, 2)
     return maps.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
 

@@ -1,4 +1,4 @@
-"""Pixels of another range: for networks that were trained on such."""
+"""Input normalisation: ImageNet's mean and deviation, and networks that take pixels in -1 … 1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 
 
 class SymmetricPixels(nn.Module):
-    """`network`, a backbone that wants RGB in -1 … 1, as HMR's does, for images normalised as ours are."""
+    """`network`, a backbone that takes RGB in -1 … 1 as HMR's does, for images that are normalised as ours are."""
 
     scale: torch.Tensor
     offset: torch.Tensor

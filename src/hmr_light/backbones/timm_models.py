@@ -29,7 +29,7 @@ def timm_model(name: str, *, weights: str | None = None, adapter: Mapping[str, A
     """timm's model `name`; features are what its own head pools, so that transformers serve as well as convolutions.
 
     `weights` are null, `imagenet` (timm's pretrained weights) or a file with timm's names. Raises `UserError` without
-    timm, for a name that it does not know, and for weights that cannot be had.
+    timm, for a name that it does not know, and for weights that are not available.
     """
     try:
         import timm
@@ -47,7 +47,7 @@ def timm_model(name: str, *, weights: str | None = None, adapter: Mapping[str, A
     except Exception as error:  # the network's, the cache's, or "no pretrained weights"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"backbone.name={name} backbone.weights={weights}: timm could not make it: {reason}",
+            f"backbone.name={name} backbone.weights={weights}: timm could not build it: {reason}",
             "Check the network, or give weights by file (backbone.weights=/path/to/file.pth) or none (null).",
         ) from error
     if keeps_classifier(adapter) and not (model.num_classes == 1000 and isinstance(model.get_classifier(), nn.Linear)):

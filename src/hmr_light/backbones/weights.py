@@ -97,7 +97,7 @@ def _imagenet_state(name: str) -> State:
     except Exception as error:  # the network's, and whatever a damaged file makes of the unpickler
         cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(entry.url).name
         raise UserError(
-            f"backbone.weights=imagenet: {cache.name} could not be had: {_reason(error)}",
+            f"backbone.weights=imagenet: {cache.name} could not be loaded: {_reason(error)}",
             f"Check the network, or put the file at {cache}, or give one with backbone.weights=/path/to/file.pth, "
             "or start from random weights with backbone.weights=null.",
         ) from error

@@ -1,4 +1,4 @@
-"""Lists and tuples that share their parts: small in memory, and endless for whatever walks through all of them."""
+"""Nested values that share their parts: small in memory, but without bound for code that visits every part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 MOST_VALUES = 2**26
-"""The numbers of arrays aside."""
+"""Without the numbers in arrays."""
 
 
 def refuse_unbounded(value: Any) -> None:
@@ -31,6 +31,6 @@ def _count(value: Any, done: dict[int, int]) -> int:
         done[id(value)] = MOST_VALUES  # until it is known
         count = 1 + sum(_count(part, done) for part in parts)
         if count > MOST_VALUES:
-            raise ValueError("it has the same values in endless places")
+            raise ValueError("its parts hold each other too often to be counted")
         done[id(value)] = count
     return done[id(value)]

@@ -54,7 +54,7 @@ class SMPL(nn.Module):
         self.register_buffer("extra_regressor", torch.from_numpy(arrays["J_regressor_extra"]), persistent=False)
         self.register_buffer("h36m_regressor", torch.from_numpy(arrays["J_regressor_h36m"]), persistent=False)
         self.register_buffer("spin_joints", torch.tensor(SPIN_JOINTS_49), persistent=False)
-        self._meshless: JointsOnly | None = None
+        self._joints_only: JointsOnly | None = None
 
     def forward(self, rotations: torch.Tensor, betas: torch.Tensor) -> BodyOutput:
         """Vertices (B, V, 3) and joints (B, 49, 3), metres, for `rotations` (B, 24, 3, 3) and `betas` (B, 10).
@@ -71,11 +71,11 @@ class SMPL(nn.Module):
 
     def joints(self, rotations: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
         """The joints (B, 49, 3) of `forward` alone, without making the mesh: much faster, equal but for rounding."""
-        if self._meshless is None:
-            self._meshless = self._fold()
+        if self._joints_only is None:
+            self._joints_only = self._fold()
         dtype = self.layer.v_template.dtype
         with torch.autocast(rotations.device.type, enabled=False):
-            return self._meshless(rotations.to(dtype), betas.to(dtype))[:, self.spin_joints]
+            return self._joints_only(rotations.to(dtype), betas.to(dtype))[:, self.spin_joints]
 
     def _fold(self) -> JointsOnly:
         layer = self.layer

@@ -33,7 +33,7 @@ class HMR(nn.Module):
 def build_model(config: Mapping[str, Any]) -> HMR:
     """The model that the nodes `backbone` and `regressor` of `config` describe.
 
-    Raises `UserError` for an unknown name or option, and for weights that cannot be had or do not fit.
+    Raises `UserError` for an unknown name or option, and for weights that are not available or do not fit.
     """
     backbone = build_backbone(config["backbone"])
     return HMR(backbone, build_regressor(config["regressor"], backbone.num_features))  # type: ignore[arg-type]

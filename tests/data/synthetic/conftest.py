@@ -11,7 +11,7 @@ from hmr_light.body import SMPL, load_body
 from hmr_light.data.annotations import Annotations, load_annotations
 from hmr_light.data.synthetic import SyntheticConfig, prepare, prepare_synthetic
 from hmr_light.data.synthetic.mesh import Mesh
-from hmr_light.data.synthetic.sample import Studio
+from hmr_light.data.synthetic.sample import Renderer
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +25,8 @@ def config() -> SyntheticConfig:
 
 
 @pytest.fixture(scope="session")
-def studio(config: SyntheticConfig, body: SMPL) -> Studio:
-    return Studio(config, Mesh.of(body))
+def renderer(config: SyntheticConfig, body: SMPL) -> Renderer:
+    return Renderer(config, Mesh.of(body))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from support.synthetic import reference_config
 from hmr_light.body import load_body
 from hmr_light.data.synthetic.amass import amass_files, amass_pose
 from hmr_light.data.synthetic.mesh import Mesh
-from hmr_light.data.synthetic.sample import Studio
+from hmr_light.data.synthetic.sample import Renderer
 from hmr_light.data.synthetic.sources import SPLITS, share_of_split
 from hmr_light.errors import UserError
 
@@ -43,13 +43,13 @@ def test_splits_share_no_file(recordings: Path) -> None:
 def test_recorded_people_stand_upright_with_their_own_joints(recordings: Path) -> None:
     config = reference_config(size=64)
     config = replace(config, poses=replace(config.poses, amass=str(recordings)))
-    studio = Studio(config, Mesh.of(load_body()))
+    renderer = Renderer(config, Mesh.of(load_body()))
     bent = set()
     for index in range(0, 80, 4):
-        pose = studio.pose("train", index)
+        pose = renderer.pose("train", index)
         assert np.allclose(pose.rotations[0], np.eye(3), atol=1e-9)  # z up has become y up
         bent.add(round(np.degrees(Rotation.from_matrix(pose.rotations[4]).magnitude())))
-        labels = studio.sample("train", index).labels
+        labels = renderer.sample("train", index).labels
         up = labels["S"][12, :3] - labels["S"][14, :3]
         assert -up[1] > 0.5 * np.linalg.norm(up)
         assert labels["archetype"] == "amass"

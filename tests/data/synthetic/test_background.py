@@ -9,7 +9,7 @@ from support.synthetic import reference_config
 
 from hmr_light.body import load_body
 from hmr_light.data.synthetic.mesh import Mesh
-from hmr_light.data.synthetic.sample import Studio
+from hmr_light.data.synthetic.sample import Renderer
 
 
 def test_photographs_are_the_background(tmp_path: Path) -> None:
@@ -21,12 +21,12 @@ def test_photographs_are_the_background(tmp_path: Path) -> None:
     scene = replace(config.scene, photographs=str(tmp_path), clutter=(0, 0), shadow=0.0, occlusion=0.0)
     sensor = replace(config.sensor, noise=(0, 0), gamma=(1, 1), white_balance=0.0, jpeg_quality=(95, 95))
     config = replace(config, scene=replace(scene, second_person=0.0, seat=0.0), sensor=sensor, ood={})
-    studio = Studio(config, Mesh.of(load_body()))
+    renderer = Renderer(config, Mesh.of(load_body()))
     seen: dict[str, set[int]] = {}
     for split in ("train", "val", "test", "test-ood"):
         seen[split] = set()
         for index in range(12):
-            sample = studio.sample(split, index)
+            sample = renderer.sample(split, index)
             image = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)
             far = cv2.dilate(sample.mask.astype(np.uint8), np.ones((31, 31), np.uint8)) == 0
             if far.any():

@@ -24,13 +24,13 @@ def mesh() -> Mesh:
 
 
 @pytest.fixture(scope="module")
-def figure(mesh: Mesh) -> BodyLandmarks:
+def landmarks(mesh: Mesh) -> BodyLandmarks:
     return BodyLandmarks.of(mesh)
 
 
 @pytest.fixture(scope="module")
-def drape(mesh: Mesh, figure: BodyLandmarks) -> Drape:
-    return Drape.of(mesh, figure)
+def drape(mesh: Mesh, landmarks: BodyLandmarks) -> Drape:
+    return Drape.of(mesh, landmarks)
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,12 @@ def patterns() -> Patterns:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_skirt_hangs_around_the_legs_down_to_its_hem(
-    mesh: Mesh, figure: BodyLandmarks, drape: Drape, seed: int
+    mesh: Mesh, landmarks: BodyLandmarks, drape: Drape, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     betas = rng.normal(0, 1, 10)
     person = mesh.pose(np.broadcast_to(np.eye(3), (24, 3, 3)), betas)
-    tail = replace(TAIL, hem_y=figure.knee_y)
+    tail = replace(TAIL, hem_y=landmarks.knee_y)
     points, normals, place, faces = drape.cut(tail, person, betas)
     knees = person.joints[[25 + 1, 25 + 4], 1].mean()
     assert abs(points[:, 1].min() - knees) < 0.06, f"seed {seed}"
@@ -64,11 +64,11 @@ def test_a_skirt_hangs_around_the_legs_down_to_its_hem(
     assert np.allclose(place[:half], place[half:])
 
 
-def test_a_coat_is_open_in_front_and_follows_a_stride(mesh: Mesh, figure: BodyLandmarks, drape: Drape) -> None:
+def test_a_coat_is_open_in_front_and_follows_a_stride(mesh: Mesh, landmarks: BodyLandmarks, drape: Drape) -> None:
     pose = rotations(angles(left_hip=(50,), right_hip=(-20,)))
     person = mesh.pose(pose, np.zeros(10))
-    closed = drape.cut(replace(TAIL, hem_y=figure.knee_y), person, np.zeros(10))
-    open_ = drape.cut(replace(TAIL, hem_y=figure.knee_y, opening=0.6), person, np.zeros(10))
+    closed = drape.cut(replace(TAIL, hem_y=landmarks.knee_y), person, np.zeros(10))
+    open_ = drape.cut(replace(TAIL, hem_y=landmarks.knee_y, opening=0.6), person, np.zeros(10))
     assert len(open_[3]) < len(closed[3])
     seen = open_[2][np.unique(open_[3])]
     front = (np.abs(seen[:, 0]) < 0.03) & (seen[:, 2] > 0.05)
@@ -78,17 +78,17 @@ def test_a_coat_is_open_in_front_and_follows_a_stride(mesh: Mesh, figure: BodyLa
     assert left > right + 0.1  # the side of the leg that goes forward goes with it
 
 
-def test_clothes_stand_off_where_they_are_worn(mesh: Mesh, figure: BodyLandmarks, patterns: Patterns) -> None:
+def test_clothes_stand_off_where_they_are_worn(mesh: Mesh, landmarks: BodyLandmarks, patterns: Patterns) -> None:
     config = reference_config().people
     tight = replace(config, loose=0.0, skirt=0.0, coat=0.0, hair_m=(0.0, 0.0))
     loose = replace(config, loose=1.0, skirt=0.0, coat=0.0)
     for seed in range(20):
-        outfit = dress(np.random.default_rng(seed), figure, patterns, tight)
-        assert standoff(outfit, figure, mesh.template).max() == 0
-        outfit = dress(np.random.default_rng(seed), figure, patterns, loose)
-        off = standoff(outfit, figure, mesh.template)
+        outfit = dress(np.random.default_rng(seed), landmarks, patterns, tight)
+        assert standoff(outfit, landmarks, mesh.template).max() == 0
+        outfit = dress(np.random.default_rng(seed), landmarks, patterns, loose)
+        off = standoff(outfit, landmarks, mesh.template)
         assert 0.005 < off.max() <= config.ease_m[1]
-        bare = mesh.template[:, 1] < figure.sole_y + 0.02
+        bare = mesh.template[:, 1] < landmarks.sole_y + 0.02
         assert off[bare].max() == 0, f"seed {seed}"
-        hands = np.abs(mesh.template[:, 0]) > figure.wrist_x + 0.05
+        hands = np.abs(mesh.template[:, 0]) > landmarks.wrist_x + 0.05
         assert off[hands].max() == 0, f"seed {seed}"

@@ -17,20 +17,20 @@ from hmr_light.body import SMPL
 from hmr_light.data.annotations import Annotations, load_annotations
 from hmr_light.data.synthetic import SyntheticConfig
 from hmr_light.data.synthetic.mesh import Mesh
-from hmr_light.data.synthetic.sample import Draw, Studio, generator
+from hmr_light.data.synthetic.sample import Draw, Renderer, generator
 from hmr_light.geometry import axis_angle_to_matrix
 
 
 def test_labels_on_disk_describe_the_rendered_pixels(
-    rendered: Path, labels: Annotations, studio: Studio, body: SMPL
+    rendered: Path, labels: Annotations, renderer: Renderer, body: SMPL
 ) -> None:
-    bare = Studio(undressed(studio.config), studio.mesh)
-    seatless = Studio(replace(studio.config, scene=replace(studio.config.scene, seat=0.0)), studio.mesh)
+    bare = Renderer(undressed(renderer.config), renderer.mesh)
+    seatless = Renderer(replace(renderer.config, scene=replace(renderer.config.scene, seat=0.0)), renderer.mesh)
     for index in range(len(labels)):
-        assert (rendered / labels.imgname[index]).read_bytes() == studio.sample("train", index).jpeg
+        assert (rendered / labels.imgname[index]).read_bytes() == renderer.sample("train", index).jpeg
         sample = bare.sample("train", index)
         assert (sample.labels["pose"] == labels.pose[index]).all()
-        described = covered_pixels(described_mesh(labels, index, body)[0], body.faces.numpy(), studio.config.size)
+        described = covered_pixels(described_mesh(labels, index, body)[0], body.faces.numpy(), renderer.config.size)
         overlap = (described & sample.mask).sum() / (described | sample.mask).sum()
         assert overlap >= 0.99, f"sample {index}: {overlap}"
         dressed = seatless.sample("train", index).mask
@@ -48,10 +48,10 @@ def test_the_mask_is_where_the_person_changes_the_picture(config: SyntheticConfi
         ),
     )
     mesh = Mesh.of(body)
-    studio, other = Studio(plain, mesh), Studio(plain, mesh)
-    other.figure = replace(other.figure, neck_y=other.figure.neck_y - 0.3, hip_y=other.figure.hip_y - 0.3)
+    renderer, other = Renderer(plain, mesh), Renderer(plain, mesh)
+    other.landmarks = replace(other.landmarks, neck_y=other.landmarks.neck_y - 0.3, hip_y=other.landmarks.hip_y - 0.3)
     for index in range(6):
-        one, two = studio.sample("train", index), other.sample("train", index)
+        one, two = renderer.sample("train", index), other.sample("train", index)
         first, second = (cv2.imdecode(np.frombuffer(s.jpeg, np.uint8), 1).astype(int) for s in (one, two))
         # A JPEG block reaches 16 pixels with its halved colour resolution.
         around = cv2.dilate(one.mask.astype(np.uint8), np.ones((33, 33), np.uint8)) > 0
@@ -82,10 +82,10 @@ def test_joints_in_metres_are_those_of_the_body(labels: Annotations, body: SMPL)
 def test_people_stand_on_their_feet_seen_from_all_sides(config: SyntheticConfig, body: SMPL) -> None:
     """Upright in the image, and turned evenly through the full circle."""
     standing = replace(config, poses=replace(config.poses, archetypes={"stand": 1.0}))
-    studio = Studio(standing, Mesh.of(body))
+    renderer = Renderer(standing, Mesh.of(body))
     upright, facing = [], []
     for index in range(48):
-        labels = studio.sample("train", index).labels
+        labels = renderer.sample("train", index).labels
         up = labels["S"][12, :3] - labels["S"][14, :3]
         upright.append(-up[1] / np.linalg.norm(up))
         across = labels["S"][9, :3] - labels["S"][8, :3]
@@ -100,16 +100,16 @@ def test_people_are_turned_as_asked(
 ) -> None:
     """From right shoulder to left, in the camera's x (right) and z (away): facing it, turned to a side, turned away."""
     poses = replace(config.poses, archetypes={"stand": 1.0}, noise=0.0, yaw_degrees=(yaw, yaw))
-    studio = Studio(replace(config, poses=poses), Mesh.of(body))
+    renderer = Renderer(replace(config, poses=poses), Mesh.of(body))
     for index in range(4):
-        joints = studio.sample("train", index).labels["S"][:, :3]
+        joints = renderer.sample("train", index).labels["S"][:, :3]
         shoulders = (joints[9] - joints[8])[[0, 2]]
         assert shoulders @ np.array(across) > 0.7 * np.linalg.norm(shoulders)
 
 
-def test_another_seed_gives_other_images(config: SyntheticConfig, studio: Studio) -> None:
-    other = Studio(replace(config, seed=6), studio.mesh)
-    assert other.sample("train", 0).jpeg != studio.sample("train", 0).jpeg
+def test_another_seed_gives_other_images(config: SyntheticConfig, renderer: Renderer) -> None:
+    other = Renderer(replace(config, seed=6), renderer.mesh)
+    assert other.sample("train", 0).jpeg != renderer.sample("train", 0).jpeg
 
 
 def test_splits_share_no_clip_shape_looks_or_background(config: SyntheticConfig, rendered: Path) -> None:
@@ -130,13 +130,13 @@ def test_hidden_joints_are_known(config: SyntheticConfig, body: SMPL) -> None:
     """Every image has a thing in front, and joints behind it are not called visible."""
     config = replace(config, scene=replace(config.scene, second_person=0.0))
     hiding = replace(config, scene=replace(config.scene, occlusion=1.0))
-    studio, open_ = (
-        Studio(hiding, Mesh.of(body)),
-        Studio(replace(config, scene=replace(config.scene, occlusion=0.0)), Mesh.of(body)),
+    renderer, open_ = (
+        Renderer(hiding, Mesh.of(body)),
+        Renderer(replace(config, scene=replace(config.scene, occlusion=0.0)), Mesh.of(body)),
     )
     hidden = 0
     for index in range(12):
-        one, two = studio.sample("train", index).labels, open_.sample("train", index).labels
+        one, two = renderer.sample("train", index).labels, open_.sample("train", index).labels
         assert one["occluded"] <= config.scene.occlusion_share
         assert two["occluded"] == 0
         assert (one["visibility"] <= two["visibility"]).all()
@@ -149,12 +149,12 @@ import hashlib, sys
 sys.path.insert(0, {tests!r})
 from hmr_light.body import load_body
 from hmr_light.data.synthetic.mesh import Mesh
-from hmr_light.data.synthetic.sample import Studio
+from hmr_light.data.synthetic.sample import Renderer
 from support.synthetic import reference_config
-studio = Studio(reference_config(size=96), Mesh.of(load_body()))
+renderer = Renderer(reference_config(size=96), Mesh.of(load_body()))
 for split in ("train", "test-ood"):
     for index in range(8):
-        sample = studio.sample(split, index)
+        sample = renderer.sample(split, index)
         numbers = (value.tobytes() for _, value in sorted(sample.labels.items()))
         print(hashlib.sha256(sample.jpeg + b"".join(numbers)).hexdigest())
 """

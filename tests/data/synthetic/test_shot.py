@@ -9,26 +9,26 @@ from hmr_light.body import SMPL
 from hmr_light.data.annotations import Annotations
 from hmr_light.data.synthetic import SyntheticConfig
 from hmr_light.data.synthetic.mesh import Mesh
-from hmr_light.data.synthetic.sample import Studio
+from hmr_light.data.synthetic.sample import Renderer
 
 
 def test_boxes_hold_the_person_with_a_margin(config: SyntheticConfig, body: SMPL) -> None:
     """Exact boxes where they are asked for; elsewhere they are off by as much as is allowed."""
     mesh = Mesh.of(body)
-    exact = Studio(replace(config, camera=replace(config.camera, crop_scale_std=0.0, crop_shift=0.0)), mesh)
-    loose = Studio(replace(config, camera=replace(config.camera, crop_scale_std=0.4, truncation=0.0)), mesh)
+    exact = Renderer(replace(config, camera=replace(config.camera, crop_scale_std=0.0, crop_shift=0.0)), mesh)
+    loose = Renderer(replace(config, camera=replace(config.camera, crop_scale_std=0.4, truncation=0.0)), mesh)
     scales, shifts = [], []
     for index in range(16):
-        for studio in (exact, loose):
-            row = studio.sample("train", index).labels
+        for renderer in (exact, loose):
+            row = renderer.sample("train", index).labels
             labels = Annotations.from_arrays({key: value[None] for key, value in row.items()} | {"imgname": ["a"]})
             pixels = described_mesh(labels, 0, body)[0]
-            if studio is exact:
+            if renderer is exact:
                 pixels = pixels.clip(-0.5, config.size - 0.5)
             low, high = pixels.min(0), pixels.max(0)
             side = (high - low).max()
             shift, scale = (row["center"] - (low + high) / 2) / side, row["scale"] * 200 / (1.2 * side)
-            if studio is exact:
+            if renderer is exact:
                 assert np.abs(shift).max() < 1e-3, index
                 assert np.isclose(scale, 1, atol=1e-3), index
             else:

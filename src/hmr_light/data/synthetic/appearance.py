@@ -17,7 +17,7 @@ from hmr_light.data.synthetic.textures import Patterns, cloth_colour, pick, skin
 _NECK_RADIUS = 0.08  # metres
 
 
-def dress(rng: np.random.Generator, figure: BodyLandmarks, patterns: Patterns, config: PeopleConfig) -> Outfit:
+def dress(rng: np.random.Generator, landmarks: BodyLandmarks, patterns: Patterns, config: PeopleConfig) -> Outfit:
     """Random clothes, hair and skin for a body."""
 
     def garment(base: np.ndarray | None = None) -> Garment:
@@ -25,31 +25,34 @@ def dress(rng: np.random.Generator, figure: BodyLandmarks, patterns: Patterns, c
 
     skin = skin_colour(rng)
     length = pick(rng, {"sleeveless": 0.08, "short": 0.42, "elbow": 0.1, "long": 0.4})
-    arm, fore = figure.elbow_x - figure.shoulder_x, figure.wrist_x - figure.elbow_x
+    arm, fore = landmarks.elbow_x - landmarks.shoulder_x, landmarks.wrist_x - landmarks.elbow_x
     sleeve = (
-        figure.shoulder_x + {"sleeveless": -0.02, "short": 0.6 * arm, "elbow": arm, "long": arm + 0.95 * fore}[length]
+        landmarks.shoulder_x
+        + {"sleeveless": -0.02, "short": 0.6 * arm, "elbow": arm, "long": arm + 0.95 * fore}[length]
     )
-    thigh, shank = figure.hip_y - figure.knee_y, figure.knee_y - figure.ankle_y
+    thigh, shank = landmarks.hip_y - landmarks.knee_y, landmarks.knee_y - landmarks.ankle_y
     legs = pick(rng, {"trousers": 0.6, "knee": 0.14, "shorts": 0.2, "bare": 0.06})
     bottom = {
-        "trousers": figure.ankle_y + rng.uniform(-0.02, 0.1) * shank,
-        "knee": figure.knee_y - rng.uniform(-0.2, 0.5) * shank,
-        "shorts": figure.hip_y - rng.uniform(0.35, 0.75) * thigh,
-        "bare": figure.hip_y - 0.12,
+        "trousers": landmarks.ankle_y + rng.uniform(-0.02, 0.1) * shank,
+        "knee": landmarks.knee_y - rng.uniform(-0.2, 0.5) * shank,
+        "shorts": landmarks.hip_y - rng.uniform(0.35, 0.75) * thigh,
+        "bare": landmarks.hip_y - 0.12,
     }[legs]
     long_top = rng.random() < 0.12  # a tight dress or a long shirt: cloth of the top down to the thighs
-    hem = figure.hip_y + rng.uniform(-0.06, 0.1)
+    hem = landmarks.hip_y + rng.uniform(-0.06, 0.1)
     if long_top:
-        hem = figure.hip_y - rng.uniform(0.4, 0.9) * thigh
-    shoe_height = figure.ankle_y + (rng.uniform(0.15, 0.6) * shank if rng.random() < 0.2 else rng.uniform(-0.02, 0.03))
+        hem = landmarks.hip_y - rng.uniform(0.4, 0.9) * thigh
+    shoe_height = landmarks.ankle_y + (
+        rng.uniform(0.15, 0.6) * shank if rng.random() < 0.2 else rng.uniform(-0.02, 0.03)
+    )
     bald = rng.random() < 0.1
     long_hair = rng.random() < 0.4
     tail, kind = None, rng.random()
     if kind < config.skirt:
-        tail = _skirt(rng, figure)
+        tail = _skirt(rng, landmarks)
         bottom = tail.hem_y  # the legs under it are of its cloth, for where they come through
     elif kind < config.skirt + config.coat:
-        tail = _coat(rng, figure)
+        tail = _coat(rng, landmarks)
     ease = rng.uniform(*config.ease_m, 2) * (rng.random(2) < config.loose)
     top = garment()
     return Outfit(
@@ -60,7 +63,7 @@ def dress(rng: np.random.Generator, figure: BodyLandmarks, patterns: Patterns, c
         beard=bool(rng.random() < 0.15),
         top=top,
         sleeve_x=float(sleeve + rng.normal(0, 0.015)),
-        neckline_y=float(figure.neck_y + rng.uniform(-0.07, 0.03)),
+        neckline_y=float(landmarks.neck_y + rng.uniform(-0.07, 0.03)),
         hem_y=float(hem),
         under=garment() if rng.random() < 0.15 or (tail is not None and tail.opening) else None,
         opening=float(rng.uniform(0.02, 0.1)),
@@ -77,10 +80,10 @@ def dress(rng: np.random.Generator, figure: BodyLandmarks, patterns: Patterns, c
     )
 
 
-def _skirt(rng: np.random.Generator, figure: BodyLandmarks) -> Tail:
-    length = figure.hip_y - figure.ankle_y
+def _skirt(rng: np.random.Generator, landmarks: BodyLandmarks) -> Tail:
+    length = landmarks.hip_y - landmarks.ankle_y
     return Tail(
-        hem_y=float(figure.hip_y - rng.uniform(0.3, 0.95) * length),
+        hem_y=float(landmarks.hip_y - rng.uniform(0.3, 0.95) * length),
         ease=float(rng.uniform(0.005, 0.03)),
         flare=float(rng.uniform(0.02, 0.4)),
         pleats=(int(rng.integers(3, 9)), float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0, 0.4))),
@@ -88,10 +91,10 @@ def _skirt(rng: np.random.Generator, figure: BodyLandmarks) -> Tail:
     )
 
 
-def _coat(rng: np.random.Generator, figure: BodyLandmarks) -> Tail:
-    length = figure.hip_y - figure.ankle_y
+def _coat(rng: np.random.Generator, landmarks: BodyLandmarks) -> Tail:
+    length = landmarks.hip_y - landmarks.ankle_y
     return Tail(
-        hem_y=float(figure.hip_y - rng.uniform(0.15, 0.8) * length),
+        hem_y=float(landmarks.hip_y - rng.uniform(0.15, 0.8) * length),
         ease=float(rng.uniform(0.02, 0.05)),
         flare=float(rng.uniform(0.05, 0.3)),
         pleats=(int(rng.integers(2, 6)), float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0, 0.3))),
@@ -119,7 +122,7 @@ def garment_of(
     return Garment(patterns.tile(rng, base, patterned), turn.astype(np.float32))
 
 
-def albedo(outfit: Outfit, figure: BodyLandmarks, place: np.ndarray) -> np.ndarray:
+def albedo(outfit: Outfit, landmarks: BodyLandmarks, place: np.ndarray) -> np.ndarray:
     """sRGB colours (N, 3) in 0..255 at places (N, 3) of the rest pose."""
     x, y, z = np.abs(place[:, 0]), place[:, 1], place[:, 2]
     garments = [outfit.bottom, outfit.top, outfit.under, outfit.shoe, outfit.glove]
@@ -127,21 +130,21 @@ def albedo(outfit: Outfit, figure: BodyLandmarks, place: np.ndarray) -> np.ndarr
     belt, skin = len(garments) + 1, 0
     worn = np.full(len(place), skin, np.uint8)
 
-    head = (y > figure.neck_y + 0.02) & (x < figure.shoulder_x * 0.8)
-    arm = (x > figure.shoulder_x) & (y > figure.armpit_y)
-    body = ~arm & (y < figure.neck_y + 0.1)
-    worn[body & (y < figure.waist_y) & (y > outfit.bottom_y)] = bottom
+    head = (y > landmarks.neck_y + 0.02) & (x < landmarks.shoulder_x * 0.8)
+    arm = (x > landmarks.shoulder_x) & (y > landmarks.armpit_y)
+    body = ~arm & (y < landmarks.neck_y + 0.1)
+    worn[body & (y < landmarks.waist_y) & (y > outfit.bottom_y)] = bottom
     if outfit.belt is not None:
-        worn[body & (np.abs(y - figure.waist_y + 0.06) < 0.018)] = belt
+        worn[body & (np.abs(y - landmarks.waist_y + 0.06) < 0.018)] = belt
     collar = outfit.neckline_y - 0.5 * np.maximum(z - 0.02, 0) * (x < 0.09)
-    shoulders = (x > _NECK_RADIUS) & (y < figure.neck_y + 0.06)
+    shoulders = (x > _NECK_RADIUS) & (y < landmarks.neck_y + 0.06)
     shirt = body & (y > outfit.hem_y) & ((y < collar) | shoulders)
     worn[shirt | (arm & (x < outfit.sleeve_x))] = top
     if outfit.under is not None:
         worn[shirt & (z > 0) & (x < outfit.opening)] = under
     worn[y < outfit.shoe_y] = shoe
     if outfit.glove is not None:
-        worn[x > figure.wrist_x - 0.01] = glove
+        worn[x > landmarks.wrist_x - 0.01] = glove
 
     colour = np.empty_like(place)
     colour[:] = outfit.skin
@@ -152,16 +155,16 @@ def albedo(outfit: Outfit, figure: BodyLandmarks, place: np.ndarray) -> np.ndarr
     if outfit.belt is not None:
         colour[worn == belt] = outfit.belt
     if head.any():
-        _face(colour, outfit, figure, place, np.flatnonzero(head))
+        _face(colour, outfit, landmarks, place, np.flatnonzero(head))
     return colour
 
 
-def _face(colour: np.ndarray, outfit: Outfit, figure: BodyLandmarks, place: np.ndarray, head: np.ndarray) -> None:
+def _face(colour: np.ndarray, outfit: Outfit, landmarks: BodyLandmarks, place: np.ndarray, head: np.ndarray) -> None:
     """Hair, eyes, brows, mouth and beard, in place on the pixels `head`."""
     at = place[head]
     x, y, z = np.abs(at[:, 0]), at[:, 1], at[:, 2]
-    eye = np.abs(figure.eyes).mean(0)
-    eye_y, nose_y, front = eye[1], figure.nose[1], z > figure.ear_z + 0.02
+    eye = np.abs(landmarks.eyes).mean(0)
+    eye_y, nose_y, front = eye[1], landmarks.nose[1], z > landmarks.ear_z + 0.02
     white = ((x - eye[0]) / 0.016) ** 2 + ((y - eye_y) / 0.009) ** 2 < 1
     iris = (x - eye[0]) ** 2 + (y - eye_y) ** 2 < 0.0065**2
     brow = (np.abs(y - eye_y - 0.022) < 0.005) & (np.abs(x - eye[0]) < 0.018)
@@ -173,7 +176,7 @@ def _face(colour: np.ndarray, outfit: Outfit, figure: BodyLandmarks, place: np.n
     colour[head[mouth & front]] = outfit.lips
     if outfit.hair is None:
         return
-    hair = hair_region(outfit, figure, at)
+    hair = hair_region(outfit, landmarks, at)
     if outfit.beard:
         hair |= front & (y < nose_y - 0.02) & (y > nose_y - 0.13) & ~mouth
     colour[head[hair]] = outfit.hair.at(at[hair])

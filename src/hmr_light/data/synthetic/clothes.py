@@ -14,31 +14,31 @@ _COLUMNS, _LEVELS = 32, 40
 _NEAREST = 6
 
 
-def hair_region(outfit: Outfit, figure: BodyLandmarks, place: np.ndarray) -> np.ndarray:
+def hair_region(outfit: Outfit, landmarks: BodyLandmarks, place: np.ndarray) -> np.ndarray:
     """Which of the places (N, 3) of the head are under hair."""
     y, z = place[:, 1], place[:, 2]
     forehead, nape = outfit.hairline
-    behind = z < figure.ear_z + 0.015
-    return ((y > figure.eyes[0, 1] + forehead) | behind) & (y > figure.nose[1] + nape)
+    behind = z < landmarks.ear_z + 0.015
+    return ((y > landmarks.eyes[0, 1] + forehead) | behind) & (y > landmarks.nose[1] + nape)
 
 
-def standoff(outfit: Outfit, figure: BodyLandmarks, place: np.ndarray) -> np.ndarray:
+def standoff(outfit: Outfit, landmarks: BodyLandmarks, place: np.ndarray) -> np.ndarray:
     """How far, metres, what is worn stands off the skin at places (N, 3) of the rest pose; (N,). Widest at the hems."""
     x, y = np.abs(place[:, 0]), place[:, 1]
-    arm = (x > figure.shoulder_x) & (y > figure.armpit_y)
+    arm = (x > landmarks.shoulder_x) & (y > landmarks.armpit_y)
     off = np.zeros(len(place))
-    legs = ~arm & (y < figure.waist_y) & (y > outfit.bottom_y)
-    down = (figure.hip_y - y) / (figure.hip_y - outfit.bottom_y)
+    legs = ~arm & (y < landmarks.waist_y) & (y > outfit.bottom_y)
+    down = (landmarks.hip_y - y) / (landmarks.hip_y - outfit.bottom_y)
     off[legs] = outfit.bottom_ease * np.clip(0.2 + 0.8 * down, 0.2, 1)[legs]
     trunk = ~arm & (y > outfit.hem_y) & (y < outfit.neckline_y)
-    down = (figure.neck_y - y) / (figure.neck_y - figure.waist_y)
+    down = (landmarks.neck_y - y) / (landmarks.neck_y - landmarks.waist_y)
     off[trunk] = np.maximum(off, outfit.top_ease * np.clip(down, 0, 1))[trunk]
     sleeve = arm & (x < outfit.sleeve_x)
-    along = (x - figure.shoulder_x) / (figure.elbow_x - figure.shoulder_x)
+    along = (x - landmarks.shoulder_x) / (landmarks.elbow_x - landmarks.shoulder_x)
     off[sleeve] = outfit.top_ease * np.clip(0.3 + 0.5 * along, 0.3, 1)[sleeve]
     if outfit.hair is not None:
-        head = (y > figure.neck_y + 0.02) & (x < figure.shoulder_x * 0.8)
-        off[head & hair_region(outfit, figure, place)] = outfit.hair_ease
+        head = (y > landmarks.neck_y + 0.02) & (x < landmarks.shoulder_x * 0.8)
+        off[head & hair_region(outfit, landmarks, place)] = outfit.hair_ease
     return off
 
 
@@ -61,13 +61,13 @@ class Drape:
     """(24, L, C) skinning weights: of the pelvis, and further down of both legs, of the nearer one more."""
 
     @classmethod
-    def of(cls, mesh: Mesh, figure: BodyLandmarks) -> Drape:
+    def of(cls, mesh: Mesh, landmarks: BodyLandmarks) -> Drape:
         """Measure a body."""
-        skin_ = np.flatnonzero((np.abs(mesh.template[:, 0]) < 0.3) & (mesh.template[:, 1] < figure.waist_y + 0.1))
+        skin_ = np.flatnonzero((np.abs(mesh.template[:, 0]) < 0.3) & (mesh.template[:, 1] < landmarks.waist_y + 0.1))
         points = mesh.template[skin_]
         angle = 2 * np.pi * np.arange(_COLUMNS) / _COLUMNS
         outward = np.stack([np.sin(angle), np.zeros(_COLUMNS), -np.cos(angle)], 1)
-        levels = np.linspace(figure.waist_y + 0.03, figure.ankle_y, _LEVELS)
+        levels = np.linspace(landmarks.waist_y + 0.03, landmarks.ankle_y, _LEVELS)
         centre = np.array([0, 0, points[:, 2].mean()])
         radius = np.zeros((_LEVELS, _COLUMNS))
         for k, y in enumerate(levels):
@@ -83,8 +83,8 @@ class Drape:
         nearest = skin_[np.argpartition(order, _NEAREST, axis=1)[:, :_NEAREST]]
         shapedirs = mesh.shapedirs.reshape(-1, 3, 10)[nearest].mean(1).reshape(*radius.shape, 3, 10)
 
-        leg = 0.85 * _ramp((figure.hip_y + 0.1 - place[..., 1]) / 0.35)
-        knee = 0.6 * _ramp((figure.knee_y + 0.1 - place[..., 1]) / 0.25)
+        leg = 0.85 * _ramp((landmarks.hip_y + 0.1 - place[..., 1]) / 0.35)
+        knee = 0.6 * _ramp((landmarks.knee_y + 0.1 - place[..., 1]) / 0.25)
         left = _ramp(place[..., 0] / 0.26 + 0.5)
         weights = np.zeros((24, *radius.shape))
         weights[0] = 1 - leg

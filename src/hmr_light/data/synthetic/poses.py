@@ -52,7 +52,7 @@ def sample_pose(
     """The pose at `time` in [0, 1) of the clip that the generator `clip` (freshly seeded) stands for.
 
     `weights` are the archetypes' relative frequencies, `noise` scales the joint noise, `joints_of_rest` (24, 3) m are
-    the joints of the rest pose, for finding limbs that run into each other; such draws are thrown away.
+    the joints of the rest pose, for finding limbs that run into each other; such draws are discarded.
     """
     names = sorted(weights)
     share = np.array([weights[name] for name in names], float)

@@ -24,7 +24,7 @@ import hmr_light
 from hmr_light.data.annotations import Annotations, fingerprint, save_annotations
 from hmr_light.data.synthetic.config import SyntheticConfig
 from hmr_light.data.synthetic.mesh import Mesh
-from hmr_light.data.synthetic.sample import PHOTOGRAPHS, Studio
+from hmr_light.data.synthetic.sample import PHOTOGRAPHS, Renderer
 from hmr_light.data.synthetic.sources import digest_of, files_below
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write
@@ -152,7 +152,7 @@ def _render_all(tasks: list[Task], config: SyntheticConfig, mesh: Mesh, out: Pat
 
 
 # What a rendering process holds, set once when it starts.
-_studio: Studio
+_studio: Renderer
 _out: Path
 
 
@@ -161,7 +161,7 @@ def _set_up(config: SyntheticConfig, mesh: Mesh, out: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's affair
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
-    _studio, _out = Studio(config, mesh), out
+    _studio, _out = Renderer(config, mesh), out
 
 
 def _end_with_parent() -> None:

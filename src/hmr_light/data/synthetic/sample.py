@@ -70,7 +70,7 @@ class Sample(NamedTuple):
     """One row of the annotations, without `imgname`."""
 
 
-class Figurant(NamedTuple):
+class DressedPerson(NamedTuple):
     """A person in the world (y up, ground at 0), posed and dressed."""
 
     person: Person
@@ -103,14 +103,14 @@ class Scene(NamedTuple):
     """Files of poses."""
 
 
-class Studio:
-    """Everything that samples share: the configuration and the body, with what is measured of it once."""
+class Renderer:
+    """Renders samples: holds what they share, which is the configuration and the body with its measures."""
 
     def __init__(self, config: SyntheticConfig, mesh: Mesh) -> None:
         self.config = config
         self.mesh = mesh
-        self.figure = BodyLandmarks.of(mesh)
-        self.drape = Drape.of(mesh, self.figure)
+        self.landmarks = BodyLandmarks.of(mesh)
+        self.drape = Drape.of(mesh, self.landmarks)
         self._scenes: dict[str, Scene] = {}
 
     def scene(self, split: str) -> Scene:
@@ -143,26 +143,26 @@ class Studio:
         scene = self.scene(split)
         return _shape(generator(scene.config.seed, split, index, Draw.SHAPE), scene.config.people)
 
-    def figurant(
+    def dressed_person(
         self, looks: np.random.Generator, pose: Pose, betas: np.ndarray, yaw: float, at: np.ndarray, scene: Scene
-    ) -> Figurant:
+    ) -> DressedPerson:
         """A person at `at` (x, z) on the ground, turned by `yaw` degrees about the vertical, dressed by `looks`."""
         rotations = pose.rotations.copy()
         rotations[0] = axis_rotation(1, yaw) @ rotations[0]
         person = self.mesh.pose(rotations, betas)
         standing = np.array([at[0], pose.lift - person.vertices[:, 1].min(), at[1]])
-        outfit = dress(looks, self.figure, scene.patterns, scene.config.people)
-        off = standoff(outfit, self.figure, self.mesh.template)
+        outfit = dress(looks, self.landmarks, scene.patterns, scene.config.people)
+        off = standoff(outfit, self.landmarks, self.mesh.template)
         dressed = person.vertices + standing + off[:, None] * person.normals
 
         def colours(place: np.ndarray) -> np.ndarray:
-            return albedo(outfit, self.figure, place)
+            return albedo(outfit, self.landmarks, place)
 
         solids = [Solid(dressed, person.normals, self.mesh.template, self.mesh.faces, colours)]
         if outfit.tail is not None:
             points, normals, place, faces = self.drape.cut(outfit.tail, person, betas)
             solids.append(Solid(points + standing, normals, place, faces, outfit.tail_garment().at))
-        return Figurant(person, rotations, betas, standing, solids)
+        return DressedPerson(person, rotations, betas, standing, solids)
 
     def sample(self, split: str, index: int) -> Sample:
         """Render one sample."""
@@ -174,14 +174,14 @@ class Studio:
 
         pose, place = self.pose(split, index), stream(Draw.PLACE)
         yaw = place.uniform(*config.poses.yaw_degrees)
-        target = self.figurant(stream(Draw.LOOKS), pose, self.betas(split, index), yaw, np.zeros(2), scene)
+        target = self.dressed_person(stream(Draw.LOOKS), pose, self.betas(split, index), yaw, np.zeros(2), scene)
         shot = sample_shot(place, config.camera, target.vertices, config.size)
         camera = shot.camera
 
         solids = target.solids
         if pose.archetype == "sit" and (draw := stream(Draw.SEAT)).random() < config.scene.seat:
             cloth = garment_of(draw, patterns, config.people.patterned)
-            support = seat(draw, self.mesh, self.figure, target.vertices, target.rotations[0], cloth)
+            support = seat(draw, self.mesh, self.landmarks, target.vertices, target.rotations[0], cloth)
             if support is not None:
                 solids = [*solids, support]
         surface = rasterise(camera, solids)
@@ -218,7 +218,7 @@ class Studio:
 
     def _other(
         self, draw: np.random.Generator, camera: Camera, depth: np.ndarray, mask: np.ndarray, scene: Scene
-    ) -> tuple[Figurant | None, Surface | None]:
+    ) -> tuple[DressedPerson | None, Surface | None]:
         """Another person, beside or in front, who hides no more of the `mask` than is allowed; or nobody."""
         config = scene.config
         if draw.random() >= config.scene.second_person:
@@ -231,7 +231,7 @@ class Studio:
         aside = draw.choice([-1, 1]) * draw.uniform(0.2, 0.7) * np.array([towards[1], -towards[0]])
         yaw = draw.uniform(0, 360)
         for further in (1.0, 1.8):
-            other = self.figurant(draw, pose, betas, yaw, nearer * towards + further * aside, scene)
+            other = self.dressed_person(draw, pose, betas, yaw, nearer * towards + further * aside, scene)
             front = rasterise(camera, other.solids)
             hides = (front.depth < depth) & mask
             if hides.sum() <= config.scene.occlusion_share * mask.sum():
@@ -252,7 +252,7 @@ def _shape(draw: np.random.Generator, people: PeopleConfig) -> np.ndarray:
     return np.round(betas * _METRE_STEPS) / _METRE_STEPS
 
 
-def _labels(shot: Shot, target: Figurant) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _labels(shot: Shot, target: DressedPerson) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The annotation of a person, and the 24 joints (24, 3) in the camera frame, metres.
 
     Numbers are rounded to steps far below what matters, so that processors that add in another order agree.

@@ -22,11 +22,16 @@ _FACE = np.array([[0, 1, 2], [0, 2, 3]])
 
 
 def seat(
-    rng: np.random.Generator, mesh: Mesh, figure: BodyLandmarks, world: np.ndarray, pelvis: np.ndarray, cloth: Garment
+    rng: np.random.Generator,
+    mesh: Mesh,
+    landmarks: BodyLandmarks,
+    world: np.ndarray,
+    pelvis: np.ndarray,
+    cloth: Garment,
 ) -> Solid | None:
     """A seat for the body `world` (V, 3), metres, whose pelvis is turned by `pelvis` (3, 3); None on the ground."""
-    below = (np.abs(mesh.template[:, 0]) < 0.25) & (mesh.template[:, 1] < figure.hip_y + 0.1)
-    below &= mesh.template[:, 1] > figure.hip_y - 0.22
+    below = (np.abs(mesh.template[:, 0]) < 0.25) & (mesh.template[:, 1] < landmarks.hip_y + 0.1)
+    below &= mesh.template[:, 1] > landmarks.hip_y - 0.22
     top = float(world[below, 1].min()) + 0.015
     width, depth, thick = rng.uniform(0.2, 0.55), rng.uniform(0.25, 0.45), rng.uniform(0.04, 0.25)
     front, back_height = rng.uniform(0.1, 0.18), rng.uniform(0.25, 0.6)
