@@ -85,13 +85,14 @@ def _evaluate(
             on_set=add_rows,
         )
     if inputs.distributed.is_main and has_run(checkpoint):
-        model, body = checkpoint.build().to(inputs.distributed.device), inputs.scorer.body
+        model = checkpoint.build().to(inputs.distributed.device)
         with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
             tracker.tags(evaluation_tags(config, checkpoint, inputs.datasets))
             tracker.metrics(figures, step=checkpoint.epoch)
             tracker.checkpoint(checkpoint.path, epoch=checkpoint.epoch, saved=checkpoint.saved, metrics=figures)
             for name, dataset in inputs.datasets.items():
-                overlay_sheet(model, dataset, body, checkpoint.run_dir / f"predictions-{name}.png")
+                title = f"{name}   epoch {checkpoint.epoch}"
+                overlay_sheet(model, dataset, inputs.scorer, checkpoint.run_dir / f"predictions-{name}.png", title)
                 tracker.artifact(checkpoint.run_dir / f"predictions-{name}.png")
     return figures
 

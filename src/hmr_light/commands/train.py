@@ -52,7 +52,8 @@ def _draw_predictions(context: RunContext, model: HMR, inputs: RunInputs) -> Non
     if not inputs.evaluation or context.tracker is None:
         return
     path = context.run_dir / "predictions.png"
-    overlay_sheet(model, next(iter(inputs.evaluation.values())), inputs.body, path)
+    name, dataset = next(iter(inputs.evaluation.items()))
+    overlay_sheet(model, dataset, inputs.scorer, path, f"{name}   epoch {context.config.trainer.epochs}")
     if path.is_file():
         context.tracker.artifact(path)
 

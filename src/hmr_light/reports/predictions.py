@@ -41,7 +41,7 @@ def draw_sheet(people: PredictedPeople, image: np.ndarray, faces: np.ndarray, ca
         colour = tuple(round(255 * value) for value in COLOURS[index % len(COLOURS)])
         cv2.rectangle(outlined, (left, top), (right, bottom), colour, max(1, image.shape[1] // 400))
     drawn = draw_people(people, outlined, faces)
-    return np.concatenate([drawn, _strip(caption, drawn.shape[1])])
+    return np.concatenate([drawn, caption_strip(caption, drawn.shape[1])])
 
 
 def write_picture(image: np.ndarray, out: Path) -> None:
@@ -91,7 +91,7 @@ def _views(people: PredictedPeople, vertices: np.ndarray, faces: np.ndarray, wid
     return views
 
 
-def _strip(text: str, width: int) -> np.ndarray:
+def caption_strip(text: str, width: int) -> np.ndarray:
     """A strip (h, width, 3) with `text`, as large as the width allows."""
     strip = np.full((_STRIP, width, 3), 255, np.uint8)
     font = cv2.FontFace("sans")
