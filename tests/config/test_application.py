@@ -94,6 +94,12 @@ def test_a_path_that_is_not_there_is_told_before_torch_is_imported(
         ["predict", "run=nope", f"input={tmp_path / 'nope'}"],
         ["evaluate", "checkpoint=nope.pt"],
         ["train", "init=nope.pt"],
+        ["train", "resume=nope"],
+        ["train", "data.root=nope"],
+        ["evaluate", "run=nope"],
+        ["evaluate", "run=outputs/nope"],
+        ["benchmark", "models=[nope]"],
+        ["profile", "backbones=[nope]"],
         ["train", "experiment=nope"],
         ["sync", "run_dir=nope"],
     ):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import pytest
 from support.cli import compose
 
-from hmr_light.config.limits import OneOf, Range, check_limits, check_paths, limits_of
+from hmr_light.config.limits import OneOf, Range, check_limits, check_places, limits_of
 from hmr_light.config.schema import SCHEMAS
 from hmr_light.errors import UserError
 
@@ -104,7 +104,7 @@ def test_limits_describe_themselves() -> None:
 def test_a_path_that_is_not_there_is_named_when_the_command_is_to_run(home: Path, tmp_path: Path) -> None:
     there = tmp_path / "a b.pt"
     there.touch()
-    check_paths(compose("train", f"init='{there}'"))
+    check_places(compose("predict", f"checkpoint='{there}'", f"input={tmp_path}"))
     with pytest.raises(UserError, match=r"init: there is no checkpoint at .*nowhere\.pt") as caught:
-        check_paths(compose("train", f"init={tmp_path}/nowhere.pt"))
+        check_places(compose("train", f"init={tmp_path}/nowhere.pt"))
     assert "epoch-NNN.pt" in caught.value.remedy

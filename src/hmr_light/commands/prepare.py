@@ -17,6 +17,9 @@ from hmr_light.config.schema import PrepareConfig
 from hmr_light.data.claim import claim
 from hmr_light.errors import UserError, did_you_mean
 
+_BATCH_SIZE = 64
+"""That of `conf/trainer/default.yaml`."""
+
 
 def run(config: PrepareConfig) -> None:
     """Make the dataset that `config.source` names."""
@@ -122,4 +125,7 @@ def _convert(name: str, options: dict[str, Any], config: PrepareConfig) -> None:
         problems = contact_sheet(MeshDataset(summary.out, summary.images, image_size=224), sheet, shown, columns=6)
     _say_what_to_look_at(problems, shown, sheet)
     if summary.next_step:
-        print(f"  next: {summary.next_step}", file=sys.stderr)
+        # A step takes no more people than there are.
+        is_small = summary.next_step.startswith("hmr-light train") and summary.kept < _BATCH_SIZE
+        more = f" trainer.batch_size={summary.kept}" if is_small else ""
+        print(f"  next: {summary.next_step}{more}", file=sys.stderr)

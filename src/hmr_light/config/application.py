@@ -22,7 +22,7 @@ from hmr_light.config.choices import own_configs
 from hmr_light.config.explanation import explain, valid_keys
 from hmr_light.config.help import help_text
 from hmr_light.config.hints import hydra_quoted
-from hmr_light.config.limits import check_paths
+from hmr_light.config.limits import check_places
 from hmr_light.config.overrides import name_experiment, read_arguments
 from hmr_light.config.renamed import refuse_old_names
 from hmr_light.config.run_config import continue_run, evaluate_run
@@ -71,8 +71,7 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> None:
             run_dir = find(str(config.run), config.tracking.uri)
             config = evaluate_run(config, HydraConfig.get().overrides.task, run_dir)
         checked: Any = typed(SCHEMAS[command], config)
-        if not getattr(checked, "resume", None):  # a continued run reads its own checkpoint
-            check_paths(checked)
+        check_places(checked)
         return importlib.import_module(f"hmr_light.commands.{command}").run(checked)
 
     def task(config: DictConfig) -> Any:

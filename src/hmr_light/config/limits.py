@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Protocol, get_args, get_origin, get_type_hints
 
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.paths import is_there
@@ -21,6 +21,10 @@ LARGEST = sys.float_info.max
 
 class Limit(Protocol):
     """What a value must hold to."""
+
+    before_running: ClassVar[bool]
+    """Whether it is about the place where a command runs (a path, a name): then it is checked when the command is about
+    to run, and not when a configuration is read. Torch, which takes seconds to import, is not needed for the answer."""
 
     def check(self, key: str, value: Any) -> None:
         """Raises `UserError` that names `key` and the remedy when `value` is not allowed."""
@@ -34,6 +38,7 @@ class OneOf:
     """One of a few words."""
 
     choices: tuple[str, ...]
+    before_running: ClassVar[bool] = False
 
     def __init__(self, *choices: str) -> None:
         object.__setattr__(self, "choices", choices)
@@ -54,6 +59,7 @@ class Range:
     greatest: float = LARGEST
     above: bool = dataclasses.field(default=False, kw_only=True)
     below: bool = dataclasses.field(default=False, kw_only=True)
+    before_running: ClassVar[bool] = False
 
     def check(self, key: str, value: Any) -> None:
         too_small = value <= self.least if self.above else value < self.least
@@ -80,14 +86,11 @@ def _text(number: float) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Existing:
-    """The path of a file or folder that is there.
-
-    It is checked before a command runs, not when a configuration is read: torch, which takes seconds to import, is then
-    not needed to notice a mistyped path.
-    """
+    """The path of a file or folder that is there."""
 
     what: str
     remedy: str = "Correct the path."
+    before_running: ClassVar[bool] = True
 
     def check(self, key: str, value: Any) -> None:
         if not is_there(Path(value).expanduser()):
@@ -113,14 +116,19 @@ def limits_of(hint: Any) -> list[Limit]:
 def check_limits(config: Any) -> None:
     """Check every option of a typed configuration, the nested ones too. Raises `UserError` for the first wrong one."""
     for key, value, limit in _limited(config):
-        if not isinstance(limit, Existing):
+        if not limit.before_running:
             limit.check(key, value)
 
 
-def check_paths(config: Any) -> None:
-    """Check that every file and folder which a typed configuration reads is there. Raises `UserError` otherwise."""
-    for key, value, limit in _limited(config):
-        if isinstance(limit, Existing):
+def check_places(config: Any) -> None:
+    """Check that what a typed configuration names is there: files, folders, runs. Raises `UserError` otherwise.
+
+    `config.unread()`, if it has such a method, tells the beginnings of options that the command will not read.
+    """
+    unread = config.unread() if hasattr(config, "unread") else ()
+    # First the command's own options: the data's are often but a default.
+    for key, value, limit in sorted(_limited(config), key=lambda one: one[0].count(".")):
+        if limit.before_running and not key.startswith(unread):
             limit.check(key, value)
 
 

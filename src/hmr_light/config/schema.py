@@ -19,6 +19,7 @@ from hmr_light.config.groups.optimizer import OptimizerConfig
 from hmr_light.config.groups.tracking import TrackingConfig
 from hmr_light.config.groups.trainer import TrainerConfig
 from hmr_light.config.limits import Count, Device, Existing, Fraction, OneOf, Range, Threads
+from hmr_light.config.names import Choice, Model, Run
 from hmr_light.errors import UserError
 
 __all__ = [
@@ -66,7 +67,7 @@ class TrainConfig:
     """The run's name in the table; null: the backbone's name."""
     seed: Seed = 0
     """Everything random is a function of the seed, the epoch and the sample."""
-    resume: str | None = None
+    resume: Annotated[str, Run(("auto",))] | None = None
     """null: a new run. auto: continue the newest unfinished run of this row. A run's folder: continue that run."""
     init: Checkpoint | None = None
     """A checkpoint to start from: hmr_light's own (epoch-NNN.pt), or one of SPIN, HMR, CLIFF, BEDLAM, mmhuman3d or
@@ -76,6 +77,10 @@ class TrainConfig:
     alone."""
     outputs: Path = MISSING
     """Runs are written to <outputs>/<tracking.experiment>/<YYMMDD-HHMMSS>-<row>/."""
+
+    def unread(self) -> tuple[str, ...]:
+        """A run that is continued reads its own checkpoint and data."""
+        return () if self.resume is None else ("data.", "init")
 
 
 @dataclass
@@ -94,7 +99,7 @@ class EvaluateConfig:
 
     checkpoint: Checkpoint | None = None
     """A checkpoint file, of hmr_light or of another system; or give `run`."""
-    run: str | None = None
+    run: Annotated[str, Run()] | None = None
     """A run: its folder, or its MLflow id; or give `checkpoint`."""
     checkpoint_allow: list[str] = field(default_factory=list)
     """Weights that another system's checkpoint may lack or have too many of, by name; names may hold *."""
@@ -116,6 +121,10 @@ class EvaluateConfig:
     out: Path | None = None
     """The folder for these files; null: the run's folder, or the checkpoint's where it has no run."""
     tracking: TrackingConfig = MISSING
+
+    def unread(self) -> tuple[str, ...]:
+        """Nothing is trained."""
+        return ("data.train.",)
 
     def __post_init__(self) -> None:
         if (self.checkpoint is None) == (self.run is None):
@@ -180,7 +189,7 @@ class PredictConfig:
 
     checkpoint: Checkpoint | None = None
     """A checkpoint: an epoch-NNN.pt in the folder checkpoints/ of a run, or another system's; or give `run`."""
-    run: str | None = None
+    run: Annotated[str, Run()] | None = None
     """A run: its folder, or its MLflow id. Its best checkpoint draws; or give `checkpoint`."""
     input: Annotated[Path, Existing("image, folder of images or video")] | None = None
     """An image, a folder of images, or a video."""
@@ -242,7 +251,7 @@ class UiConfig:
 class ProfileConfig:
     """`hmr-light profile`."""
 
-    backbones: list[str] = field(default_factory=list)
+    backbones: list[Annotated[str, Choice("backbone")]] = field(default_factory=list)
     """Choices of backbone=, as a list; [] for all of them."""
     by: Annotated[str, OneOf("model", "layer_type", "layer")] = MISSING
     """model: a row for each backbone. layer_type: its kinds of layers and their shares. layer: every layer."""
@@ -259,7 +268,7 @@ class ProfileConfig:
 class BenchmarkConfig:
     """`hmr-light benchmark`."""
 
-    models: list[str] | None = None
+    models: list[Annotated[str, Model()]] | None = None
     """Choices of backbone= or experiment= of hmr-light train, checkpoint files, run folders (their last checkpoint).
     All times are also given as ratios to the first one's. null: three common backbones, or, with experiment=NAME, the
     best checkpoint of every run of that MLflow experiment."""

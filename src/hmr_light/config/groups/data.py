@@ -8,14 +8,16 @@ from typing import Annotated
 
 from omegaconf import MISSING
 
-from hmr_light.config.limits import Count, Fraction, OneOf, Range
+from hmr_light.config.limits import Count, Existing, Fraction, OneOf, Range
+
+MAKE_ANNOTATIONS = "Make it with `hmr-light prepare`, or correct the path; see data/README.md."
 
 
 @dataclass
 class SetConfig:
     """One set of annotated images."""
 
-    annotations: Path = MISSING
+    annotations: Annotated[Path, Existing("file of annotations", MAKE_ANNOTATIONS)] = MISSING
     """The annotations (npz)."""
     images: Path = MISSING
     """The folder that the annotations' image names are relative to."""
