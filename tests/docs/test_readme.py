@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shlex
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,8 @@ import pytest
 from support.cli import compose
 
 from hmr_light.cli import COMMANDS
+from hmr_light.config.overrides import name_experiment, read_arguments
+from hmr_light.config.schema import SCHEMAS
 from hmr_light.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,31 +66,24 @@ def test_every_printed_command_is_one(page: Path, home: Path) -> None:
     for command, *options in printed_commands(page):
         if any(word in option for option in options for word in OF_RECIPES):
             continue
-        overrides = [one.replace("…", "X") for one in options if not one.startswith("--") and one != "job"]
+        arguments = [one.replace("…", "X") for one in options if not one.startswith("--") and one != "job"]
         # A file or a folder as the body, which the command line takes for a path.
-        overrides = [re.sub(r"^body=(?=.*(?:FOLDER|\.pkl)$)", "body.path=", one) for one in overrides]
+        arguments = [re.sub(r"^body=(?=.*(?:FOLDER|\.pkl)$)", "body.path=", one) for one in arguments]
+        overrides = read_arguments(SCHEMAS[command], name_experiment(command, arguments))
         # In the text a command may be named without the option that says what it works on.
         with contextlib.suppress(UserError) if len(options) < 2 else contextlib.nullcontext():
             compose(command, *overrides)
 
 
-@pytest.mark.slow
-def test_the_readmes_commands_run_as_printed(tmp_path: Path, home: Path) -> None:
-    (block,) = (
-        one for one in re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL) if "RUN=" in one
-    )
-    (home / "photographs").mkdir()
-    image = np.random.default_rng().integers(0, 256, (100, 80, 3), dtype=np.uint8)
-    cv2.imwrite(str(home / "photographs" / "a.jpg"), image)
-    (home / ".venv" / "bin").mkdir(parents=True)
-    (home / ".venv" / "bin" / "activate").write_text("")
+def run_block(block: str, tmp_path: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run a block of commands by bash as printed, in `home`, where every `hmr-light` gets the options of `SMALL`."""
     cases = "\n".join(f"{name}) small=({shlex.join(options)});;" for name, options in SMALL.items())
     wrapper = tmp_path / "bin" / "hmr-light"
-    wrapper.parent.mkdir()
+    wrapper.parent.mkdir(exist_ok=True)
     wrapper.write_text(
         f'#!/bin/bash\nsmall=()\ncase $1 in\n{cases}\nesac\nexec {sys.executable} -m hmr_light "$@" "${{small[@]}}"\n'
     )
-    wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
+    wrapper.chmod(0o755)
     environment = {**os.environ, "HMR_LIGHT_HOME": str(home), "PATH": f"{wrapper.parent}:{os.environ['PATH']}"}
     done = subprocess.run(
         ["bash", "-euxo", "pipefail", "-c", block],
@@ -100,6 +94,24 @@ def test_the_readmes_commands_run_as_printed(tmp_path: Path, home: Path) -> None
         timeout=1800,
     )
     assert done.returncode == 0, done.stderr[-4000:]
+    return done
+
+
+def photographs(home: Path, *names: str) -> None:
+    (home / "photographs").mkdir()
+    for name in names:
+        image = np.random.default_rng().integers(0, 256, (400, 500, 3), dtype=np.uint8)
+        cv2.imwrite(str(home / "photographs" / name), image)
+
+
+@pytest.mark.slow
+def test_the_readmes_commands_run_as_printed(tmp_path: Path, home: Path) -> None:
+    blocks = re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (block,) = (one for one in blocks if "RUN=" in one)
+    photographs(home, "a.jpg")
+    (home / ".venv" / "bin").mkdir(parents=True)
+    (home / ".venv" / "bin" / "activate").write_text("")
+    done = run_block(block, tmp_path, home)
     lines = [line for line in block.splitlines() if line.startswith("hmr-light ")]
     assert done.stderr.count("\n+ hmr-light ") >= len(lines) >= 10
     rows = [line for line in done.stdout.splitlines() if "(1)" in line or "(0)" in line]
