@@ -50,6 +50,18 @@ def test_images_that_the_backbone_cannot_take_are_refused_with_the_size_to_give(
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
 
 
+def test_a_model_that_cannot_learn_from_single_images_is_told_before_it_tries() -> None:
+    config = {"backbone": {"name": "squeezenet1_1"}, "regressor": {"name": "mlp", "hidden": [8]}}
+    model, draws = build_model(config), torch.get_rng_state()
+    check_image_size(model, "squeezenet1_1", 64, "data.image_size", batch=2)
+    with pytest.raises(UserError, match=r"trainer.batch_size=1: this model cannot learn from one image a step"):
+        check_image_size(model, "squeezenet1_1", 64, "data.image_size", batch=1)
+    assert torch.equal(draws, torch.get_rng_state())
+    check_image_size(build_model(CONFIG), "squeezenet1_1", 64, "data.image_size", batch=1)
+    assert model.training
+    assert not model.regressor.correction[0].num_batches_tracked  # type: ignore[union-attr, index, operator]
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_normalize_is_imagenets(seed: int, layout: torch.memory_format) -> None:

@@ -39,24 +39,37 @@ def build_model(config: Mapping[str, Any]) -> HMR:
     return HMR(backbone, build_regressor(config["regressor"], backbone.num_features))  # type: ignore[arg-type]
 
 
-def check_image_size(model: HMR, name: str, size: int, option: str) -> None:
+def check_image_size(model: HMR, name: str, size: int, option: str, batch: int | None = None) -> None:
     """Raise `UserError` if `model`, whose backbone is called `name`, cannot take images of `size` pixels a side.
 
-    `option` is what the size comes from. Found by one image without values, so that nothing is computed.
+    `option` is what the size comes from; with `batch`, the model must be able to learn from so many images a step.
+    Found by images without values, so that nothing is computed.
     """
     shapes = copy.deepcopy(model).eval().to("meta")
-    try:
-        with torch.no_grad():
-            shapes(torch.empty(1, 3, size, size, device="meta"))
-    except Exception as error:  # whatever a network makes of maps that do not fit
-        reason = (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")
+    if reason := _refusal(shapes, 1, size):
         sizes = [part.made_for for part in model.modules() if isinstance(part, Backbone) and part.made_for]
         remedy = (
             f"It was made for images of {sizes[0]} pixels: give {option}={sizes[0]}, or choose" if sizes else "Choose"
         )
         raise UserError(
             f"backbone.name={name} cannot take images of {size} pixels a side: {reason}", f"{remedy} another backbone."
-        ) from error
+        )
+    # Batch normalisation has no statistics of a single number.
+    if batch == 1 and (reason := _refusal(shapes.train(), batch, size)):
+        raise UserError(
+            f"trainer.batch_size=1: this model cannot learn from one image a step: {reason}",
+            "Give trainer.batch_size=2 or more.",
+        )
+
+
+@torch.no_grad()
+def _refusal(shapes: HMR, batch: int, size: int) -> str | None:
+    """Why a model on the meta device fails on `batch` images of `size` pixels a side; None where it does not."""
+    try:
+        shapes(torch.empty(batch, 3, size, size, device="meta"))
+    except Exception as error:  # whatever a network makes of maps that do not fit
+        return (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")
+    return None
 
 
 def normalize(image: torch.Tensor) -> torch.Tensor:

@@ -57,7 +57,8 @@ def initial_model(config: TrainConfig, training: Mixture, found: Found | None = 
     continued = found is not None and found.has_state
     backbone = {**config.backbone, "weights": None} if continued else config.backbone
     model = build_model({"backbone": backbone, "regressor": config.regressor})
-    check_image_size(model, str(config.backbone["name"]), config.data.image_size, "data.image_size")
+    name, batch = str(config.backbone["name"]), config.trainer.batch_size
+    check_image_size(model, name, config.data.image_size, "data.image_size", batch)
     model.regressor.set_mean(*mean_parameters(training))
     if found is not None and continued:
         return apply_transforms(model, read_last(found.checkpoints)[0].get("transforms", ()))
