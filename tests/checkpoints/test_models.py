@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from hmr_light.checkpoints.format import save_model
-from hmr_light.checkpoints.models import best_checkpoint, load_model
+from hmr_light.checkpoints.loading import load_checkpoint
+from hmr_light.checkpoints.models import ZOO, best_checkpoint, load_model
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model, normalize
 
@@ -47,6 +48,32 @@ def test_the_best_checkpoint_has_the_lowest_finite_error_and_of_equals_is_the_la
         [([300.0, 200.0, 250.0], 2), ([float("nan"), 200.0, 200.0], 3), ([float("nan"), float("inf")], 2)]
     ):
         assert best_checkpoint(str(write_run(tmp_path / str(number), errors)), None).epoch == best
+
+
+def test_the_model_in_the_package_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = load_model("mobile", device="cpu")
+    assert (model.image_size, model.body_name) == (192, "embedded")
+    rng = np.random.default_rng()
+    crops = torch.from_numpy(rng.integers(0, 256, (4, 3, 192, 192), dtype=np.uint8))
+    found = model(crops)
+    assert all(torch.isfinite(value).all() for value in found)
+    # A file of that name comes first.
+    (tmp_path / "mobile").write_text("no model")
+    with pytest.raises(UserError):
+        load_model("mobile", device="cpu")
+
+
+def test_the_models_in_the_package_are_small_and_hold_no_path_of_a_machine() -> None:
+    for path in ZOO.glob("*.pt"):
+        checkpoint = load_checkpoint(path)
+        assert path.stat().st_size < 8e6
+        assert all(value.dtype == torch.float16 for value in checkpoint.state.values() if value.is_floating_point())
+        values: list[object] = [checkpoint.config]
+        while values:
+            value = values.pop()
+            values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+            assert not (isinstance(value, str) and Path(value).is_absolute()), value
 
 
 def test_what_names_no_model_is_refused(tmp_path: Path, home: Path) -> None:

@@ -1,4 +1,4 @@
-"""A trained model by whatever names it: a checkpoint file, a run's directory, an MLflow run id."""
+"""A trained model by whatever names it: a checkpoint file, a run's directory, an MLflow run id, a name in the zoo."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ from hmr_light.paths import home
 from hmr_light.tracking import find_run_dir
 from hmr_light.tracking.store import default_uri
 
+ZOO = Path(__file__).parents[1] / "zoo"
+"""The models that come with the package: NAME.pt; docs/zoo.md describes them."""
+
 
 def load_model(source: str | Path, device: str = "auto", *, tracking_uri: str | None = None) -> TorchPredictor:
     """The trained model of a checkpoint file, of a run's directory, or of an MLflow run id (its best checkpoint).
 
+    Or a model that comes with the package, by its name: "mobile".
     `device` is auto, cpu or cuda. Run ids are looked up in `tracking_uri`; None takes the store of this project.
     Raises `UserError` for a source that does not exist, or that holds no model.
     """
     path = Path(source).expanduser()
+    if not path.exists() and (inside := ZOO / f"{path.name}.pt").is_file() and str(source) == path.name:
+        path = inside
     if path.is_file() or (path.suffix and not path.is_dir()):
         return predictor_of(load_checkpoint(path), device)
     return predictor_of(best_checkpoint(str(source), tracking_uri or default_uri(home())), device)
