@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from support.cli import Command
 
+import hmr_light as package
 from hmr_light.cli import COMMANDS
 from hmr_light.paths import conf_dir
 
@@ -66,3 +71,48 @@ def test_a_mistake_gets_one_message_with_the_remedy(
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
     assert list(home.iterdir()) == [], "nothing is left half written"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "latin-1"},
+        {"PYTHONIOENCODING": "euc-kr"},
+        {"PYTHONIOENCODING": "ascii", "COLUMNS": "30"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    ],
+)
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["train", "trainer.epoch=한글"]])
+def test_output_goes_to_terminals_that_are_not_utf8_too(
+    environment: dict[str, str], arguments: list[str], home: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hmr_light", *arguments],
+        capture_output=True,
+        env={**os.environ, "HMR_LIGHT_HOME": str(home), **environment},
+        timeout=120,
+    )
+    assert done.returncode == (2 if "한글" in arguments[-1] else 0), done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"hmr-light" in done.stdout + done.stderr
+    if environment.get("PYTHONIOENCODING") == "ascii" and "--help" in arguments:
+        assert max(map(len, done.stdout.splitlines())) < 140
+        (done.stdout + done.stderr).decode("ascii")
+
+
+def test_a_place_that_may_not_be_written_is_named_without_a_traceback(hmr_light: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "below"
+    done = hmr_light("prepare", "source=synthetic", f"source.out={folder}", "source.workers=1")
+    assert done.returncode == 2, done.stderr
+    assert str(folder) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_commands_that_are_printed_are_written_in_one_place() -> None:
+    """Text of a user's in `hmr-light COMMAND key=…` needs quotes: `config/hints.py` alone puts it there."""
+    for file in Path(package.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                text = "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
+                assert not re.search(r"hmr-light [a-z]+ [^()]*=[^ ]*\0", text), f"{file}: {text!r}"

@@ -111,5 +111,8 @@ def next_step(checkpoints: Sequence[Checkpoint], config: EvaluateConfig) -> str:
         "regressor": network["regressor"]["name"],
     }
     chosen = {group: name for group, name in parts.items() if name in choices(group)}
+    chosen |= {"data.image_size": network["data"]["image_size"]}
+    if config.data.name.startswith("synthetic") and config.data.root is not None:
+        chosen["data.root"] = str(config.data.root)  # where the training sets are, too
     step = command_line("train", {"init": config.checkpoint, "trainer.epochs": 0} | chosen)
     return f"a row of the table: {step}"
