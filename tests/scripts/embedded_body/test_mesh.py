@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from embedded_body.mesh import decimate, membrane, symmetric_triangles
 
