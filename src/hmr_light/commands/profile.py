@@ -9,6 +9,7 @@ from hmr_light.config.choices import choices, compose_choice, suggest
 from hmr_light.config.schema import ProfileConfig
 from hmr_light.cost.layers import Layer, trace_layers
 from hmr_light.cost.profile import profile, shares
+from hmr_light.cost.shapes import only_shapes
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model, check_image_size
 from hmr_light.reports.tabular import Column, Columns, Record, deliver, tabulate
@@ -91,7 +92,8 @@ def _models(config: ProfileConfig) -> Iterator[tuple[str, HMR]]:
         # Which weights they are changes no figure, and they need not be here.
         backbone = compose_choice("backbone", name) | {"weights": None}
         try:
-            model = build_model({"backbone": backbone, "regressor": config.regressor})
+            with only_shapes():
+                model = build_model({"backbone": backbone, "regressor": config.regressor})
             check_image_size(model, str(backbone["name"]), config.image_size, "image_size")
         except UserError as error:
             if config.backbones:

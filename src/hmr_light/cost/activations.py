@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hmr_light.cost.layers import Layer, tensors_in
+from hmr_light.cost.shapes import shapes_of
 
 FLOAT32_BYTES = 4
 MIB = 2**20
@@ -33,15 +33,18 @@ def peak_activation_elements(network: nn.Module, image_size: int) -> int:
     need never be whole. Weights do not count. Operations that work element by element write over their operand.
     `network` is neither run nor changed.
     """
-    shapes = copy.deepcopy(network).eval().to("meta")
+    shapes = shapes_of(network)
     operations = _Operations(shapes)
+    hooks = []
     for module in shapes.modules():
         if is_bottleneck(module):
-            module.register_forward_pre_hook(operations.enter_block)
-            module.register_forward_hook(operations.leave_block)
+            hooks.append(module.register_forward_pre_hook(operations.enter_block))
+            hooks.append(module.register_forward_hook(operations.leave_block))
     image = torch.empty(1, 3, image_size, image_size, device="meta")
     with operations:
         shapes(image)
+    for hook in hooks:
+        hook.remove()
     return operations.peak
 
 

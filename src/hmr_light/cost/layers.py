@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from hmr_light.backbones import Backbone
+from hmr_light.cost.shapes import shapes_of
 
 Shape = tuple[int, ...]
 
@@ -48,18 +48,20 @@ def trace_layers(network: nn.Module, image_size: int) -> list[Layer]:
     (their subclasses too), and each call for itself. What runs without a module (`torch.relu`, `+`) is not seen. The
     two parts of a `Backbone` count as the network itself. `network` is neither run nor changed.
     """
-    shapes = copy.deepcopy(network).eval().to("meta")  # tensors without values: traced, not computed
+    shapes = shapes_of(network)
     unseen = {shapes, shapes.trunk, shapes.adapter} if isinstance(shapes, Backbone) else {shapes}
     layers: list[Layer] = []
-
+    hooks = []
     for name, module in shapes.named_modules():
         if module not in unseen and not isinstance(module, nn.Sequential | nn.ModuleList):
 
             def note(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
                 layers.append(_layer(name, module, tuple(tuple(tensor.shape[1:]) for tensor in tensors_in(output))))
 
-            module.register_forward_hook(note)
+            hooks.append(module.register_forward_hook(note))
     shapes(torch.empty(1, 3, image_size, image_size, device="meta"))
+    for hook in hooks:
+        hook.remove()
     return layers
 
 

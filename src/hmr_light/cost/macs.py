@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import NamedTuple
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from hmr_light.cost.shapes import shapes_of
 from hmr_light.model.hmr import HMR
 
 
@@ -26,7 +26,7 @@ def count_macs(model: HMR, image_size: int) -> Macs:
     A multiplication with its addition is one; biases, normalisation, activations and pooling are none, as papers count.
     Layers that run more than once, as the regressor's, count as often. `model` itself is neither run nor changed.
     """
-    shapes = copy.deepcopy(model).eval().to("meta")  # tensors without values: counted, not computed
+    shapes = shapes_of(model)
     with FlopCounterMode(display=False) as backbone:
         features = shapes.backbone(torch.empty(1, 3, image_size, image_size, device="meta"))
     with FlopCounterMode(display=False) as regressor:

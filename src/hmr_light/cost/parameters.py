@@ -29,9 +29,18 @@ def count_parameters(model: HMR) -> ParameterCounts:
 
 
 def bytes_on_disk(model: nn.Module) -> int:
-    """The size of the file that `torch.save` makes of the model's state: parameters and buffers in their own type."""
+    """The size of the file that `torch.save` makes of the model's state: parameters and buffers in their own type.
+
+    Of a model on the meta device, the file that it would be with values.
+    """
+    state = model.state_dict(keep_vars=True)
+    copies: dict[int, torch.Tensor] = {}
+    for name, tensor in state.items():
+        # A tensor that stands twice in the state is written once.
+        values = copies.setdefault(id(tensor), torch.empty_like(tensor, device="cpu") if tensor.is_meta else tensor)
+        state[name] = values.detach()
     counter = _Counter()
-    torch.save(model.state_dict(), cast(IO[bytes], counter))
+    torch.save(state, cast(IO[bytes], counter))
     return counter.bytes
 
 

@@ -9,6 +9,7 @@ from hmr_light.cost.activations import FLOAT32_BYTES, MIB, forward_backward_mib,
 from hmr_light.cost.layers import Layer, trace_layers
 from hmr_light.cost.macs import count_macs
 from hmr_light.cost.parameters import bytes_on_disk, count_parameters
+from hmr_light.cost.shapes import shapes_of
 from hmr_light.model.hmr import HMR
 
 
@@ -42,9 +43,10 @@ class Profile(NamedTuple):
 
 def profile(model: HMR, image_size: int) -> Profile:
     """The costs of `model` for one image (3, `image_size`, `image_size`)."""
-    parameters, macs = count_parameters(model), count_macs(model, image_size)
+    shapes = shapes_of(model)
+    parameters, macs = count_parameters(shapes), count_macs(shapes, image_size)
     input_mib = FLOAT32_BYTES * 3 * image_size**2 / MIB
-    activations_mib = forward_backward_mib(trace_layers(model.backbone, image_size))
+    activations_mib = forward_backward_mib(trace_layers(shapes.backbone, image_size))
     parameters_mib = FLOAT32_BYTES * parameters.backbone / MIB
     return Profile(
         parameters_backbone=parameters.backbone,
@@ -53,7 +55,7 @@ def profile(model: HMR, image_size: int) -> Profile:
         parameters_mib=parameters_mib,
         total_mib=input_mib + activations_mib + parameters_mib,
         macs_backbone=macs.backbone,
-        peak_activation_mib=FLOAT32_BYTES * peak_activation_elements(model.backbone, image_size) / MIB,
+        peak_activation_mib=FLOAT32_BYTES * peak_activation_elements(shapes.backbone, image_size) / MIB,
         parameters_regressor=parameters.regressor,
         parameters=parameters.total,
         parameters_folded=parameters.folded,
