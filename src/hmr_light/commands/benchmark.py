@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hmr_light.body import load_body
 from hmr_light.checkpoints.format import Checkpoint
@@ -22,6 +20,7 @@ from hmr_light.cost.latency import cpu_name, device_name, load_average
 from hmr_light.cost.share import time_mark
 from hmr_light.cost.variants import Runner, parse_variant
 from hmr_light.data.distributed import choose_device
+from hmr_light.data.progress import ProgressBar
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model, check_image_size
 from hmr_light.reports.cells import MISSING
@@ -169,19 +168,10 @@ def _open(name: str, config: BenchmarkConfig) -> Subject:
 
 def _measure(entries: list[Entry], config: BenchmarkConfig, device: torch.device) -> list[list[Measured]]:
     settings = [(batch, threads) for batch in config.batch_sizes for threads in config.threads]
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        measurements = len(settings) * (len(entries) + 1) * (config.warmup + config.rounds)
-        task = bar.add_task("the first run of each", total=measurements)
+    measurements = len(settings) * (len(entries) + 1) * (config.warmup + config.rounds)
+    with ProgressBar(measurements, "the first run of each") as bar:
 
         def on_call(batch: int, threads: int) -> None:
-            bar.update(task, advance=1, description=f"batch {batch}, threads {threads}")
+            bar.advance(description=f"batch {batch}, threads {threads}")
 
         return measure(entries, settings, device=device, rounds=config.rounds, warmup=config.warmup, on_call=on_call)

@@ -10,10 +10,11 @@ from rich.table import Table
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.checkpoints.models import run_checkpoints
-from hmr_light.commands.robustness import has_run, report_robustness, set_progress
+from hmr_light.commands.robustness import has_run, report_robustness
 from hmr_light.config.choices import choices
 from hmr_light.config.hints import command_line, table_command
 from hmr_light.config.schema import EvaluateConfig
+from hmr_light.data.progress import ProgressBar
 from hmr_light.evaluation.evaluate import MODEL, Scores, evaluate_checkpoint
 from hmr_light.evaluation.inputs import EvaluationInputs, open_inputs
 from hmr_light.evaluation.metrics import TITLES
@@ -72,8 +73,7 @@ def _evaluate(
             table.add_row(label if who == MODEL else "mean pose", name, str(sums.count), str(sums.dropped), *figures)
 
     people = [inputs.scorer.protocol.people(dataset.annotations) for dataset in inputs.datasets.values()]
-    with set_progress(label, messages) as bar:
-        task = bar.add_task("", total=sum(map(len, people)), name="")
+    with ProgressBar(sum(map(len, people)), label, console=messages) as bar:
         figures = evaluate_checkpoint(
             checkpoint,
             inputs.datasets,
@@ -81,7 +81,7 @@ def _evaluate(
             inputs.distributed,
             batch_size=config.batch_size,
             workers=config.data.workers,
-            on_batch=lambda name, images: bar.update(task, advance=images, name=name),
+            on_batch=lambda name, images: bar.advance(images, description=f"{label} on {name}"),
             on_set=add_rows,
         )
     if inputs.distributed.is_main and has_run(checkpoint):

@@ -13,6 +13,7 @@ import numpy as np
 from hmr_light.config.schema import PredictConfig
 from hmr_light.data.boxes import Box, misfit, read_boxes
 from hmr_light.data.pictures import IMAGE_SUFFIXES, Picture, Pictures, open_pictures, shrink_to
+from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 
 # What needs torch, which takes seconds to import, is imported in the functions: a wrong path is answered at once.
@@ -176,11 +177,7 @@ def _tasks(
     pictures: Pictures, finder: Finder, failures: dict[str, str], predictor: Predictor, config: PredictConfig
 ) -> Iterator[Task]:
     """The images one by one, read and cropped; those that fail go to `failures` with the reason."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    for picture in track(pictures.pictures, "predicting", pictures.total, console=console, transient=True):
+    for picture in track(pictures.pictures, "predicting", pictures.total):
         try:
             image = picture.read()
             boxes = finder.find(picture, image)

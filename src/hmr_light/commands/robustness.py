@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.config.schema import EvaluateConfig
+from hmr_light.data.progress import ProgressBar
 from hmr_light.evaluation.evaluate import MODEL, best_batch_size, build_predictors
 from hmr_light.evaluation.inputs import EvaluationInputs
 from hmr_light.evaluation.robustness import box_changes, measure_robustness
@@ -26,8 +25,8 @@ def report_robustness(
     changes = box_changes(config.boxes.scales, config.boxes.shifts)
     label, protocol = f"({checkpoint.epoch}){checkpoint.saved}", scorer.protocol
     for name, dataset in inputs.datasets.items():
-        with set_progress(f"{label} with {len(changes)} boxes", messages) as bar:
-            task = bar.add_task("", total=len(changes) * len(protocol.people(dataset.annotations)), name=name)
+        total = len(changes) * len(protocol.people(dataset.annotations))
+        with ProgressBar(total, f"{label} with {len(changes)} boxes on {name}", console=messages) as bar:
             measured = measure_robustness(
                 predictor,
                 dataset,
@@ -36,7 +35,7 @@ def report_robustness(
                 distributed,
                 batch_size=config.batch_size or best_batch_size(distributed.device),
                 workers=config.data.workers,
-                on_batch=partial(bar.advance, task),
+                on_batch=bar.advance,
             )
         if not distributed.is_main:
             continue
@@ -51,12 +50,6 @@ def report_robustness(
                 for file in files:
                     tracker.artifact(file, "robustness")
         messages.print(f"wrote {files[0]} and {files[1].name}", highlight=False, soft_wrap=True)
-
-
-def set_progress(label: str, messages: Console) -> Progress:
-    """A bar of the people who are done; a task's field `name` is the set's."""
-    text = TextColumn(f"{label} on {{task.fields[name]}}")
-    return Progress(text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=messages, transient=True)
 
 
 def has_run(checkpoint: Checkpoint) -> bool:

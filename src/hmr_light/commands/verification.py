@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
-from rich.console import Console
-from rich.progress import track
 
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import load_checkpoint
@@ -18,6 +15,7 @@ from hmr_light.config import typed
 from hmr_light.config.choices import compose_defaults
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.data.annotations import fingerprint
+from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 from hmr_light.evaluation.evaluate import evaluate_checkpoint
 from hmr_light.evaluation.inputs import open_inputs
@@ -31,8 +29,7 @@ TOLERANCE_MM = 0.05
 def verify_rows(rows: Sequence[Row]) -> None:
     """Evaluate each row's checkpoint again, and print a line for each. Raises `UserError` if a figure does not hold."""
     wrong = 0
-    console = Console(file=sys.stderr)
-    for row in track(rows, "measuring again", console=console, transient=True, disable=not console.is_terminal):
+    for row in track(rows, "measuring again"):
         name = f"{row.model} {row.pt}"
         try:
             measured, found = _measure(row)

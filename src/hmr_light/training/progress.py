@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from hmr_light.data.progress import ProgressBar
 from hmr_light.errors import UserError
 
 
@@ -24,42 +24,29 @@ class TrainingProgress:
         self._epoch_started = time.perf_counter()
         self.best = best
         self._evaluated = 0
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not shown or not self.console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task("training", total=total_steps, completed=done_steps, figures="")
+        self._bar = ProgressBar(total_steps, "training", completed=done_steps, console=self.console)
 
     def __enter__(self) -> TrainingProgress:
-        self._bar.start()
+        self._bar.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._bar.__exit__()
 
     def step(self, epoch: int, step: int, images: int, loss: float) -> None:
         """`step` steps of `epoch` (from 0) are done; `images` since it began or was continued."""
         rate = images / (time.perf_counter() - self._epoch_started)
         best = f"  best {self.best:.1f} mm" if self.best < float("inf") else ""
         self._bar.update(
-            self._task,
-            completed=epoch * self._steps_per_epoch + step,
+            epoch * self._steps_per_epoch + step,
             description=f"epoch {epoch + 1}/{self.epochs}",
-            figures=f"loss {loss:.4f}  {rate:.0f} images/s{best}",
+            note=f"loss {loss:.4f}  {rate:.0f} images/s{best}",
         )
 
     def evaluated(self, name: str, images: int, people: int) -> None:
         """`images` more of the `people` in the evaluation set `name` are evaluated."""
         self._evaluated = self._evaluated + images if self._evaluated + images < people else 0
-        self._bar.update(self._task, figures=f"evaluating {name}: {self._evaluated or people} of {people}")
+        self._bar.update(note=f"evaluating {name}: {self._evaluated or people} of {people}")
 
     def epoch(self, epoch: int, figures: dict[str, float]) -> None:
         """`epoch` epochs are done; `figures` by their MLflow names."""

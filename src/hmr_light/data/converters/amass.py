@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hmr_light.data.converters.builder import progress, refuse_existing
+from hmr_light.data.converters.builder import refuse_existing
 from hmr_light.data.converters.files import reading
 from hmr_light.data.converters.summary import ConversionSummary
+from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write
 
@@ -44,7 +45,7 @@ def convert(root: Path, out: Path, *, rate_hz: int = 10) -> ConversionSummary:
     poses: list[np.ndarray] = []
     shapes, genders, sequences = [], [], []
     dropped = 0
-    for file in progress(files):
+    for file in track(files, "converting"):
         with reading(file, "a motion of AMASS"):
             motion = _read(file)
         if motion is None:  # the subject's shape, which lies among his motions

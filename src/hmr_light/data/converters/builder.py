@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from hmr_light.data.annotations import NUMBERS, Annotations, save_annotations
 from hmr_light.data.converters.summary import ConversionSummary
@@ -125,11 +123,3 @@ def refuse_existing(out: Path) -> None:
     """Raise `UserError` where `out` exists."""
     if out.exists():
         raise UserError(f"{out} exists already", "Remove it first, or write to another file.")
-
-
-def progress(
-    items: Sequence[Item] | Iterable[Item], total: int | None = None, what: str = "Converting"
-) -> Iterator[Item]:
-    """`items`, with a bar on a terminal."""
-    console = Console(stderr=True)
-    yield from track(items, what, total, console=console, disable=not console.is_terminal)

@@ -13,10 +13,10 @@ from hmr_light.data.converters.builder import (
     AnnotationBuilder,
     SquareBox,
     image_path,
-    progress,
     refuse_existing,
 )
 from hmr_light.data.converters.summary import ConversionSummary, train_step
+from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 
 # Where COCO's 17 keypoints (nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left before right) stand
@@ -42,7 +42,7 @@ def convert(
     format_remedy = "Give a person_keypoints_*.json; instances_*.json and captions_*.json have no keypoints."
     file = read_coco(load_json(annotations), annotations, "in COCO's person_keypoints format", format_remedy)
     people = AnnotationBuilder()
-    for entry in progress(file.annotations):
+    for entry in track(file.annotations, "converting"):
         reason = why_no_person(entry, file, (category.lower(),) if category else PEOPLE)
         labels = reason or _labels(entry, min_keypoints, people)
         if isinstance(labels, str):

@@ -12,12 +12,12 @@ from hmr_light.data.converters.builder import (
     AnnotationBuilder,
     SquareBox,
     in_j24,
-    progress,
     refuse_existing,
 )
 from hmr_light.data.converters.files import open_hdf5, read_cdf, reading
 from hmr_light.data.converters.summary import ConversionSummary, evaluate_step
 from hmr_light.data.converters.video import extract_frames
+from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 
 # Which of the 32 joints are the 17 that papers use (`H36M_NAMES`); the first is the root (SPIN, `h36m.py`).
@@ -51,7 +51,7 @@ def convert(root: Path, out: Path, *, protocol: Literal[1, 2] = 1) -> Conversion
     """
     refuse_existing(out)
     people = AnnotationBuilder()
-    for sequence in progress(_sequences(root, protocol)):
+    for sequence in track(_sequences(root, protocol), "converting"):
         _convert_sequence(root, sequence, people)
     name = f"h36m_p{protocol}"
     step = evaluate_step(name, name, out, {"data.root": root})

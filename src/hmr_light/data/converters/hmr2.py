@@ -15,12 +15,13 @@ import numpy as np
 
 from hmr_light.body.pickles import load_pickle
 from hmr_light.data.annotations import Annotations, save_annotations
-from hmr_light.data.converters.builder import AnnotationBuilder, SquareBox, progress, refuse_existing
+from hmr_light.data.converters.builder import AnnotationBuilder, SquareBox, refuse_existing
 from hmr_light.data.converters.files import reading
 from hmr_light.data.converters.spin_fits import MAX_BETA
 from hmr_light.data.converters.summary import ConversionSummary, evaluate_step, train_step
 from hmr_light.data.images import PACKED
 from hmr_light.data.npz import NpzFile
+from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 
 # 4D-Humans' `image_dataset.py`: who has no more keypoints than this is left out (FILTER_NUM_KP).
@@ -40,7 +41,7 @@ def convert(tars: Path, out: Path) -> ConversionSummary:
     refuse_existing(out)
     people = AnnotationBuilder()
     shards = sorted(tars.rglob("*.tar"))
-    for shard in progress(shards):
+    for shard in track(shards, "converting"):
         name = shard.relative_to(tars).as_posix()
         for key, image, start, length, entries in _samples(shard):
             for entry in entries:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from hmr_light.data.converters.builder import AnnotationBuilder, box_around, in_j24, progress, refuse_existing
+from hmr_light.data.converters.builder import AnnotationBuilder, box_around, in_j24, refuse_existing
 from hmr_light.data.converters.files import read_mat, reading
 from hmr_light.data.converters.summary import ConversionSummary, train_step
+from hmr_light.data.progress import track
 
 # The first half of the 2,000 images is for training, the second for testing (the dataset's own readme).
 SPLITS = {"train": range(0, 1000), "test": range(1000, 2000)}
@@ -28,7 +29,7 @@ def convert(root: Path, out: Path, *, split: Literal["train", "test"] = "train")
         if joints.ndim != 3 or joints.shape[:2] != (3, 14):
             raise ValueError(f"'joints' is {joints.shape}, not (3, 14, 2000); LSP-extended's is source=lsp_extended")
     people = AnnotationBuilder()
-    for index in progress([index for index in SPLITS[split] if index < joints.shape[2]]):
+    for index in track([index for index in SPLITS[split] if index < joints.shape[2]], "converting"):
         points = joints[:2, :, index].T - 1
         name = f"images/im{index + 1:04d}.jpg"
         box = box_around(points)

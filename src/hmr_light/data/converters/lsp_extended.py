@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hmr_light.data.converters.builder import AnnotationBuilder, box_around, in_j24, progress, refuse_existing
+from hmr_light.data.converters.builder import AnnotationBuilder, box_around, in_j24, refuse_existing
 from hmr_light.data.converters.files import read_mat, reading
 from hmr_light.data.converters.summary import ConversionSummary, train_step
+from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 
 
@@ -32,7 +33,7 @@ def convert(root: Path, out: Path) -> ConversionSummary:
             "A person's image is found by its place among all of them: fetch the missing ones, or remove the others.",
         )
     people = AnnotationBuilder()
-    for index, image in enumerate(progress(images)):
+    for index, image in enumerate(track(images, "converting")):
         points, known = joints[:, :2, index] - 1, joints[:, 2, index] > 0
         box = box_around(points[known])
         if box is None:

@@ -16,12 +16,12 @@ from hmr_light.data.converters.builder import (
     box_around,
     in_j24,
     inside,
-    progress,
     refuse_existing,
 )
 from hmr_light.data.converters.files import open_hdf5, read_mat, reading
 from hmr_light.data.converters.summary import ConversionSummary, evaluate_step
 from hmr_light.data.converters.video import extract_frames
+from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 
 # All of this is SPIN's `mpi_inf_3dhp.py`. Which of the 28 joints of the training set, and which of the 17 of the test
@@ -76,7 +76,7 @@ def _convert_train(root: Path, people: AnnotationBuilder) -> None:
     sequences = _present(root, TRAIN_SEQUENCES, "annot.mat")
     videos = [(sequence, camera) for sequence in sequences for camera in TRAIN_CAMERAS]
     visible = 0
-    for sequence, camera in progress(videos):
+    for sequence, camera in track(videos, "converting"):
         source = root / sequence / "annot.mat"
         with reading(source, "MPI-INF-3DHP's training annotations"):
             frames = list(_read_train(source, camera))
@@ -99,7 +99,7 @@ def _convert_train(root: Path, people: AnnotationBuilder) -> None:
 
 
 def _convert_test(root: Path, people: AnnotationBuilder) -> None:
-    for sequence in progress(_present(root, TEST_SEQUENCES, "annot_data.mat")):
+    for sequence in track(_present(root, TEST_SEQUENCES, "annot_data.mat"), "converting"):
         source = root / sequence / "annot_data.mat"
         with reading(source, "MPI-INF-3DHP's test annotations"):
             frames, left_out = _read_test(source)

@@ -13,11 +13,11 @@ from hmr_light.data.converters.builder import (
     SquareBox,
     image_path,
     in_j24,
-    progress,
     refuse_existing,
 )
 from hmr_light.data.converters.files import open_hdf5, read_mat, reading
 from hmr_light.data.converters.summary import ConversionSummary, train_step
+from hmr_light.data.progress import track
 
 # Where MPII's 16 joints (right ankle … left ankle, pelvis, thorax, upper neck, head top, right wrist … left wrist)
 # stand among the 24 joints (SPIN, `mpii.py`).
@@ -45,7 +45,7 @@ def convert(annotations: Path, images: Path, out: Path) -> ConversionSummary:
     people = AnnotationBuilder()
     with reading(annotations, "MPII's annotations"):
         persons = list(_read_hdf5(annotations) if hdf5 else _read_mat(annotations))
-    for person in progress(persons):
+    for person in track(persons, "converting"):
         if person.joints.shape != (16, 2) or not (person.joints > 0).all():
             people.drop("not all 16 joints annotated")
         elif not (person.scale > 0 and np.isfinite(person.center).all()):

@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 
 from hmr_light.data.annotations import NUMBERS, Annotations, load_annotations, save_annotations
-from hmr_light.data.converters.builder import progress, refuse_existing
+from hmr_light.data.converters.builder import refuse_existing
 from hmr_light.data.converters.summary import ConversionSummary, train_step
 from hmr_light.data.crop import Window, crop_matrix, mean_of_blocks, read_content, shrink_factor
 from hmr_light.data.images import PACKED, ImageFiles
+from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write
 
@@ -55,7 +56,7 @@ def convert(
     places: dict[int, Place] = {}
     unreadable = 0
     with _Shards(out, shard_mb << 20) as shards:
-        for name, people in progress(list(_samples(labels, one_each=crops)), what="Packing"):
+        for name, people in track(list(_samples(labels, one_each=crops)), "packing"):
             try:
                 if crops:
                     content, pixels, window = _crop(files, people[0], image_size, max_side)

@@ -15,11 +15,11 @@ from hmr_light.data.converters.builder import (
     box_around,
     image_path,
     in_j24,
-    progress,
     refuse_existing,
 )
 from hmr_light.data.converters.files import reading
 from hmr_light.data.converters.summary import ConversionSummary, evaluate_step
+from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 
 # Where the 18 keypoints of 3DPW's detections (OpenPose's of COCO: nose, neck, right arm, left arm, right leg, left leg,
@@ -48,7 +48,7 @@ def convert(root: Path, out: Path, *, split: Literal["train", "validation", "tes
             f"there are no sequences (*.pkl) in {folder}", "Unpack 3DPW's sequenceFiles.zip and imageFiles.zip there."
         )
     people = AnnotationBuilder()
-    for file in progress(files):
+    for file in track(files, "converting"):
         sequence = read_pickle(file)
         with reading(file, "a sequence of 3DPW"):
             _convert_sequence(sequence, file, root, people)

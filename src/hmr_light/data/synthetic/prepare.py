@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ import numpy as np
 
 import hmr_light
 from hmr_light.data.annotations import Annotations, fingerprint, save_annotations
+from hmr_light.data.progress import ProgressBar
 from hmr_light.data.synthetic.config import SyntheticConfig
 from hmr_light.data.synthetic.mesh import Mesh
 from hmr_light.data.synthetic.sample import PHOTOGRAPHS, Renderer
@@ -220,19 +220,9 @@ def _environment(**variables: str) -> Iterator[None]:
 
 @contextmanager
 def _progress(total: int) -> Iterator[_Pace]:
-    """Images done, images a second and time left, on standard error: a bar on a terminal, else now and then a line."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        rate = TextColumn("{task.fields[rate]:.0f} images/s")
-        columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            job = bar.add_task("", total=total, rate=0.0)
-            yield _Pace(lambda done, rate: bar.update(job, completed=done, rate=rate))
-        return
-    lines = _Lines(total)
-    yield _Pace(lines)
+    """Images done, images a second and time left, on standard error: a bar on a terminal, else a line now and then."""
+    with ProgressBar(total, "rendering", line_seconds=10, unit=" images") as bar:
+        yield _Pace(lambda done, rate: bar.update(done, note=f"{rate:.0f} images/s"))
 
 
 class _Pace:
@@ -250,17 +240,6 @@ class _Pace:
             self._found = images
         elapsed = time.perf_counter() - self._start
         self._show(self._done, (self._done - self._found) / max(elapsed, 1e-9))
-
-
-class _Lines:
-    def __init__(self, total: int, every: float = 10.0) -> None:
-        self._total, self._every, self._last = total, every, -every
-
-    def __call__(self, done: int, rate: float) -> None:
-        now = time.perf_counter()
-        if done == self._total or now - self._last >= self._every:
-            self._last = now
-            print(f"rendering: {done} of {self._total} images, {rate:.0f} images/s", file=sys.stderr, flush=True)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
