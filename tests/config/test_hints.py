@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.cli import compose
@@ -53,10 +52,6 @@ def test_plain_text_stays_readable() -> None:
     assert command_line("sync", {"run_dir": Path("/a/260101-120000-x")}) == "hmr-light sync run_dir=/a/260101-120000-x"
 
 
-def trained(home: Path, *overrides: str) -> Any:
-    return compose("train", *overrides)
-
-
 @pytest.mark.parametrize("uri", [None, "sqlite:////tmp/my runs/x.db", "http://localhost:5000"])
 def test_the_table_of_a_run_is_looked_for_where_the_run_was_written_to(uri: str | None, home: Path) -> None:
     line = table_command(uri, "my project (2)", home / "outputs" / "a b")
@@ -68,21 +63,17 @@ def test_the_table_of_a_run_is_looked_for_where_the_run_was_written_to(uri: str 
     assert table_command(f"sqlite:///{home}/mlflow.db", "hmr_light") == "hmr-light table"
 
 
-def test_a_run_is_scored_on_its_own_sets_by_its_own_body_and_in_its_own_store(home: Path, tmp_path: Path) -> None:
-    own = tmp_path / "my labels (1)"
-    sets = [f"++data.evaluation.mine={{annotations: '{own}/a.npz', images: '{own}'}}", f"data.root='{own}'"]
-    more = ["tracking=journal", "tracking.experiment='a b'", "body=smpl", "protocol=h36m_p1"]
-    config = trained(home, "data=custom", *sets, *more)
-    scored = compose(*arguments_of(evaluate_command(tmp_path / "run [1]", config)))
-    assert scored.run == str(tmp_path / "run [1]")
-    assert scored.data.evaluation == config.data.evaluation
-    assert (scored.tracking.uri, scored.tracking.experiment) == (None, "a b")
-    assert scored.body == config.body
-    assert scored.protocol == config.protocol
+def test_a_run_is_scored_on_its_own_sets_or_the_test_split_and_in_its_own_store(home: Path, tmp_path: Path) -> None:
+    run, root = tmp_path / "run [1]", tmp_path / "my labels (1)"
+    config = compose("train", "data=custom", "tracking=journal", "tracking.experiment='a b'")
+    line = evaluate_command(run, config)
+    assert "data=" not in line  # the run knows its sets, its protocol and its body
+    scored = compose(*arguments_of(line))
+    assert (scored.run, scored.tracking.uri, scored.tracking.experiment) == (str(run), None, "a b")
 
-    rendered = trained(home, f"data.root='{own}'")
-    scored = compose(*arguments_of(evaluate_command(tmp_path, rendered)))
-    assert [str(one.annotations) for one in scored.data.evaluation.values()] == [f"{own}/test.npz"]
+    rendered = compose("train", f"data.root='{root}'")
+    scored = compose(*arguments_of(evaluate_command(run, rendered)))
+    assert [str(one.annotations) for one in scored.data.evaluation.values()] == [f"{root}/test.npz"]
 
 
 def test_the_newest_run_is_found_by_the_shell(home: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmr_light.paths import conf_dir, home, without_secret
+from hmr_light.paths import home, without_secret
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+-]*[A-Za-z_/][A-Za-z0-9_./:@%+-]*")
 """Text that Hydra's grammar reads as itself, unless it is a number or one of a few words."""
@@ -66,27 +66,10 @@ def table_command(uri: str | None, experiment: str, run_dir: Path | None = None)
 
 
 def evaluate_command(run_dir: Path, config: Any) -> str:
-    """What to type to score a run on the sets that it was evaluated on, `config` being the run's `TrainConfig`.
-
-    A run on the rendered set is scored on that set's test split.
-    """
+    """What to type to score the run of a `TrainConfig` on its own sets, or on the rendered set's test split."""
     options: dict[str, Any] = {"run": run_dir}
-    data = config.data
-    if data.name.startswith("synthetic") and "synthetic" in data.evaluation:
-        options |= {"data": "synthetic_test", "data.root": data.root}
-    else:
-        is_ours = (conf_dir() / "data" / f"{data.name}.yaml").is_file()
-        options["data"] = data.name if is_ours else "custom"
-        if data.root is not None:
-            options["data.root"] = data.root
-        for name, one in data.evaluation.items():
-            options |= {f"data.evaluation.{name}.{key}": getattr(one, key) for key in ("annotations", "images")}
-    if config.protocol["name"] != "lsp14":
-        options["protocol"] = config.protocol["name"]
-    if config.body.path is not None:
-        options |= {"body": "smpl"} | {
-            f"body.{key}": one for key, one in config.body.files().items() if one is not None
-        }
+    if config.data.name.startswith("synthetic") and "synthetic" in config.data.evaluation:
+        options |= {"data": "synthetic_test", "data.root": config.data.root}
     return command_line("evaluate", options | tracking_options(config.tracking.uri, config.tracking.experiment))
 
 
