@@ -151,6 +151,44 @@ def test_measured_joints_are_compared_from_their_own_pelvis(body: SMPL, name: st
     assert all(torch.equal(same[metric], value) for metric, value in errors.items())
 
 
+# MPI-INF-3DHP's test order: head top, neck, right arm, left arm, right leg, left leg, pelvis, spine, head.
+MPI_IN_LABELS = [18, 12, 8, 7, 6, 9, 10, 11, 2, 1, 0, 3, 4, 5, 14, 16, 17]
+MPI_IN_REGRESSOR = [10, 8, 14, 15, 16, 11, 12, 13, 4, 5, 6, 1, 2, 3, 0, 7, 9]
+# The groups of the evaluation that comes with the test set, counted from 1: head, neck, shoulders … ankles.
+MPI_GROUPS = [[1], [2], [3, 6], [4, 7], [5, 8], [9, 12], [10, 13], [11, 14]]
+
+
+def test_pck_and_auc_of_mpi_inf_3dhp_are_those_of_the_test_sets_own_groups(files: Path, body: SMPL) -> None:
+    seed = int(np.random.default_rng().integers(10**6))
+    rng, predicted = np.random.default_rng(seed), prediction(4, seed)
+    neutral = spin_reference.read_bodies(files)["n"]
+    regressor = np.load(files / "J_regressor_h36m.npy")
+    labels = people()
+    S = np.ones((4, 24, 4))
+    expected: dict[str, list[float]] = {"pck150_percent": [], "auc_percent": [], "mpjpe_mm": []}
+    for person in range(4):
+        mesh = spin_reference.mesh(neutral, *(value[person].double().numpy() for value in predicted[:2]))
+        joints = (regressor @ mesh)[MPI_IN_REGRESSOR]
+        truth = joints + rng.normal(0, 0.1, (17, 3))
+        S[person, MPI_IN_LABELS, :3] = truth
+        distances = 1000 * np.linalg.norm((joints - joints[14]) - (truth - truth[14]), axis=1)
+
+        def total(threshold: float, distances: np.ndarray = distances) -> float:
+            """The groups' shares of close joints, weighted by how many joints each has."""
+            shares = [np.mean(distances[np.array(group) - 1] < threshold) * len(group) for group in MPI_GROUPS]
+            return 100 * sum(shares) / sum(map(len, MPI_GROUPS))
+
+        expected["pck150_percent"].append(total(150))
+        expected["auc_percent"].append(np.mean([total(threshold) for threshold in range(0, 151, 5)]))
+        expected["mpjpe_mm"].append(distances.mean())
+    scorer = Scorer(build_protocol({"name": "mpi_inf_3dhp"}), body)
+    said = batch(labels) | {"joints_3d": torch.from_numpy(S)}
+    errors = scorer.errors(predicted, scorer.truth(said, labels.gender))
+    for metric, values in expected.items():
+        np.testing.assert_allclose(errors[metric].numpy(), values, atol=0.3 if metric == "auc_percent" else 1e-2)
+    assert scorer.protocol.describe().endswith("AUC (of 14 joints)")
+
+
 def test_people_who_lack_a_joint_have_no_error(body: SMPL) -> None:
     scorer, labels = Scorer(build_protocol({"name": "h36m_p1"}), body), people()
     said = batch(labels)

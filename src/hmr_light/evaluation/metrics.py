@@ -41,10 +41,12 @@ def pose_errors(
     true_joints: torch.Tensor,
     vertices: torch.Tensor | None = None,
     true_vertices: torch.Tensor | None = None,
+    pck_joints: Sequence[int] | None = None,
 ) -> dict[str, torch.Tensor]:
     """The errors (B,) of `joints` (B, J, 3) and `vertices` (B, V, 3) by the name of metric; without vertices, no PVE.
 
-    Metres, relative to the body's root. In float64. A sample with a value that is not finite has NaN for errors.
+    Metres, relative to the body's root. PCK and AUC are over `pck_joints` alone, places among the J; None for all of
+    them. In float64. A sample with a value that is not finite has NaN for errors.
     """
     given = [value.double() for value in (joints, true_joints, vertices, true_vertices) if value is not None]
     finite = torch.stack([value.flatten(1).isfinite().all(1) for value in given]).all(0)
@@ -52,7 +54,8 @@ def pose_errors(
     given = [torch.where(finite[:, None, None], value, 0.0) for value in given]
     joints, true_joints = given[:2]
     distances = _distances_mm(joints, true_joints)
-    close = distances[:, :, None] < torch.linspace(0, PCK_MM, AUC_STEPS, dtype=torch.float64, device=distances.device)
+    counted = distances if pck_joints is None else distances[:, list(pck_joints)]
+    close = counted[:, :, None] < torch.linspace(0, PCK_MM, AUC_STEPS, dtype=torch.float64, device=distances.device)
     errors = {
         "mpjpe_mm": distances.mean(1),
         "reconstruction_error_mm": _distances_mm(procrustes_align(joints, true_joints), true_joints).mean(1),
