@@ -24,6 +24,9 @@ from hmr_light.reports.rows import read_rows
 from hmr_light.tracking.replay import replay
 from hmr_light.tracking.store import connect, default_uri
 
+# The commands that the run prints are tried, and need a home.
+pytestmark = pytest.mark.usefixtures("home")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

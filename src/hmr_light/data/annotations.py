@@ -40,9 +40,9 @@ GENDERS = ("f", "m", "n")
 _NOT_ARRAYS = ("extras", "faulty", "file")
 # Reads after which a process lets go of the pages of a mapped file, lest all of them seem to be its own.
 READS_BETWEEN_RELEASES = 8
-# The people that are looked at together, so that checking a large file takes little memory.
+# People that are checked together, so that checking a large file takes little memory.
 _CHUNK = 1 << 14
-# What a stamp says of a file that these rules, and none newer, have passed.
+# The version of the checks below that a sidecar says a file has passed.
 _RULES = "2"
 # A box of more than 20 million pixels a side, or of less than a thousandth, is a mistake; squares of such overflow.
 _SCALES = (1e-5, 1e5)
@@ -52,7 +52,7 @@ _SCALES = (1e-5, 1e5)
 class Annotations:
     """The labels of N people, each in one image. What a file lacks is zeros, with confidence or flag 0.
 
-    Make it with `load_annotations` or `from_arrays`, which check every number once, so that nobody after them need to.
+    Make it with `load_annotations` or `from_arrays`, which check every number once.
     """
 
     imgname: np.ndarray
@@ -189,7 +189,7 @@ def load_annotations(path: Path, *, keep_faulty: bool = False) -> Annotations:
             arrays = _read_arrays(file, path)
             if not passed:
                 file.verify()
-            # Other programs add keys that are not one entry a person; those are not ours to judge.
+            # Other programs add keys that are not one entry a person; those are left out.
             people = len(np.atleast_1d(arrays.get("imgname", ())))
             ours = {key: value for key, value in arrays.items() if key in KEYS or value.shape[:1] == (people,)}
             annotations = Annotations.from_arrays(ours, path, passed=passed, keep_faulty=keep_faulty)
@@ -242,7 +242,7 @@ def _read_arrays(file: NpzFile, path: Path) -> dict[str, np.ndarray]:
         try:
             arrays[key] = file.read(key)
         except ValueError as error:
-            # Pickled Python objects could run code when read. Where the key is somebody else's, we do without.
+            # Pickled Python objects could run code when read. Keys that are not ours are left out then.
             if key in KEYS:
                 raise UserError(f"'{key}' in {path}: {error}", "Save it as an array without objects.") from None
     return arrays
@@ -291,7 +291,7 @@ def _check_length(value: np.ndarray, key: str, count: int, source: Path | str) -
 
 
 def refuse_paths(names: np.ndarray, key: str, source: Path | str) -> None:
-    """Raise `UserError` for paths (N,) that could leave the folder of images: annotations come from strangers."""
+    """Raise `UserError` for paths (N,) that could leave the folder of images: annotations are untrusted files."""
     for index in _suspicious(names):
         name = str(names[index])
         windows = PureWindowsPath(name) if "\\" in name or ":" in name else None

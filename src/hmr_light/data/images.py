@@ -24,7 +24,7 @@ class Images(Protocol):
     """The images of annotations, by the person's index."""
 
     def read(self, index: int, shrink: int) -> tuple[np.ndarray, Window]:
-        """The part of the image around the person that any crop of him shows, BGR uint8 (H,W,3), and where it is.
+        """The part of the image that any crop of the person shows, BGR uint8 (H,W,3), and where it is.
 
         `shrink` is the power of two by which the image may be shrunk. Raises `UserError` for what cannot be read.
         """

@@ -1,8 +1,8 @@
-"""What was found out about a large file, kept beside it, so that it need not be found out again.
+"""Facts about a large file that are expensive to find, in a sidecar file beside it.
 
-A stamp holds as long as the file is the one it was made for: the same size, times and place on the disk. The time of
-the last change of its status is among them, which nobody can set, so a stamp that comes along with a stranger's file
-says nothing.
+A sidecar is valid as long as the file is the one it was made for: the same size, times and place on the disk. The time
+of the last change of the file's status is among them. Nobody can set that time, so the sidecar that comes with an
+untrusted file is not valid.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write
 
 LEAST_BYTES = 64 << 20
-"""Of a smaller file, everything is found out so fast that a stamp would only be one more file."""
+"""Smaller files have no sidecar: everything about them is found fast."""
 
 
 def read_sidecar(path: Path) -> dict[str, str]:
-    """What is known of the file `path`; nothing if it has changed since, or has no stamp."""
+    """The facts about the file `path`; none if it has changed since, or has no sidecar."""
     try:
-        stamp = json.loads(_place(path).read_text())
-        known = stamp["known"] if stamp["file"] == _identity(path) else {}
+        sidecar = json.loads(_place(path).read_text())
+        known = sidecar["known"] if sidecar["file"] == _identity(path) else {}
         return {str(key): str(value) for key, value in known.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
 def add_to_sidecar(path: Path, **known: str) -> None:
-    """Note what was found out. Small files get no stamp, nor do those in a folder that cannot be written."""
+    """Add facts. Small files get no sidecar, nor do those in a folder that cannot be written."""
     try:
         if path.stat().st_size < LEAST_BYTES:
             return
@@ -40,7 +40,7 @@ def add_to_sidecar(path: Path, **known: str) -> None:
 
 
 def _place(path: Path) -> Path:
-    return path.with_name(f".{path.name}.stamp")
+    return path.with_name(f".{path.name}.sidecar")
 
 
 def _identity(path: Path) -> list[int]:

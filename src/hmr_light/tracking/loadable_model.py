@@ -3,14 +3,14 @@ code"). No object is pickled: the model's only data is the checkpoint, which is 
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import mlflow.models
 import numpy as np
-import torch
 from mlflow.pyfunc import PythonModel
+
+import hmr_light
 
 
 class LoadableModel(PythonModel):
@@ -18,30 +18,16 @@ class LoadableModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Read the checkpoint and its body; `load_model(…, model_config={"body": FILE})` names that body elsewhere."""
-        # This file is not part of the room that it lies in: it runs where MLflow loads a model.
-        loading, body = import_module("hmr_light.checkpoints.loading"), import_module("hmr_light.body")
-        checkpoint = loading.load_checkpoint(Path(context.artifacts["checkpoint"]))
-        self.image_size = int(checkpoint.config["data"]["image_size"])
-        self.model = checkpoint.build().eval()
-        place = (context.model_config or {}).get("body")
-        self.body = body.load_body(Path(place) if place else None)
+        body = (context.model_config or {}).get("body")
+        model = hmr_light.load_model(context.artifacts["checkpoint"])
+        self.predictor = hmr_light.Predictor(model, hmr_light.load_body(Path(body) if body else None))
 
-    @torch.no_grad()
     def predict(self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Of RGB images uint8 (B, H, W, 3): `rotations` (B, 24, 3, 3), `betas` (B, 10), the crop's `camera` (B, 3), and
         `joints` (B, 49, 3), metres. Each image is one person's."""
-        pictures, boxes = import_module("hmr_light.data.pictures"), import_module("hmr_light.data.boxes")
-        images = [np.asarray(image, np.uint8) for image in model_input]
-        crops = [pictures.crop_person(one, boxes.whole_image(*one.shape[1::-1]), self.image_size) for one in images]
-        batch = torch.from_numpy(np.array(crops)).permute(0, 3, 1, 2)
-        rotations, betas, camera = self.model(import_module("hmr_light.model.hmr").normalize(batch))
-        values = {
-            "rotations": rotations,
-            "betas": betas,
-            "camera": camera,
-            "joints": self.body.joints(rotations, betas),
-        }
-        return {name: value.float().numpy() for name, value in values.items()}
+        people = self.predictor([np.asarray(image, np.uint8) for image in model_input])
+        names = ("rotations", "betas", "camera", "joints")
+        return {name: np.concatenate([getattr(one, name) for one in people]) for name in names}
 
 
 mlflow.models.set_model(LoadableModel())

@@ -76,7 +76,8 @@ def test_poses_of_smpl_x_are_not_taken_for_smpl(tmp_path: Path, rng: np.random.G
     }
     np.savez(tmp_path / "agora.npz", **arrays)  # type: ignore[arg-type]
     touch(tmp_path, "a.png")
-    convert(tmp_path / "agora.npz", tmp_path, tmp_path / "a.npz")
+    summary = convert(tmp_path / "agora.npz", tmp_path, tmp_path / "a.npz")
+    assert "1  SMPL-X poses and betas left out" in str(summary)
     labels = load_annotations(tmp_path / "a.npz")
     assert not labels.has_smpl.any()
     close(labels.part[0, 0, :2], arrays["gtkps"][0, 8, :2])

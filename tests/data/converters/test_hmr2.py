@@ -36,6 +36,10 @@ def test_people_of_4d_humans_tars_are_read_with_their_images_in_place(tmp_path: 
     write_tar(tmp_path / "coco" / "000001.tar", {"val/002": parts[1]})
     summary = convert(tmp_path, tmp_path / "a.npz")
     assert (summary.kept, summary.dropped) == (4, {"no more than 4 keypoints": 1})
+    assert summary.notes == {
+        "SMPL labels left out: pose or betas are missing": 1,
+        "SMPL labels left out: a beta is beyond 3": 1,
+    }
     labels = load_annotations(tmp_path / "a.npz")
     assert labels.has_smpl.tolist() == [True, False, False, True]
     for row, person in enumerate([*people[0], people[1][0], people[1][2]]):
@@ -97,3 +101,24 @@ def test_a_tar_that_is_damaged_is_named(tmp_path: Path, rng: np.random.Generator
     (tmp_path / "0.tar").unlink()
     with pytest.raises(UserError, match=r"nobody in [^$]* 0 tar files"):
         convert(tmp_path, tmp_path / "a.npz")
+
+
+def test_labels_that_are_left_out_are_counted(tmp_path: Path, rng: np.random.Generator) -> None:
+    """Of five people of an evaluation file: one without a pelvis, two with pose or betas alone."""
+    joints = rng.uniform(0.5, 1, (PEOPLE, 19, 4))
+    joints[0, 14, 3] = 0
+    arrays = {
+        "imgname": np.array([f"{index}.jpg" for index in range(PEOPLE)]),
+        "center": rng.uniform(0, 99, (PEOPLE, 2)),
+        "scale": rng.uniform(50, 99, (PEOPLE, 2)),
+        "extra_keypoints_3d": joints,
+        "body_pose": rng.normal(size=(PEOPLE, 72)),
+        "betas": rng.normal(size=(PEOPLE, 10)),
+        "has_body_pose": np.array([1, 1, 0, 1, 1]),
+        "has_betas": np.array([1, 0, 1, 1, 1]),
+    }
+    np.savez(tmp_path / "h36m.npz", **arrays)  # type: ignore[arg-type]
+    summary = convert_evaluation(tmp_path / "h36m.npz", tmp_path, tmp_path / "a.npz")
+    assert sorted(summary.notes.values()) == [1, 2]
+    assert "1  3D joints left out: the pelvis" in str(summary)
+    assert "2  SMPL labels left out: pose or betas are missing" in str(summary)

@@ -72,3 +72,27 @@ def test_a_hostile_pickle_is_refused_without_effect(tmp_path: Path) -> None:
         convert(tmp_path / "human.npz", tmp_path, tmp_path / "a.npz")
     assert not victim.exists()
     assert not (tmp_path / "a.npz").exists()
+
+
+def test_labels_that_are_left_out_are_counted(tmp_path: Path, rng: np.random.Generator) -> None:
+    content: dict[str, Any] = {
+        "image_path": [f"a/{index}.jpg" for index in range(PEOPLE)],
+        "bbox_xywh": np.ones((PEOPLE, 5)),
+        "keypoints3d": rng.uniform(0.5, 1, (PEOPLE, 190, 4)),
+        "keypoints3d_mask": np.ones(190),
+        "smpl": {"body_pose": np.zeros((PEOPLE, 23, 3))},
+        "smplx": {"betas": np.zeros((PEOPLE, 10))},
+        "meta": {"gender": ["male"]},
+    }
+    content["keypoints3d"][2, :, 3] = 0
+    content["keypoints3d"][2, J24[0], 3] = 1  # a joint, and no root
+    np.savez_compressed(tmp_path / "coco.npz", **content)
+    touch(tmp_path, "a/0.jpg")
+    text = str(convert(tmp_path / "coco.npz", tmp_path, tmp_path / "a.npz"))
+    for line in (
+        "5  SMPL labels left out: they have only body_pose",
+        "5  SMPL-X poses and betas left out",
+        "5  genders left out: there are 1 for 5 people",
+        "1  3D joints left out: no root",
+    ):
+        assert line in text

@@ -48,7 +48,7 @@ def convert(root: Path, out: Path, *, rate_hz: int = 10) -> ConversionSummary:
     for file in track(files, "converting"):
         with reading(file, "a motion of AMASS"):
             motion = _read(file)
-        if motion is None:  # the subject's shape, which lies among his motions
+        if motion is None:  # the subject's shape, which lies among the motions
             dropped += 1
             continue
         poses.append(motion.pose[:: max(1, round(motion.rate_hz / rate_hz))].astype(np.float32))

@@ -54,7 +54,10 @@ def convert(annotations: Path, images: Path, out: Path, *, rotated: bool = False
             "openpose": joints[:, :25],
             "part": joints[:, 25:],
         }
-        if pose.shape[1] == _POSE:
+        notes = {}
+        if pose.shape[1] != _POSE:
+            notes["SMPL-X poses and betas left out: they are not SMPL's"] = count
+        else:
             columns |= {"pose": pose, "shape": arrays["shape"][:, :10]}
         if "gender" in arrays:
             columns["gender"] = arrays["gender"].astype("<U1")
@@ -62,7 +65,7 @@ def convert(annotations: Path, images: Path, out: Path, *, rotated: bool = False
     ImageFiles(labels, annotations, images)  # refuses another set's folder
     save_annotations(out, labels)
     step = train_step("custom", out, images)
-    return ConversionSummary(out, count, {}, images, step)
+    return ConversionSummary(out, count, {}, images, step, notes=notes)
 
 
 def _turn_back(points: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -95,6 +95,8 @@ def _convert_sequence(root: Path, sequence: _Sequence, people: AnnotationBuilder
         else:
             part = np.zeros((24, 3)) if points is None else in_j24(points[number], J17_TO_J24)
             people.keep(names[number], box, part=part, S=in_j24(joints[number], J17_TO_J24))
+            if points is None:
+                people.note("no 2D joints: there is no MyPoseFeatures/D2_Positions")
 
 
 def _read_joints(root: Path, kind: str, sequence: _Sequence, dimensions: int) -> np.ndarray | None:

@@ -34,9 +34,9 @@ _LABELS = ".data.pyd"
 def convert(tars: Path, out: Path) -> ConversionSummary:
     """Index the tars in the folder `tars` and below it; `out` must not exist yet.
 
-    A person has SMPL labels if he has both pose and betas, and no beta beyond 3. The box is 4D-Humans' own before it is
-    widened to its aspect ratio: `scale` x 200 pixels, the longer side. Raises `UserError` if a file is not as it should
-    be, or nobody is kept.
+    A person has SMPL labels where both pose and betas are given, and no beta is beyond 3. The box is 4D-Humans' own
+    before it is widened to its aspect ratio: `scale` x 200 pixels, the longer side. Raises `UserError` if a file is not
+    as it should be, or nobody is kept.
     """
     refuse_existing(out)
     people = AnnotationBuilder()
@@ -55,6 +55,8 @@ def convert(tars: Path, out: Path) -> ConversionSummary:
                 place = dict(zip(PACKED, (name, start, length, (0, 0), (0.0, 0.0, 1.0)), strict=True))
                 box = SquareBox((float(center[0]), float(center[1])), float(scale))
                 people.keep(f"{name}/{key}{image}", box, **labels, **place)
+                for reason in _left_out(entry, labels):
+                    people.note(reason)
     return people.save(out, tars, tars, train_step("custom", out, tars), f"It has {len(shards)} tar files.")
 
 
@@ -65,6 +67,7 @@ def convert_evaluation(annotations: Path, images: Path, out: Path) -> Conversion
         arrays = {name: file.read(name) for name in file.names if name != "extra_info"}
         count = len(arrays["imgname"])
         zeros = {"2d": np.zeros((count, 25, 3)), "3d": np.zeros((count, 25, 4))}
+        notes: dict[str, int] = {}
         part, joints = np.zeros((count, 24, 3)), np.zeros((count, 24, 4))
         part[:, :19] = arrays.get("extra_keypoints_2d", zeros["2d"][:, :19])
         joints[:, :19] = arrays.get("extra_keypoints_3d", zeros["3d"][:, :19])
@@ -78,10 +81,32 @@ def convert_evaluation(annotations: Path, images: Path, out: Path) -> Conversion
         }
         if "body_pose" in arrays and "betas" in arrays:
             columns |= {"pose": arrays["body_pose"].reshape(count, 72), "shape": arrays["betas"]}
-            columns["has_smpl"] = (arrays["has_body_pose"] > 0).ravel() & (arrays["has_betas"] > 0).ravel()
+            has_pose, has_betas = (arrays["has_body_pose"] > 0).ravel(), (arrays["has_betas"] > 0).ravel()
+            columns["has_smpl"] = has_pose & has_betas
+            notes[INCOMPLETE] = int((has_pose != has_betas).sum())
+        notes[NO_ROOT] = int(((joints[..., 3] > 0).any(1) & ~(columns["S"][..., 3] > 0).any(1)).sum())
     save_annotations(out, Annotations.from_arrays(columns, annotations))
     step = evaluate_step("custom", "custom", out, {"data.evaluation.custom.images": images})
-    return ConversionSummary(out, count, {}, images, step)
+    told = {reason: number for reason, number in notes.items() if number}
+    return ConversionSummary(out, count, {}, images, step, notes=told)
+
+
+NO_ROOT = "3D joints left out: the pelvis, which they are relative to, is not known"
+EXTREME = f"SMPL labels left out: a beta is beyond {MAX_BETA:g}"
+INCOMPLETE = "SMPL labels left out: pose or betas are missing"
+
+
+def _left_out(entry: dict[str, Any], labels: dict[str, Any]) -> list[str]:
+    """Which labels of a person who is kept are left out, and why."""
+    reasons = []
+    has_pose, has_betas = bool(entry["has_body_pose"]), bool(entry["has_betas"])
+    if has_pose != has_betas:
+        reasons.append(INCOMPLETE)
+    elif has_pose and not labels["has_smpl"]:
+        reasons.append(EXTREME)
+    if (np.asarray(entry["keypoints_3d"])[25:, 3] > 0).any() and not labels["S"][:, 3].any():
+        reasons.append(NO_ROOT)
+    return reasons
 
 
 def _samples(shard: Path) -> Iterator[tuple[str, str, int, int, list[dict[str, Any]]]]:
@@ -112,7 +137,7 @@ def _samples(shard: Path) -> Iterator[tuple[str, str, int, int, list[dict[str, A
 
 
 def _labels(entry: dict[str, Any]) -> dict[str, Any] | str:
-    """The labels of one person, or the reason why he is left out."""
+    """The labels of one person, or the reason why the person is left out."""
     points, joints = np.asarray(entry["keypoints_2d"], float), np.asarray(entry["keypoints_3d"], float)
     if points.shape != (44, 3) or joints.shape != (44, 4):
         raise ValueError(f"keypoints_2d is {points.shape} and keypoints_3d {joints.shape}, not (44, 3) and (44, 4)")

@@ -38,6 +38,7 @@ def convert(annotations: Path, images: Path, out: Path, *, margin: float = 1.0) 
     with reading(annotations, "HumanData"), NpzFile(annotations) as file:
         boxes = file.read("bbox_xywh").astype(float)
         count = len(boxes)
+        notes: dict[str, int] = {}
         columns: dict[str, Any] = {
             "imgname": np.asarray(_read(file, "image_path", annotations)).astype(str),
             "center": boxes[:, :2] + boxes[:, 2:4] / 2,
@@ -47,20 +48,29 @@ def convert(annotations: Path, images: Path, out: Path, *, margin: float = 1.0) 
             columns |= {"openpose": points[:, OPENPOSE], "part": points[:, J24]}
         if (joints := _keypoints(file, "keypoints3d", 4)) is not None:
             columns["S"] = _from_root(joints)[:, J24]
+            lost = (joints[:, J24, 3] > 0).any(1) & ~(columns["S"][..., 3] > 0).any(1)
+            notes["3D joints left out: no root, which they are relative to, is known"] = int(lost.sum())
         smpl = _read(file, "smpl", annotations) if "smpl" in file.names else {}
         if {"body_pose", "global_orient", "betas"} <= smpl.keys():
             pose = [np.asarray(smpl[key], float).reshape(count, -1) for key in ("global_orient", "body_pose")]
             columns |= {"pose": np.concatenate(pose, 1), "shape": np.asarray(smpl["betas"], float)[:, :10]}
             if "has_smpl" in file.names:
                 columns["has_smpl"] = file.read("has_smpl").ravel() > 0
+        elif smpl:
+            notes[f"SMPL labels left out: they have only {', '.join(sorted(smpl))}"] = count
+        if "smplx" in file.names:
+            notes["SMPL-X poses and betas left out: they are not SMPL's"] = count
         meta = _read(file, "meta", annotations) if "meta" in file.names else {}
         if len(gender := meta.get("gender", ())) == count:
             columns["gender"] = np.array([str(one)[:1].lower() for one in gender])
+        elif len(gender):
+            notes[f"genders left out: there are {len(gender)} for {count} people"] = count
     labels = Annotations.from_arrays(columns, annotations)
     ImageFiles(labels, annotations, images)  # refuses another set's folder
     save_annotations(out, labels)
     step = train_step("custom", out, images)
-    return ConversionSummary(out, count, {}, images, step)
+    told = {reason: number for reason, number in notes.items() if number}
+    return ConversionSummary(out, count, {}, images, step, notes=told)
 
 
 def _read(file: NpzFile, name: str, source: Path) -> Any:

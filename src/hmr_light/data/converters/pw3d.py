@@ -33,7 +33,7 @@ LIMBS_TO_J24 = (0, 1, 4, 5, 6, 7, 8, 9, 10, 11)
 def convert(root: Path, out: Path, *, split: Literal["train", "validation", "test"] = "test") -> ConversionSummary:
     """Convert `sequenceFiles/<split>/*.pkl` of the folder `root`, which has `imageFiles`, too; `out` must be new.
 
-    A person is kept in the frames whose camera is aligned with him (`campose_valid`) and in which he was detected, as
+    A person is kept in the frames whose camera is aligned (`campose_valid`) and in which the person was detected, as
     in SPIN's `pw3d.py`: 35,515 of the test split. The box is around the detected keypoints, with a margin of 1.2. The
     root's rotation is brought from the world into the camera frame. The detections become `openpose`; `part` has the
     ten joints of the limbs that SMPL has by itself, projected with the frame's camera. There is no `S`: the 14 joints
@@ -87,6 +87,8 @@ def _convert_sequence(sequence: dict[str, Any], file: Path, root: Path, people: 
                 openpose[list(COCO18_TO_OPENPOSE25)] = np.where(found[:, 2:] > 0, found, 0)
                 labels = {"pose": poses[frame], "shape": betas, "gender": str(gender)[0].lower()}
                 people.keep(frames[frame], box, part=parts[frame], openpose=openpose, **labels)
+                if (parts[frame][list(LIMBS_TO_J24), 2] == 0).any():
+                    people.note("people with 2D joints behind the camera, which are left out")
 
 
 def _in_camera(cameras: np.ndarray, roots: np.ndarray) -> np.ndarray:
