@@ -147,9 +147,9 @@ def test_when_no_image_can_be_done_that_is_an_error_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["input=a.jpg"], "say which checkpoint"),
+        ([], "say which input"),
         (["checkpoint=a.pt"], "say which input"),
-        (["checkpoint=a.pt", "run=outputs", "input=a.jpg"], "one of checkpoint= and run="),
+        (["checkpoint=a.pt", "run=outputs", "input=a.jpg"], "both checkpoint= and run="),
         (["checkpoint=a.pt", "input=a.jpg"], "there is no image, folder or video"),
         (["checkpoint=a.pt", "input=a.jpg", "meshes=[stl]"], "meshes=stl"),
         (["checkpoint=a.pt", "input=a.jpg", "focal=0"], "focal=0"),
@@ -159,6 +159,20 @@ def test_a_mistake_is_said_before_anything_is_done(home: Path, overrides: list[s
     with pytest.raises(UserError, match=says):
         predict(compose("predict", *overrides))
     assert list(home.iterdir()) == []
+
+
+def test_without_a_checkpoint_the_model_in_the_package_draws(
+    photographs: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = f"input={photographs / 'a.png'}"
+    predict(
+        compose("predict", source, f"out={tmp_path / 'out'}", "boxes=image", "device=cpu", "threads=1", "meshes=[]")
+    )
+    assert "mobile, which comes with the package" in capsys.readouterr().err
+    assert (tmp_path / "out" / "a.png").is_file()
+    assert all(
+        np.isfinite(value).all() for value in read(tmp_path / "out" / "a.npz").values() if value.dtype.kind == "f"
+    )
 
 
 def test_boxes_that_cannot_be_right_are_told_and_never_drawn(

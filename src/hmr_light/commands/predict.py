@@ -155,13 +155,16 @@ def _without_file(config: PredictConfig) -> Finder:
 def _predictor(config: PredictConfig) -> Predictor:
     from hmr_light.body import load_body
     from hmr_light.checkpoints.loading import load_checkpoint
-    from hmr_light.checkpoints.models import best_checkpoint, predictor_of
+    from hmr_light.checkpoints.models import ZOO, best_checkpoint, predictor_of
     from hmr_light.model.predictor import Predictor
 
     if config.checkpoint is not None:
         checkpoint = load_checkpoint(config.checkpoint.expanduser())
+    elif config.run is None:
+        checkpoint = load_checkpoint(ZOO / "mobile.pt")
+        print("checkpoint: mobile, which comes with the package", file=sys.stderr)
     else:
-        checkpoint = best_checkpoint(str(config.run), config.tracking.uri)
+        checkpoint = best_checkpoint(config.run, config.tracking.uri)
         print(f"checkpoint: {checkpoint.path}", file=sys.stderr)
     _say_if_bodies_differ(checkpoint, config.body.name)
     model = predictor_of(checkpoint, config.device)

@@ -188,7 +188,8 @@ class PredictConfig:
     """`hmr-light predict`."""
 
     checkpoint: Checkpoint | None = None
-    """A checkpoint: an epoch-NNN.pt in the folder checkpoints/ of a run, or another system's; or give `run`."""
+    """A checkpoint: an epoch-NNN.pt in the folder checkpoints/ of a run, or another system's; or give `run`.
+    null, as `run` is: the model `mobile`, which comes with the package (docs/zoo.md)."""
     run: Annotated[str, Run()] | None = None
     """A run: its folder, or its MLflow id. Its best checkpoint draws; or give `checkpoint`."""
     input: Annotated[Path, Existing("image, folder of images or video")] | None = None
@@ -221,10 +222,10 @@ class PredictConfig:
     tracking: TrackingConfig = MISSING
 
     def __post_init__(self) -> None:
-        if (self.checkpoint is None) == (self.run is None):
+        if self.checkpoint is not None and self.run is not None:
             raise UserError(
-                "say which checkpoint draws: one of checkpoint= and run=",
-                "For example: hmr-light predict run=outputs/hmr_light/260101-120000-mobilenet_v2 input=photographs",
+                "both checkpoint= and run= name a model",
+                "Give one of them, or neither: then the model that comes with the package draws.",
             )
         if self.input is None:
             raise UserError("say which input: input=", "For example: hmr-light predict input=photographs")
