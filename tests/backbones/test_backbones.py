@@ -23,6 +23,7 @@ COUNTS = {
     "mobilenet_fire": (3_579_448, 1000),
     "mobilenet_v1": (4_231_976, 1000),
     "mobilenet_v2": (3_504_872, 1000),
+    "mobilenet_v2_movenet": (2_223_872, 1280),
     "mobilenet_v2_reference": (3_504_872, 1000),
     "mobilenet_v3_large": (5_483_032, 1000),
     "mobilenet_v3_reference": (2_938_368, 1000),

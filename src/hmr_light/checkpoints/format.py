@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from hmr_light.backbones import complete
 from hmr_light.backbones.state_dicts import State, compare, read_torch_file
 from hmr_light.checkpoints.old_names import with_current_names
 from hmr_light.checkpoints.transforms import Transform, apply_transforms, check_transforms
@@ -76,6 +77,7 @@ class Checkpoint:
 
 def save_model(path: Path, model: HMR, config: dict[str, Any], epoch: int, metrics: dict[str, float]) -> Checkpoint:
     """Write `model`, with the transforms that it names, as an `epoch-NNN.pt`, and return what was written."""
+    config = {**config, "backbone": complete(config["backbone"])}  # it is read without the weights it started from
     saved, changes = time.strftime("%y%m%d-%H%M%S"), check_transforms(model.transforms)
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     content = {"format": FORMAT, "config": config, "transforms": list(changes), "epoch": epoch, "saved": saved}
