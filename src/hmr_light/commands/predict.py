@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hmr_light.config.schema import PredictConfig
-from hmr_light.data.boxes import Box, misfit, read_boxes
-from hmr_light.data.pictures import IMAGE_SUFFIXES, Picture, Pictures, open_pictures, shrink_to
+from hmr_light.data.boxes import read_boxes
+from hmr_light.data.finders import WHOLE_IMAGE, Finder, detector, finder_of_file, has_detector
+from hmr_light.data.pictures import IMAGE_SUFFIXES, Pictures, open_pictures, shrink_to
 from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 """Images that the list of failures names."""
-
-
-class Finder(NamedTuple):
-    """Where the people of an image are."""
-
-    says: str
-    """Where the boxes come from, as the pictures and the terminal say it."""
-    find: Callable[[Picture, np.ndarray], list[Box] | None]
-    """None is the whole image. Raises `UserError` for an image of which nothing is known."""
 
 
 class Task(NamedTuple):
@@ -109,47 +100,19 @@ def _open(config: PredictConfig) -> tuple[Pictures, Finder | None]:
     pictures = open_pictures(source, names=file.boxes, as_stored=True, every=config.every)
     if left_out := file.describe_left_out():
         pictures.notes.append(f"entries of {path} that were left out: {left_out}")
-
-    def find(picture: Picture, image: np.ndarray) -> list[Box]:
-        boxes = _boxes_of(picture.source, file.boxes, path)
-        height, width = image.shape[:2]
-        reasons = [misfit(box, width, height) for box in boxes]
-        usable = [box for box, reason in zip(boxes, reasons, strict=True) if not reason]
-        if bad := Counter(reason for reason in reasons if reason):
-            problem = "; ".join(f"{count} of {len(boxes)} boxes: {reason}" for reason, count in bad.items())
-            if not usable:
-                raise UserError(problem)
-            pictures.notes.append(f"{picture.name}: {problem}")
-        return usable
-
-    return pictures, Finder(f"those of {path.name}", find)
-
-
-def _boxes_of(source: str, boxes: dict[str, list[Box]], file: Path) -> list[Box]:
-    # A single image is looked up by its name alone, whatever folder the file has it in.
-    keys = [source] if source in boxes else [key for key in boxes if PurePosixPath(key).name == source]
-    if len(keys) != 1:
-        raise UserError(f"{file} has {'several images' if keys else 'no box'} of that name")
-    return boxes[keys[0]]
+    return pictures, finder_of_file(file, path, pictures.notes)
 
 
 def _without_file(config: PredictConfig) -> Finder:
-    from hmr_light.data.detector import detector_file, load_detector
-    from hmr_light.data.distributed import choose_device
-
-    if config.boxes == "image":
-        return Finder("the whole image is taken for one person", lambda picture, image: None)
-    found = detector_file()
-    if config.boxes == "auto" and found is None:
+    if config.boxes == "detector" or (config.boxes == "auto" and has_detector()):
+        return detector(config.device, config.min_score)
+    if config.boxes == "auto":
         print(
             "note: no boxes are given and no detector's weights are here; for people who do not fill the image give "
             "boxes=FILE (see hmr-light predict --help)",
             file=sys.stderr,
         )
-        return Finder("the whole image is taken for one person", lambda picture, image: None)
-    detect = load_detector(choose_device(config.device), config.min_score)
-    name = found[0] if found else ""
-    return Finder(f"found by torchvision's {name}, at least {config.min_score:g} sure", lambda _, image: detect(image))
+    return WHOLE_IMAGE
 
 
 def _predictor(config: PredictConfig) -> Predictor:
@@ -183,10 +146,7 @@ def _tasks(
     for picture in track(pictures.pictures, "predicting", pictures.total):
         try:
             image = picture.read()
-            boxes = finder.find(picture, image)
-            if boxes is not None and not boxes:
-                raise UserError("nobody was found in it")
-            cropped = predictor.crop(image, boxes)
+            cropped = predictor.crop(image, finder.find(picture, image))
         except UserError as error:
             failures[picture.name] = error.message
             continue
