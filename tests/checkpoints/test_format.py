@@ -1,4 +1,5 @@
-"""Our own files: today's format, the format before it, and files of another kind, each told by what it is."""
+"""Our own files: today's format, the format before it, and files of another kind, each told by what it is; the states
+that a run goes on from: two on disk, and damage is seen."""
 
 from __future__ import annotations
 
@@ -9,7 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from hmr_light.checkpoints.format import save, save_model
+from hmr_light.checkpoints.format import (
+    FORMAT,
+    read,
+    read_last,
+    remove_damaged,
+    remove_unfinished,
+    save,
+    save_last,
+    save_model,
+)
 from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model, normalize
@@ -128,3 +138,86 @@ def test_weights_of_another_network_are_listed(tmp_path: Path) -> None:
         "1 of another shape: regressor.fc1.bias (3,) for (8,)",
     ):
         assert said in caught.value.message
+
+
+SEED = int(np.random.default_rng().integers(2**31))
+
+
+def numbered_content(number: int) -> dict[str, object]:
+    generator = torch.Generator().manual_seed(SEED + number)
+    return {
+        "format": FORMAT,
+        "number": number,
+        "model": {f"weight{i}": torch.randn(40, 50, generator=generator) for i in range(4)},
+        "bad_samples": {("train.a", 7): "is not an image"},
+    }
+
+
+def test_the_state_before_stays_and_is_used_when_the_last_one_is_gone_or_damaged(tmp_path: Path) -> None:
+    for number in range(3):
+        save_last(tmp_path, numbered_content(number))
+    assert {path.name for path in tmp_path.iterdir()} == {"last.pt", "previous.pt"}
+    state, warning = read_last(tmp_path)
+    assert (state["number"], warning) == (2, "")
+    assert state["bad_samples"] == {("train.a", 7): "is not an image"}
+    (tmp_path / "last.pt").write_bytes(b"")
+    state, warning = read_last(tmp_path)
+    assert state["number"] == 1
+    assert "last.pt cannot be read as a checkpoint" in warning
+    (tmp_path / "last.pt").unlink()
+    state, warning = read_last(tmp_path)
+    assert state["number"] == 1
+    assert "there is no checkpoint" in warning
+    (tmp_path / "previous.pt").write_bytes(b"")
+    with pytest.raises(UserError, match=r"previous\.pt cannot be read"):
+        read_last(tmp_path)
+
+
+def test_the_state_that_is_whole_outlives_a_kill_at_the_next_saving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        save_last(tmp_path, numbered_content(number))
+    (tmp_path / "last.pt").write_bytes(b"")
+    assert read_last(tmp_path)[0]["number"] == 0
+    remove_damaged(tmp_path)
+
+    def kill(handle: int) -> None:
+        raise KeyboardInterrupt
+
+    # All is written by then, and the names are about to change.
+    monkeypatch.setattr("os.fsync", kill)
+    with pytest.raises(KeyboardInterrupt):
+        save_last(tmp_path, numbered_content(2))
+    assert read_last(tmp_path)[0]["number"] == 0
+
+
+def test_no_change_of_a_file_goes_unseen(tmp_path: Path) -> None:
+    save_last(tmp_path, numbered_content(0))
+    path, rng = tmp_path / "last.pt", np.random.default_rng(SEED)
+    sound = path.read_bytes()
+    expected = read(path)["model"]
+    for place in rng.integers(len(sound), size=200):
+        spoilt = bytearray(sound)
+        spoilt[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(spoilt)
+        try:
+            found = read(path)["model"]
+        except UserError:
+            continue
+        # The zip's padding and dates mean nothing.
+        assert found.keys() == expected.keys(), place
+        assert all(torch.equal(found[name], expected[name]) for name in expected), place
+    for length in rng.integers(len(sound), size=20):
+        path.write_bytes(sound[:length])
+        with pytest.raises(UserError, match="cannot be read as a checkpoint"):
+            read(path)
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    save_last(tmp_path, numbered_content(0))
+    (tmp_path / "epoch-001.pt").write_bytes(b"")
+    for name in (".last.pt.ab12.pt", ".epoch-002.pt.cd34.pt"):
+        (tmp_path / name).write_bytes(b"half")
+    remove_unfinished(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"last.pt", "epoch-001.pt"}

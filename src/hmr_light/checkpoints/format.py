@@ -26,7 +26,7 @@ from hmr_light.backbones import complete
 from hmr_light.backbones.state_dicts import State, compare, read_torch_file
 from hmr_light.checkpoints.old_names import with_current_names
 from hmr_light.checkpoints.transforms import Transform, apply_transforms, check_transforms
-from hmr_light.data.workers import is_of_a_loader
+from hmr_light.data.workers import is_loader_failure
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model
 from hmr_light.paths import atomic_write
@@ -223,7 +223,7 @@ def _write(temporary: Path, path: Path, content: dict[str, Any]) -> None:
     try:
         torch.save(content, temporary)
     except RuntimeError as error:  # torch's zip writer reports a full disk so
-        if is_of_a_loader(error) or is_of_a_loader(error.__context__):
+        if is_loader_failure(error) or is_loader_failure(error.__context__):
             raise
         room = shutil.disk_usage(path.parent).free / 2**20
         raise UserError(

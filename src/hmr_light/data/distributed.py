@@ -77,14 +77,14 @@ def init_distributed(device_name: str) -> Iterator[Distributed]:
     try:
         yield Distributed(rank, world_size, device)
     except RuntimeError as error:
-        if is_of_a_peer(error):
+        if is_peer_failure(error):
             raise UserError("another training process has ended", "Its own message says why.") from error
         raise
     finally:
         dist.destroy_process_group()
 
 
-def is_of_a_peer(error: RuntimeError) -> bool:
+def is_peer_failure(error: RuntimeError) -> bool:
     """Whether torch raised it because another process is gone."""
     return re.search(r"Connection (closed|reset) by peer|Broken pipe|Socket closed|NCCL", str(error)) is not None
 

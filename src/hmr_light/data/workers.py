@@ -1,4 +1,4 @@
-"""Loader processes: how they start, and what is said when one of them dies."""
+"""Loader processes: how they start, and the message when one of them dies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch.utils.data import dataloader
 
 from hmr_light.config.signals import STOP_SIGNALS, StopRequest, signal_when_parent_dies
 from hmr_light.data.dataset import worker_init
-from hmr_light.data.distributed import is_of_a_peer
+from hmr_light.data.distributed import is_peer_failure
 from hmr_light.errors import Interrupted, UserError
 
 GRACE_SECONDS = 20
@@ -37,8 +37,8 @@ def loader_processes(workers: int) -> dict[str, Any]:
 
 
 def start_loader(worker: int) -> None:
-    """For `DataLoader(worker_init_fn=...)`: what asks to stop is for the training process, whose loaders live on until
-    it has finished its step; if it is killed, they end with it.
+    """For `DataLoader(worker_init_fn=...)`: a loader ignores a request to stop, for the training process must finish its
+    step; it ends when the training process is killed.
     """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -49,36 +49,36 @@ def start_loader(worker: int) -> None:
 
 @contextmanager
 def explain_worker_failures(stop: StopRequest | None = None) -> Iterator[None]:
-    """Say as one message what torch raises when a loader process dies, or, after a request to stop, a peer.
+    """Turn what torch raises when a loader process dies, or another rank after a request to stop, into one message.
 
-    The training state may be half a step ahead then; what is saved is sound.
+    The training state in memory may be half a step ahead then; the last checkpoint is sound.
     """
     try:
         yield
     except BaseException as error:
-        told = _in_plain_words(error, stop is not None and stop.requested)
-        # A loader ends its processes when nobody holds it any more; else Python would wait for them when it exits.
+        explained = _explain(error, stop is not None and stop.requested)
+        # A loader ends its processes when nothing refers to it; otherwise Python would wait for them when it exits.
         traceback.clear_frames(error.__traceback__)
-        if told:
-            raise told from error
+        if explained:
+            raise explained from error
         raise
 
 
-def is_of_a_loader(error: BaseException | None) -> bool:
-    """Whether torch raised it because a loader process died: in the loader, or wherever the news reached this one."""
+def is_loader_failure(error: BaseException | None) -> bool:
+    """Whether torch raised it because a loader process died."""
     return isinstance(error, RuntimeError) and "DataLoader worker" in str(error) and "Caught " not in str(error)
 
 
-def _in_plain_words(error: BaseException, stopping: bool) -> UserError | Interrupted | None:
+def _explain(error: BaseException, stopping: bool) -> UserError | Interrupted | None:
     if isinstance(error, RuntimeError) and _SHARED_MEMORY.search(str(error)):
         return UserError(
             "there is too little shared memory for the loader processes",
             "Give the machine more (/dev/shm; docker run --shm-size=8g), or load without them: data.workers=0.",
         )
-    workers = _workers(error) if is_of_a_loader(error) or _broke_off(error) else []
+    workers = _workers(error) if is_loader_failure(error) or _broke_off(error) else []
     by_signal = _end(workers) if workers else None
-    died = is_of_a_loader(error) or bool(workers)
-    if stopping and (died or (isinstance(error, RuntimeError) and is_of_a_peer(error))):
+    died = is_loader_failure(error) or bool(workers)
+    if stopping and (died or (isinstance(error, RuntimeError) and is_peer_failure(error))):
         return Interrupted("The last checkpoint is sound.")
     if died:
         reason = re.search(r"killed by signal: ([\w ]+)", str(error))
@@ -97,8 +97,8 @@ def _workers(error: BaseException) -> list[BaseProcess]:
 
 
 def _end(workers: list[BaseProcess]) -> str | None:
-    """End what is left of them, which nobody asks for batches any more; return the signal that ended the first."""
-    with suppress(RuntimeError):  # torch's own news of a death, which it tells once
+    """End the processes that are left; return the name of the signal that ended the first."""
+    with suppress(RuntimeError):  # torch's own exception about a dead process, raised once
         ended = wait([worker.sentinel for worker in workers], timeout=1.0)
         for worker in workers:
             if worker.sentinel in ended:
@@ -112,7 +112,7 @@ def _end(workers: list[BaseProcess]) -> str | None:
 
 
 def _broke_off(error: BaseException) -> bool:
-    """Whether a batch broke off as another process handed it over, a moment before torch can know of its death."""
+    """Whether a transfer from a loader process broke off, just before torch can know that the process is dead."""
     handed_over = any(
         _module(frame).startswith("multiprocessing.") for frame, _ in traceback.walk_tb(error.__traceback__)
     )
