@@ -37,8 +37,8 @@ def loader_processes(workers: int) -> dict[str, Any]:
 
 
 def start_loader(worker: int) -> None:
-    """For `DataLoader(worker_init_fn=...)`: a loader ignores a request to stop, for the training process must finish its
-    step; it ends when the training process is killed.
+    """For `DataLoader(worker_init_fn=...)`: a loader process ignores requests to stop, since the training process
+    finishes its step first; it ends when the training process is killed.
     """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
