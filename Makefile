@@ -47,9 +47,11 @@ JOBS ?= 1
 ARGS ?=
 # Bars of several processes would draw over one another: they print lines instead.
 sweep: PARALLEL = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS))
-sweep: $(READY) ## train every backbone of BACKBONES= with every seed of SEEDS=, JOBS= at a time, then print the table
+sweep: $(READY) ## train every backbone of BACKBONES= with every seed of SEEDS=, JOBS= at a time, then time them and print the table
 	@$(if $(PARALLEL),TTY_COMPATIBLE=0) $(HMR) train -m $(PARALLEL) backbone=$(BACKBONES) seed=$(SEEDS) $(ARGS)
-	$(HMR) table $(filter tracking.%,$(ARGS))
+	experiment=$$($(HMR) train --cfg job -p tracking.experiment $(filter experiment=% tracking=% tracking.%,$(ARGS)))
+	$(HMR) benchmark "tracking.experiment=$$experiment" $(filter-out tracking.experiment=%,$(filter tracking=% tracking.%,$(ARGS)))
+	$(HMR) table "tracking.experiment=$$experiment" $(filter-out tracking.experiment=%,$(filter tracking=% tracking.%,$(ARGS)))
 
 table: $(READY) ## rebuild the comparison table from the runs
 	@$(HMR) table $(ARGS)

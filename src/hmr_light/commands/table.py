@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hmr_light.commands.experiments import experiment_of
 from hmr_light.config.schema import TableConfig
 from hmr_light.errors import UserError
 from hmr_light.reports.columns import find_column, sort_rows
@@ -15,7 +16,8 @@ def run(config: TableConfig) -> None:
     """Rebuild the table: to `config.out`, else to the terminal or the pipe."""
     if not config.tracking.uri:
         raise UserError("tracking.uri is null: there is no store to read", "Choose tracking=local or tracking=server.")
-    each = read_rows(config.tracking.uri, config.tracking.experiment, config.rows, config.evaluated_on)
+    experiment = experiment_of(config.tracking, "table")
+    each = read_rows(config.tracking.uri, experiment, config.rows, config.evaluated_on)
     rows = combine_seeds(each, same_epoch=config.rows == "all") if config.group else each
     columns = [find_column(name, rows, "columns") for name in config.columns]
     if config.sort:

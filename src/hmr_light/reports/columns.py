@@ -19,7 +19,17 @@ HEADLINE: dict[str, Callable[[float], str]] = {
     "inference_time_s": "{:.5f}".format,
 }
 # Columns that any row may have, measured or not.
-USUAL = ("pve_mm", *STANDARD_DEVIATIONS.values())
+USUAL = (
+    "pve_mm",
+    *STANDARD_DEVIATIONS.values(),
+    "pck150_percent",
+    "auc_percent",
+    "spread_mm",
+    "spread_labels_mm",
+    "inference_ratio",
+    "inference_cpu_time_s",
+    "inference_cpu_share",
+)
 
 
 def column_names(rows: Sequence[Row]) -> list[str]:

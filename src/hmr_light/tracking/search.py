@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmr_light.errors import UserError
+from hmr_light.tracking import sqlite
 from hmr_light.tracking.mlflow_writer import RUN_DIR
 from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord, is_figure, with_primary_set
 from hmr_light.tracking.sqlite import read_store
@@ -37,6 +38,21 @@ def read_experiment(uri: str, experiment: str) -> tuple[list[RunRecord], list[Ch
     with _without_collection():
         found = read_store(sqlite_path(uri), experiment) if uri.startswith("sqlite:") else None
         return with_primary_set(*(found or _read_experiment(uri, experiment)))
+
+
+def experiment_names(uri: str) -> list[str]:
+    """The experiments of a store by name, less MLflow's own `Default`. Raises `UserError` if it cannot be read."""
+    uri = normal_uri(uri)
+    names = sqlite.experiment_names(sqlite_path(uri)) if uri.startswith("sqlite:") else None
+    if names is None:
+        client = connect(uri, create=False)
+        from mlflow.exceptions import MlflowException
+
+        try:
+            names = [each.name for each in client.search_experiments()]
+        except MlflowException as error:
+            raise refusal(error, uri) from error
+    return sorted(name for name in names if name != "Default")
 
 
 def _read_experiment(uri: str, experiment: str) -> tuple[list[RunRecord], list[CheckpointRecord]]:

@@ -58,6 +58,16 @@ def read_store(path: Path, experiment: str) -> tuple[list[RunRecord], list[Check
     return None
 
 
+def experiment_names(path: Path) -> list[str] | None:
+    """The experiments of a store that are not deleted; None for what only MLflow can read."""
+    if not path.is_file():
+        return None
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(open_read_only(path)) as database:
+        if revision_of(database) in REVISIONS:
+            return [name for name, _, stage in database.execute(EXPERIMENTS) if stage == "active"]
+    return None
+
+
 def _runs(database: sqlite3.Connection, experiment: int) -> list[RunRecord]:
     params = _gather(database.execute(OF_RUNS.format("run_uuid, key, value", "params"), [experiment]))
     tags = _gather(database.execute(OF_RUNS.format("run_uuid, key, value", "tags"), [experiment]))
