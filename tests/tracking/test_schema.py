@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.cli import Command
 from support.full_run import write_run
 
 from hmr_light.errors import UserError
@@ -64,6 +65,12 @@ def test_every_way_to_the_store_says_which_version_it_is_of(store: Path, tmp_pat
     problem = find_problem(tmp_path / "mlflow.db", uri)
     assert problem is not None
     assert (problem.message, problem.remedy) == (caught.value.message, caught.value.remedy)
+
+
+def test_doctor_says_it_too(store: Path, tmp_path: Path, hmr_light: Command) -> None:
+    uri = with_revision(store, tmp_path, _known()[_newest()])
+    told = hmr_light("doctor", f"tracking.uri={uri}").stdout
+    assert "older version of MLflow" in " ".join(told.split())
 
 
 def test_a_deleted_experiment_is_told_and_comes_back_by_the_command_that_is_printed(

@@ -38,7 +38,7 @@ REQUIRED = ("imgname", "center", "scale")
 KEYS = ("imgname", "gender", *NUMBERS)
 GENDERS = ("f", "m", "n")
 _NOT_ARRAYS = ("extras", "faulty", "file")
-# Reads after which a process lets go of the pages of a mapped file, lest all of them seem to be its own.
+# After this many reads, a process releases the pages of a mapped file, which would be counted as its own memory.
 READS_BETWEEN_RELEASES = 8
 # People that are checked together, so that checking a large file takes little memory.
 _CHUNK = 1 << 14
@@ -72,13 +72,13 @@ class Annotations:
     shape: np.ndarray
     """(N,10) float32: SMPL's betas."""
     has_smpl: np.ndarray
-    """(N,) bool: whether `pose` and `shape` are labels. A file with both but without this key labels everyone."""
+    """(N,) bool: whether `pose` and `shape` are labels. Without this key, they are labels for all."""
     gender: np.ndarray
     """(N,) str: 'm', 'f', or 'n' where not known."""
     extras: dict[str, np.ndarray] = field(default_factory=dict)
     """What else a file says of each person, (N, ...), by key. Only numbers and strings."""
     faulty: dict[int, str] = field(default_factory=dict)
-    """What is wrong with the entries of people who are not to be used, by index; see `load_annotations`."""
+    """What is wrong with the entries of people who cannot be used, by index; see `load_annotations`."""
     file: NpzFile | None = None
     """The file that they were read from. The arrays may be parts of it that are mapped into memory, read-only."""
 

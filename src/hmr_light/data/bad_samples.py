@@ -96,7 +96,7 @@ def write_bad(path: Path, bad: BadSamples, datasets: Mapping[str, MeshDataset]) 
 
 
 def refuse_many(reasons: Sequence[str], name: str, people: int, max_fraction: float, path: Path | None = None) -> None:
-    """Raise `UserError` if the set `name` of so many `people` has more than `max_fraction` bad ones, for `reasons`."""
+    """Raise `UserError` if the set `name`, of `people` people, has more than `max_fraction` bad ones, for `reasons`."""
     if len(reasons) > max_fraction * people:
         named = f"{path} names them all. " if path else ""
         raise UserError(

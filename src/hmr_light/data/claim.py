@@ -1,4 +1,4 @@
-"""One process at a time writes a data set: the others are told at once."""
+"""One process at a time writes a data set: the others fail at once."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from hmr_light.errors import UserError
 
 Sample = dict[str, torch.Tensor]
 
-# From this median scale on, boxes are compared with an image; so many times its side is a mistake.
+# From this median scale on, boxes are compared with an image; a box of more times its side is a mistake.
 _LARGE_SCALE, _TOO_LARGE = 15.0, 10.0
 
 
@@ -50,8 +50,8 @@ class MeshDataset(Dataset[Sample]):
     The pixels are read at a resolution that depends on the box and the size of the crop alone, never on the
     augmentation, so that a pack of crops (`hmr_light.data.converters.pack`) can hold the very same ones.
 
-    `contrast` spin stretches the values of each crop to 0…255. With `shuffle_images`, everybody has the image of the
-    person half the dataset further on. With `limit`, the set is the first so many people of the file.
+    `contrast` spin stretches the values of each crop to 0…255. With `shuffle_images`, each person gets the image of the
+    person half the dataset further on. With `limit`, the set is the first `limit` people of the file.
 
     Raises `UserError` at once if the annotations are faulty, the first image is missing, or boxes are in pixels rather
     than pixels / 200; and on access if another image is missing, is not an image, or does not reach into the box. With
@@ -106,7 +106,7 @@ class MeshDataset(Dataset[Sample]):
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Loader processes that are not forked open the files again: mapped annotations are not to be copied."""
+        """Loader processes that are not forked open the files again: mapped annotations are not copied."""
         options: dict[str, Any] = {"image_size": self.image_size, "contrast": self.contrast, "seed": self.seed}
         options |= {"augmentation": self.augmentation}
         options |= {"keep_faulty": self.keep_faulty, "shuffle_images": self.shuffle_images, "limit": self.limit}

@@ -33,7 +33,7 @@ def detector_file() -> tuple[str, Path] | None:
 
 
 def load_detector(device: torch.device, score: float) -> Detector:
-    """A function from an RGB image uint8 (H, W, 3) to the boxes of its people, the surest first.
+    """A function from an RGB image uint8 (H, W, 3) to the boxes of its people, by falling score.
 
     People that the detector is less sure of than `score` (0…1) are left out. Raises `UserError` when no weights are
     there, or when they are damaged.

@@ -17,9 +17,9 @@ class Mixture(Dataset[Sample]):
     """`length` samples an epoch, of which each dataset gives its share by `ratios`; a sample adds `dataset_index` ().
 
     `mixture[epoch, position]` takes position's dataset by contiguous ranges of positions, so the shares are exact in
-    every epoch (the sampler shuffles the positions). Each dataset is gone through in a new permutation every pass, its
-    passes running on from epoch to epoch: nobody is seen twice before everybody was seen once, and since a sample's
-    augmentation is drawn by (seed, pass, index), no sample repeats. SPIN draws a dataset for each sample instead.
+    every epoch (the sampler shuffles the positions). Each pass over a dataset is in a new permutation, and passes
+    continue from epoch to epoch: no person is used twice before every person was used once. A sample's augmentation is
+    drawn by (seed, pass, index), so no sample repeats. SPIN draws a dataset for each sample instead.
     """
 
     def __init__(self, datasets: Sequence[MeshDataset], ratios: Sequence[float], length: int, *, seed: int = 0) -> None:

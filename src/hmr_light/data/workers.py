@@ -26,7 +26,7 @@ _SHARED_MEMORY = re.compile(r"shared memory|Bus error|</torch_\w+>")
 
 
 def loader_processes(workers: int) -> dict[str, Any]:
-    """The arguments of a `DataLoader` that has so many processes."""
+    """The arguments of a `DataLoader` with `workers` processes."""
     if not workers:
         return {"num_workers": 0}
     known = multiprocessing.get_all_start_methods()

@@ -34,13 +34,13 @@ class Journal:
         with contextlib.suppress(OSError):
             fcntl.flock(self._file, fcntl.LOCK_SH)
         # A process that died while writing, or a disk that was full, left part of a line.
-        self._is_perhaps_torn = True
+        self._may_be_torn = True
 
     def append(self, kind: str, **payload: Any) -> Entry:
         """Write one entry; returns it. Raises `UserError` when the disk is full or read-only."""
         entry = {"kind": kind, "time": time.time_ns() // 1_000_000, **payload}
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
-        if self._is_perhaps_torn:
+        if self._may_be_torn:
             self._end_torn_line()
         self._write(line.encode())
         return entry
@@ -57,7 +57,7 @@ class Journal:
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             self._write(b"\n")
-        self._is_perhaps_torn = False
+        self._may_be_torn = False
 
     def _write(self, data: bytes) -> None:
         try:
@@ -65,7 +65,7 @@ class Journal:
             if written < len(data):
                 raise OSError(28, "only part of the line fitted")
         except OSError as error:
-            self._is_perhaps_torn = True
+            self._may_be_torn = True
             raise self._cannot_write(error) from error
 
     def _cannot_write(self, error: OSError) -> UserError:

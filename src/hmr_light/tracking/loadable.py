@@ -43,7 +43,7 @@ def make_loadable(client: MlflowClient, model: LoggedModel, checkpoint: Path, bo
         run_id=model.source_run_id,
     )
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # hints to whoever writes a model, which are not for the user
+        warnings.simplefilter("ignore")  # hints for the author of a model, not for its user
         mlflow.pyfunc.save_model(
             f"{folder}/model",
             python_model=CODE,

@@ -63,7 +63,7 @@ class MlflowWriter:
     """One run's journal and its MLflow run.
 
     Creating it connects to the store. `send` raises `Unreachable` when the store does not answer; what was sent is
-    noted beside the journal. `say` is told of what MLflow refuses, which stays in the journal alone.
+    noted beside the journal. `say` gets a message for what MLflow refuses, which stays in the journal alone.
     """
 
     def __init__(self, run_dir: Path, uri: str, say: Callable[[str], None]) -> None:

@@ -130,7 +130,7 @@ def _charts() -> dict[str, Any]:
 def _environment(uri: str) -> dict[str, str]:
     artifacts = sqlite_path(uri).parent / "mlartifacts" if uri.startswith("sqlite:") else Path("mlartifacts").absolute()
     return {
-        # Not on the command line, where everyone could read a database's password.
+        # Not on the command line, which other users can read: it may hold a database's password.
         "MLFLOW_BACKEND_STORE_URI": uri,
         "MLFLOW_ARTIFACTS_DESTINATION": str(artifacts),
         # Its job runner has a dozen processes and takes most of the start; nothing here needs it.

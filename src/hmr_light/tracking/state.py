@@ -1,4 +1,4 @@
-"""How much of a journal MLflow has: a small file beside it, so that a later process goes on where one stopped."""
+"""How much of a journal MLflow has: a small file beside it, so that a later process continues where one stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tracker of a run: what it is told is in the journal when the call returns; another process sends it to MLflow."""
+"""The tracker of a run: an entry is in the journal when the call returns; another process sends it to MLflow."""
 
 from __future__ import annotations
 
@@ -152,7 +152,9 @@ def start_tracking(
     else:
         journal.append("run", key=uuid.uuid4().hex, experiment=experiment, name=run_name)
     tracker = Tracker(run_dir, journal, address, ends_run=True, upload_checkpoints=upload_checkpoints)
-    tracker._last_metrics = last_metrics  # the run was perhaps killed before it logged the checkpoint that has them
+    tracker._last_metrics = (
+        last_metrics  # the run may have been killed before it logged the checkpoint with these figures
+    )
     return tracker
 
 
@@ -224,7 +226,7 @@ def _show(process: subprocess.Popen[str]) -> None:
 
 
 def _finish_uploader(uploader: _Uploader, seconds: float) -> bool:
-    """Whether MLflow has everything after so many seconds at most."""
+    """Whether MLflow has everything; waits at most `seconds`."""
     process = uploader.process
     assert process.stdin is not None
     # It may have ended already.

@@ -34,7 +34,7 @@ MARGIN = 0.9
 class _Sequence(NamedTuple):
     subject: str
     file: str
-    """Name of its files but for the suffix: action, perhaps a number, and camera, as in `Directions 1.60457274`."""
+    """Name of its files but for the suffix: action, a number for some, and camera, as in `Directions 1.60457274`."""
 
 
 def convert(root: Path, out: Path, *, protocol: Literal[1, 2] = 1) -> ConversionSummary:

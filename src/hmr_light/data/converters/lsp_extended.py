@@ -41,5 +41,5 @@ def convert(root: Path, out: Path) -> ConversionSummary:
         else:
             people.keep(image.relative_to(root).as_posix(), box, part=in_j24(points, range(14), known))
             if not known.all():
-                people.note("people with joints that nobody annotated, which are left out")
+                people.note("people with joints that are not annotated, which are left out")
     return people.save(out, source, root, train_step("lsp_extended", out, root))
