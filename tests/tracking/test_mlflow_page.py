@@ -112,8 +112,8 @@ def test_two_runs_are_compared_by_their_headline_figures(home: Path, run_ids: li
 
             page.locator("label:has([value='CHART'])").first.click()
             page.get_by_text("Headline figures").first.wait_for(timeout=60_000)
-            for name in FIGURES["mobilenet_v2"]:  # the bars
-                page.get_by_text(name, exact=True).first.wait_for(timeout=60_000)
+            for name in FIGURES["mobilenet_v2"]:  # as bars, and as axes of one plot
+                page.get_by_text(name, exact=True).first.wait_for(timeout=60_000, state="attached")
             page.screenshot(path=tmp_path / "charts.png")
 
             page.goto(f"http://127.0.0.1:{port}/#/experiments/1/runs/{run_ids[0]}")
