@@ -58,10 +58,11 @@ def test_auto_prefers_an_unfinished_run_and_finds_a_finished_one(home: Path) -> 
 
 
 @pytest.mark.parametrize("option", run_directory.MAY_CHANGE)
-def test_an_option_that_may_change_exists(option: str, home: Path) -> None:
+def test_an_option_that_may_change_exists_and_is_in_the_manual(option: str, home: Path) -> None:
     node = compose("train")
     for name in option.split("."):
         node = getattr(node, name)
+    assert f"`{option}`" in (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
 
 
 def test_the_message_names_what_differs_and_what_may(home: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from hmr_light.checkpoints import format as checkpoint
+from hmr_light.config.hints import command_line
 from hmr_light.config.schema import TrainConfig
 from hmr_light.config.signals import stop_request
 from hmr_light.config.strict import plain
@@ -153,20 +153,25 @@ def _claim(run_dir: Path, distributed: Distributed) -> Iterator[None]:
 @contextlib.contextmanager
 def _resume_hint(context: RunContext) -> Iterator[None]:
     """Add to a message how to go on; a run that has diverged is tagged so."""
-    many = context.distributed.world_size
-    start = "hmr-light" if many == 1 else f"torchrun --nproc-per-node={many} -m hmr_light"
-    go_on = f"{start} train {shlex.quote(f'resume={context.run_dir}')}"
+
+    def go_on(**options: float) -> str:
+        named = {f"optimizer.{name}": value for name, value in options.items()}
+        command = command_line("train", {"resume": context.run_dir, **named})
+        if (many := context.distributed.world_size) > 1:
+            return command.replace("hmr-light", f"torchrun --nproc-per-node={many} -m hmr_light", 1)
+        return command
+
     try:
         yield
     except Interrupted as stopped:
-        raise Interrupted(f"{stopped}\n  Go on with: {go_on}") from stopped
+        raise Interrupted(f"{stopped}\n  Go on with: {go_on()}") from stopped
     except Diverged as error:
         if context.tracker:
             context.tracker.tags({STATE: DIVERGED})
-        remedy = f"{error.remedy}\n  For example: {go_on} optimizer.learning_rate={error.lower_rate:g}"
+        remedy = f"{error.remedy}\n  For example: {go_on(learning_rate=error.lower_rate)}"
         raise UserError(error.message, remedy) from error
     except UserError as error:
-        raise UserError(error.message, f"{error.remedy}\n  Then go on with: {go_on}") from error
+        raise UserError(error.message, f"{error.remedy}\n  Then go on with: {go_on()}") from error
 
 
 @contextlib.contextmanager
