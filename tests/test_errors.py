@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from torch.utils.data import DataLoader, IterableDataset
 
-from hmr_light.errors import UserError, did_you_mean
+from hmr_light.errors import UserError, did_you_mean, refused_by_the_system
 
 
 def test_the_nearest_choice_is_named_and_else_all_of_them() -> None:
@@ -29,3 +29,14 @@ def test_a_user_error_survives_the_way_from_a_loader_process() -> None:
     with pytest.raises(UserError) as caught:
         next(iter(DataLoader(Faulty(), num_workers=1)))
     assert (caught.value.message, caught.value.remedy) == ("the third image is missing", "Put it back.")
+
+
+def test_what_the_system_refuses_is_told_with_the_place_and_other_errors_are_not() -> None:
+    with pytest.raises(OSError, match="too long") as caught:
+        open("/" + "x" * 300).close()  # noqa: PTH123
+    refused = refused_by_the_system(caught.value)
+    assert refused is not None
+    assert "x" * 300 in refused.message
+    assert refused.remedy
+    assert refused_by_the_system(FileNotFoundError(2, "No such file", "a")) is None
+    assert refused_by_the_system(OSError("anything")) is None

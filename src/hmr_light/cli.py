@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import errno
 import os
 import signal
 import sys
 import threading
 
-from hmr_light.errors import Interrupted, UserError, did_you_mean
+from hmr_light.errors import Interrupted, UserError, did_you_mean, refused_by_the_system
 from hmr_light.paths import home
 
 # Hydra and the commands' own imports wait until a command is known: `hmr-light --help` answers at once.
@@ -29,8 +28,6 @@ COMMANDS = {
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-_OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
-"""Errors of files that are no fault of ours: permissions, read-only or full disks, names that are too long."""
 _PLAIN = {"…": "...", "–": "-", "—": "-", "−": "-", "±": "+-", "×": "x", "→": "->", "✓": "ok", "✗": "X", "≤": "<="}
 """How typographic marks are written where the terminal has none."""
 
@@ -113,10 +110,9 @@ def _run(command: str, arguments: list[str]) -> int:
         # The reader of our output (head, less) has what it wanted.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
+        if (refused := refused_by_the_system(error)) is None:
             raise
-        place = f" {error.filename}" if error.filename else ""
-        _complain(f"cannot read or write{place}: {error.strerror}", "Name a place that you may read and write.")
+        _complain(refused.message, refused.remedy)
         return EXIT_USER_ERROR
     return 0
 

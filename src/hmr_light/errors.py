@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 _MOST_NAMES, _FEW_NAMES = 40, 5
+
+_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
+"""Permissions, disks that are read-only or full, names that are too long."""
 
 
 class UserError(Exception):
@@ -22,6 +26,14 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.remedy}" if self.remedy else self.message
+
+
+def refused_by_the_system(error: OSError) -> UserError | None:
+    """The message for a file or folder that the system refuses to read or write; None for any other error."""
+    if error.errno not in _REFUSALS:
+        return None
+    place = f" {error.filename}" if error.filename else ""
+    return UserError(f"cannot read or write{place}: {error.strerror}", "Name a place that you may read and write.")
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -45,6 +45,13 @@ def test_an_empty_home_is_healthy_and_every_missing_thing_has_a_remedy(report) -
     assert "next: hmr-light prepare source=synthetic" in text
 
 
+def test_a_home_that_is_not_there_yet_is_healthy(report, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HMR_LIGHT_HOME", str(home / "new" / "place"))
+    text = report()
+    assert "✗" not in text
+    assert f"GB free for {home / 'new' / 'place'}" in text
+
+
 def test_what_is_there_is_found_and_a_damaged_file_does_not_stop_the_rest(report, home: Path) -> None:
     bodies, data = home / "data" / "body_models", home / "data" / "synthetic"
     bodies.mkdir(parents=True)

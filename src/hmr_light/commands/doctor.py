@@ -22,8 +22,8 @@ from hmr_light.body.npy import read_header
 from hmr_light.config.choices import choices, compose_data
 from hmr_light.config.hints import command_line
 from hmr_light.config.schema import BodyConfig, DoctorConfig
-from hmr_light.errors import UserError
-from hmr_light.paths import home, without_secret
+from hmr_light.errors import UserError, refused_by_the_system
+from hmr_light.paths import home, is_there, without_secret
 from hmr_light.tracking.schema import find_problem
 
 _LITTLE_SPACE = 10 * 2**30
@@ -78,20 +78,25 @@ def _safely(title: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findi
     except UserError as error:
         yield Finding(title, error.message, _BROKEN, error.remedy)
     except Exception as error:  # whatever is wrong with this machine is what we are asked for
+        if isinstance(error, OSError) and (refused := refused_by_the_system(error)):
+            yield Finding(title, refused.message, _BROKEN, refused.remedy)
+            return
         yield Finding(title, f"{type(error).__name__}: {error}", _BROKEN, "Install hmr_light anew (make setup).")
 
 
 def _system() -> Iterator[Finding]:
     yield Finding("Python", f"{platform.python_version()} on {platform.platform(terse=True)}, {os.cpu_count()} cores")
     folder = home()
-    free = shutil.disk_usage(folder).free
+    # A home that is not there yet will be made by the first command that writes to it.
+    place = next(one for one in (folder, *folder.parents) if is_there(one))
+    free = shutil.disk_usage(place).free
     yield Finding(
         "disk",
         f"{free / 2**30:.0f} GB free for {folder}",
         _OK if free >= _LITTLE_SPACE else _MISSING,
         "" if free >= _LITTLE_SPACE else "Free some space, or set HMR_LIGHT_HOME to another disk.",
     )
-    if not os.access(folder, os.W_OK):
+    if not os.access(place, os.W_OK | os.X_OK):
         yield Finding("home", f"{folder} cannot be written", _BROKEN, "Set HMR_LIGHT_HOME to a folder of yours.")
 
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hmr_light.config.renamed import new_choice
 from hmr_light.errors import UserError, did_you_mean
-from hmr_light.paths import conf_dir, home
+from hmr_light.paths import conf_dir, home, is_there
 
 PRESETS = "experiment"
 """The group whose choices may stand in folders; a folder in any other group is a group of its own."""
@@ -40,7 +40,7 @@ def own_configs(arguments: list[str]) -> list[Path]:
                 )
             return [folder]
     places = dict.fromkeys(place.resolve() / "conf" for place in (Path.cwd(), home()))
-    return [place for place in places if place.is_dir() and place != conf_dir()][:1]
+    return [place for place in places if is_there(place) and place.is_dir() and place != conf_dir()][:1]
 
 
 def choices(group: str, *more: Path) -> list[str]:
