@@ -88,7 +88,7 @@ def _run(command: str, arguments: list[str]) -> int:
     # What is wrong with an image, our own message says; OpenCV would print lines between.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     if threading.current_thread() is threading.main_thread():
-        # A request to stop is one, whoever makes it: a user, the system, or Slurm before it requeues a job.
+        # Ctrl-C, the system, and Slurm before it requeues a job ask to stop in the same way.
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, signal.default_int_handler)
     try:

@@ -51,5 +51,5 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 class Interrupted(KeyboardInterrupt):
     """The user or the system asked to stop; what was done is saved. The message says how to go on.
 
-    No `Exception`, for who goes on after those would go on: a sweep, with its next run.
+    It is no `Exception`: code that continues after an `Exception`, as a sweep does with its next run, must stop here.
     """

@@ -12,7 +12,6 @@ from support.cli import Command
 from hmr_light.body.files import find_body, gender_of, read_body
 from hmr_light.body.prepare import prepare_bodies
 from hmr_light.body.smpl import fingerprint
-from hmr_light.config.body_path import expand_body_path
 from hmr_light.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -112,16 +111,6 @@ def test_nothing_is_written_for_a_faulty_body(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"SMPL_FEMALE\.pkl asks for os\.system"):
         prepare_bodies(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_path_is_taken_where_a_choice_is_expected(tmp_path: Path) -> None:
-    file = tmp_path / "it's mine.pkl"
-    chosen = ["body=smpl", f'body.path="{file}"']
-    assert expand_body_path("prepare", [f"body={file}"]) == [*chosen, "source=body"]
-    assert expand_body_path("prepare", ["source=synthetic", f"body={file}"]) == ["source=synthetic", *chosen]
-    assert expand_body_path("train", ["seed=1", f"body={file}"]) == ["seed=1", *chosen]
-    for plain in (["body=smpl"], ["body=embedded", "seed=/a"], ["body.path=/a/b.pkl"]):
-        assert expand_body_path("train", plain) == plain
 
 
 def test_the_command_makes_the_file_that_the_choice_smpl_finds(hmr_light: Command, home: Path) -> None:

@@ -1,4 +1,4 @@
-"""A sweep whose runs may have processes of their own (joblib's): who stops it stops them all, and loses nothing."""
+"""A sweep whose runs may have processes of their own (joblib's): a stop reaches all of them, and nothing is lost."""
 
 from __future__ import annotations
 
