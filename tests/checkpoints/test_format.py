@@ -22,7 +22,7 @@ from hmr_light.checkpoints.format import (
 )
 from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.errors import UserError
-from hmr_light.model.hmr import HMR, build_model, normalize
+from hmr_light.model.hmr import build_model, normalize
 
 DATA = Path(__file__).parent / "data"
 CONFIG: dict[str, Any] = {
@@ -59,31 +59,6 @@ def test_a_model_that_was_written_is_read_back_the_same(tmp_path: Path) -> None:
     assert not built.training
     assert all(torch.equal(value, built.state_dict()[name]) for name, value in model.state_dict().items())
     assert torch.load(tmp_path / "epoch-003.pt", weights_only=True)["format"] == 2
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ({"name": "mobilenet_v3_seeds"}, {"name": "mobilenet_v3_reference"}),
-        ({"name": "shufflenet_v1_seeds"}, {"name": "shufflenet_v1_reference"}),
-        ({"name": "mobilenet_v2_seeds"}, {"name": "mobilenet_v2_reference"}),
-        ({"name": "mobilenet_v2", "layout": "seeds"}, {"name": "mobilenet_v2", "layout": "reference"}),
-    ],
-)
-def test_the_old_names_of_the_reference_networks_are_read(
-    tmp_path: Path, old: dict[str, str], new: dict[str, str]
-) -> None:
-    save(tmp_path / "old.pt", content(format=1, config=CONFIG | {"backbone": old}))
-    assert load_checkpoint(tmp_path / "old.pt").config == CONFIG | {"backbone": new}
-
-
-def test_a_network_of_an_old_name_is_built_with_its_weights(tmp_path: Path) -> None:
-    config = CONFIG | {"backbone": {"name": "mobilenet_v2", "width": 0.1, "layout": "reference"}}
-    model: HMR = build_model(config)
-    old = config | {"backbone": config["backbone"] | {"layout": "seeds"}}
-    save(tmp_path / "old.pt", content(config=old, model=model.state_dict()))
-    built = load_checkpoint(tmp_path / "old.pt").build()
-    assert all(torch.equal(value, built.state_dict()[name]) for name, value in model.state_dict().items())
 
 
 def message(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Weights of other systems: what their checkpoints call things → the same network, with our names.
+"""Weights of other systems: their checkpoints' names → the same network, with our names.
 
 | layout | container | backbone | head | its 6D rotations |
 |---|---|---|---|---|
@@ -34,7 +34,7 @@ BOX = "bbox_info"
 # Of each joint's 6 numbers: where in a block layout our interleaved layout finds them.
 INTERLEAVED_FROM_BLOCKS = (0, 3, 1, 4, 2, 5)
 _NORMS = re.compile(r"(.*)running_var")
-# torchvision's names of both, which everybody kept.
+# torchvision's names of both, which all these systems kept.
 _TRUNK = re.compile(
     r"(?:(?=conv1|bn1|layer[1-4])|features\.(?=conv0|norm[05]|denseblock[1-4]|transition[1-3]))(\w+\..*)"
 )
@@ -154,7 +154,7 @@ def _backbone(given: State, layout: Layout) -> tuple[str, int]:
     elif any(name.startswith("blocks.0.") for name in names):
         kind = "a vision transformer"
     raise UserError(
-        f"its layout is {layout.name}'s, and its backbone is {kind}; hmr_light has none such",
+        f"its layout is {layout.name}'s, and its backbone is {kind}; hmr_light has no such backbone",
         f"Of such files those with {', '.join(name for name, _ in (_RESNETS | _DENSENETS).values())} can be read.",
     )
 

@@ -192,9 +192,9 @@ def verify(path: Path) -> None:
         with zipfile.ZipFile(path) as file:
             damaged = file.testzip()
     except Exception as error:  # a damaged file makes the zip reader raise almost anything
-        raise UserError(f"{path} cannot be read as a checkpoint: {error or type(error).__name__}", _REMEDY) from error
+        raise UserError(f"{path} cannot be read as a checkpoint: {error or type(error).__name__}", _DAMAGED) from error
     if damaged:
-        raise UserError(f"{path} cannot be read as a checkpoint: the checksum of {damaged} is wrong", _REMEDY)
+        raise UserError(f"{path} cannot be read as a checkpoint: the checksum of {damaged} is wrong", _DAMAGED)
 
 
 def load_state(model: torch.nn.Module, state: State, path: Path) -> None:
@@ -231,4 +231,5 @@ def _write(temporary: Path, path: Path, content: dict[str, Any]) -> None:
         ) from error
 
 
-_REMEDY = "Name an epoch-NNN.pt that hmr-light train has written; a damaged file must be trained again."
+_REMEDY = "Name an epoch-NNN.pt that hmr-light train has written."
+_DAMAGED = "Name another checkpoint, or copy or train this one again: it was cut, or changed since it was written."

@@ -71,12 +71,12 @@ def _imported(content: dict[str, Any], path: Path) -> Imported:
         return import_weights(content)
     except UserError as error:
         raise UserError(f"{path} is not a checkpoint of hmr_light: {error.message}", error.remedy) from error
-    except (IndexError, RuntimeError, TypeError, ValueError) as error:  # tensors of no use to anybody
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:  # tensors that fit no network
         raise UserError(f"{path} cannot be read as a checkpoint: {error}", "Fetch it again.") from error
 
 
 def _load(path: Path) -> dict[Any, Any]:
-    """What a file of `torch.save` holds, whoever wrote it. No pickled code is run."""
+    """What a file of `torch.save` holds, of whatever system. No pickled code is run."""
     if path.is_dir():
         raise UserError(
             f"{path} is a folder, not a checkpoint",
