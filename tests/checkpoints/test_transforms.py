@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from hmr_light.checkpoints.format import save, save_model
-from hmr_light.checkpoints.loading import load_checkpoint
+from hmr_light.checkpoints.loading import load_checkpoint, start_from
 from hmr_light.checkpoints.transforms import apply_transforms, is_plain
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model
@@ -53,6 +53,8 @@ def test_a_folded_model_is_read_back_and_computes_what_it_did(tmp_path: Path, op
     assert any(isinstance(one, nn.BatchNorm2d) for one in built.modules()) != bool(options.get("batch_norms"))
     for name, value in built(images)._asdict().items():
         torch.testing.assert_close(value, getattr(expected, name), rtol=1e-3, atol=1e-4)
+    with pytest.raises(UserError, match="structure was changed \\(fold\\), from which training cannot start"):
+        start_from(build_model(CONFIG), tmp_path / "epoch-001.pt")
     # A second file made of it is the same model again.
     save_model(tmp_path / "epoch-002.pt", built, CONFIG, 2, {})
     assert load_checkpoint(tmp_path / "epoch-002.pt").transforms == checkpoint.transforms

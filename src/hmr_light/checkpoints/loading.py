@@ -39,7 +39,14 @@ def start_from(model: nn.Module, path: Path, allow: Sequence[str] = ()) -> None:
     """Give `model` the weights in `path`; see `load_checkpoint`."""
     content = _load(path)
     if is_ours(content):
-        take_weights(model, parse_model(content, path).state, (), path, "init_allow", allow)
+        checkpoint = parse_model(content, path)
+        if checkpoint.transforms:
+            names = ", ".join(change["name"] for change in checkpoint.transforms)
+            raise UserError(
+                f"{path} holds a model whose structure was changed ({names}), from which training cannot start",
+                "Start from the checkpoint that it was made of.",
+            )
+        take_weights(model, checkpoint.state, (), path, "init_allow", allow)
     else:
         imported = _imported(content, path)
         take_weights(model, imported.state, imported.unexpected, path, "init_allow", allow)

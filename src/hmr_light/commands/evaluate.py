@@ -103,6 +103,8 @@ def next_step(checkpoints: Sequence[Checkpoint], config: EvaluateConfig) -> str:
         trained = checkpoints[0].config.get("tracking") or {}
         experiment = str(trained.get("experiment", config.tracking.experiment))
         return table_command(config.tracking.uri, experiment, checkpoints[0].run_dir)
+    if checkpoints[0].transforms:
+        return command_line("benchmark", {"models": [config.checkpoint]})
     # Another system's, or a file that was moved: there is no run to write the figures to.
     network = checkpoints[0].config
     parts = {
