@@ -13,7 +13,7 @@ from hmr_light.paths import home
 from hmr_light.tracking import batch
 from hmr_light.tracking.journal import Entry, read_journal
 from hmr_light.tracking.loadable import is_loadable, make_loadable
-from hmr_light.tracking.records import PRIMARY_SET
+from hmr_light.tracking.records import CHANGED, PRIMARY_SET
 from hmr_light.tracking.state import Sent, load_sent, save_sent
 from hmr_light.tracking.store import connect, deleted_experiment, refusal, safe_text, sqlite_path
 from hmr_light.tracking.summary import best_checkpoint, summarize_run
@@ -180,9 +180,7 @@ class MlflowWriter:
         # A parameter is written once; what a continued run has changed is a tag.
         new = {key: value for key, value in pending.params.items() if key not in self._params}
         changed = {
-            f"hmr_light.changed.{key}": value
-            for key, value in pending.params.items()
-            if self._params.get(key, value) != value
+            f"{CHANGED}{key}": value for key, value in pending.params.items() if self._params.get(key, value) != value
         }
         self._log([Param(key, value) for key, value in new.items()])
         self._log([RunTag(key, value) for key, value in (pending.tags | batch.tags(changed)).items()])

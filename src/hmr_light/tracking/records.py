@@ -9,6 +9,9 @@ from typing import NamedTuple
 PRIMARY_SET = "hmr_light.primary_set"
 """The tag of a run that names the evaluation set whose figures have no name of a set before them."""
 
+CHANGED = "hmr_light.changed."
+"""Before the name of a parameter that a continued run has changed: a tag with the new value."""
+
 # MLflow keeps infinity as the largest number of double precision.
 _INFINITE = 1.7e308
 
@@ -51,6 +54,12 @@ def is_figure(value: float | None) -> bool:
 def is_error(name: str) -> bool:
     """Whether a figure of that name, without a set's name, is an error or a score on an evaluation set."""
     return name.endswith(("_mm", "_percent")) and "/" not in name
+
+
+def with_changes(run: RunRecord) -> RunRecord:
+    """The run with the newest value of each parameter: MLflow keeps the first one, and later ones as tags."""
+    changed = {key.removeprefix(CHANGED): value for key, value in run.tags.items() if key.startswith(CHANGED)}
+    return replace(run, params=run.params | changed) if changed else run
 
 
 def with_primary_set(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hmr_light.errors import UserError
 from hmr_light.tracking import sqlite
 from hmr_light.tracking.mlflow_writer import RUN_DIR
-from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord, is_figure, with_primary_set
+from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord, is_figure, with_changes, with_primary_set
 from hmr_light.tracking.sqlite import read_store
 from hmr_light.tracking.store import (
     connect,
@@ -37,7 +37,8 @@ def read_experiment(uri: str, experiment: str) -> tuple[list[RunRecord], list[Ch
     uri = normal_uri(uri)
     with _without_collection():
         found = read_store(sqlite_path(uri), experiment) if uri.startswith("sqlite:") else None
-        return with_primary_set(*(found or _read_experiment(uri, experiment)))
+        runs, checkpoints = found or _read_experiment(uri, experiment)
+        return with_primary_set(list(map(with_changes, runs)), checkpoints)
 
 
 def experiment_names(uri: str) -> list[str]:
