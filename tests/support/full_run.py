@@ -17,6 +17,8 @@ def write_run(run_dir: Path, seed: int, epochs: int = 3, points: int = 5) -> Non
     with start_tracking(run_dir, experiment="e", uri=None, run_name=f"run {seed}") as tracker:
         tracker.params({f"group.key{number}": draw.random() for number in range(120)})
         tracker.tags({"hmr_light.row": "row", "hmr_light.git_commit": f"{seed:040x}"})
+        for context in ("training", "evaluation"):
+            tracker.dataset(f"{context} set", context=context, path=run_dir, people=3, fingerprint=f"{seed:064x}")
         for epoch in range(1, epochs + 1):
             for point in range(points):
                 tracker.metrics({"loss/total": draw.random(), "이름": draw.random()}, step=epoch * points + point)
@@ -50,6 +52,7 @@ def contents(uri: str) -> list[dict[str, Any]]:
                     for model in models
                 ),
                 "outputs": len(client.get_run(run_id).outputs.model_outputs),
+                "datasets": sorted((one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs),
                 "artifacts": [each.path for each in client.list_artifacts(run_id, "checkpoints")],
             }
         )

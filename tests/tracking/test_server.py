@@ -46,7 +46,7 @@ def ui(home: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     process.wait()
 
 
-@pytest.mark.slow  # test_outages.py has the like of it, with one server for all
+@pytest.mark.slow  # test_uploader.py has the like of it, with one server for all
 def test_a_server_that_comes_late_and_goes_early_misses_nothing(
     home: Path, port: int, ui: subprocess.Popen[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
