@@ -19,6 +19,7 @@ from hmr_light.evaluation.evaluate import MODEL, Scores, evaluate_checkpoint
 from hmr_light.evaluation.inputs import EvaluationInputs, open_inputs
 from hmr_light.evaluation.metrics import TITLES
 from hmr_light.evaluation.record import evaluation_tags
+from hmr_light.paths import home
 from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.tracking import continue_tracking
 
@@ -113,8 +114,9 @@ def next_step(checkpoints: Sequence[Checkpoint], config: EvaluateConfig) -> str:
         "regressor": network["regressor"]["name"],
     }
     chosen = {group: name for group, name in parts.items() if name in choices(group)}
-    chosen |= {"data.image_size": network["data"]["image_size"]}
-    if config.data.name.startswith("synthetic") and config.data.root is not None:
+    if image_size := (network.get("data") or {}).get("image_size"):
+        chosen["data.image_size"] = image_size
+    if config.data.name.startswith("synthetic") and config.data.root != home() / "data" / "synthetic":
         chosen["data.root"] = str(config.data.root)  # where the training sets are, too
     step = command_line("train", {"init": config.checkpoint, "trainer.epochs": 0} | chosen)
     return f"a row of the table: {step}"
