@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,11 +90,13 @@ def test_a_run_is_scored_on_its_own_sets_and_by_its_best_checkpoint_that_has_a_f
 
 def test_the_next_step_is_the_table_of_the_runs_experiment(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "run" / "checkpoints" / "epoch-001.pt"
-    network = {"backbone": {"name": "resnet18"}, "regressor": {"name": "spin"}}
+    network = {"backbone": {"name": "resnet18"}, "regressor": {"name": "spin"}, "data": {"image_size": 96}}
     checkpoint = Checkpoint(path, network | {"tracking": {"experiment": "other"}}, 1, "", {}, {})
     config = compose("evaluate", f"checkpoint={path}")
-    started = f"hmr-light train init={path} trainer.epochs=0 backbone=resnet18 regressor=spin"
-    assert next_step([checkpoint], config) == f"a row of the table: {started}"
+    started = f"hmr-light train init={path} trainer.epochs=0 backbone=resnet18 regressor=spin data.image_size=96"
+    assert next_step([checkpoint], config).startswith(f"a row of the table: {started}")
+    folded = replace(checkpoint, transforms=({"name": "fold", "options": {}},))
+    assert next_step([folded], config) == f"hmr-light benchmark 'models=[{path}]'"
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "journal.jsonl").touch()
     assert next_step([checkpoint], config) == "hmr-light table tracking.experiment=other"
