@@ -113,7 +113,7 @@ def agreement(dataset: MeshDataset) -> float:
     return float(np.mean(values))
 
 
-def interleaved(works: dict[str, Callable[[int], object]], repeats: int) -> dict[str, np.ndarray]:
+def measure_in_turns(works: dict[str, Callable[[int], object]], repeats: int) -> dict[str, np.ndarray]:
     """Milliseconds of the thread for each work and repeat; in turns, so that a busy moment falls on all."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for repeat in range(repeats):
@@ -191,7 +191,7 @@ def main() -> None:
                 "decode": lambda i, p=image: cv2.imread(str(p)),  # type: ignore[misc]
                 "reduced": lambda i, p=image, r=reduced: read_image(p, r),  # type: ignore[misc]
             }
-            took = interleaved(works, arguments.samples)
+            took = measure_in_turns(works, arguments.samples)
             mean = {name: float(values.mean()) for name, values in took.items()}
             times = [f"{mean[name]:.2f}" for name in ("spin", "files", "pack", "decode")]
             speeds = [

@@ -43,7 +43,7 @@ EPOCH = 1000
 WARMUP = 3
 
 
-class PairedTimes(Iterator[Batch]):
+class LoopAndBareSteps(Iterator[Batch]):
     """The loop's batches. What passes between two calls is a step of the loop; in the call, a bare step is taken."""
 
     def __init__(self, batch: Batch, config: TrainConfig, world: Distributed) -> None:
@@ -124,7 +124,7 @@ def main() -> None:
         model = build_model({"backbone": config.backbone, "regressor": config.regressor}).to(world.device)
         if config.trainer.channels_last:
             model.to(memory_format=torch.channels_last)
-        turns = PairedTimes(made_batch(arguments.batch, config.data.image_size), config, world)
+        turns = LoopAndBareSteps(made_batch(arguments.batch, config.data.image_size), config, world)
         run = Path(folder)
         (run / "checkpoints").mkdir()
         journal: list[float] = []

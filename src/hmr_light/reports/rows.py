@@ -20,7 +20,11 @@ METRICS = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm")
 
 DIVERGED, CONSTANT = "diverged", "constant"
 CONSTANT_SHARE = 0.05
-"""Joints that vary over images by less than this share of what the labels' do come from a model that sees nothing."""
+"""A model whose joints vary over the images by less than this share of what the labels do has learned a constant.
+
+Measured on the demo's checkpoints (`scripts/demo.sh`): MobileNetV2 had 0.2, 3.7, 9.9 and 19 % after its epochs, and its
+error fell only with the third; ResNet-18 had 23 % after its first epoch and 53 % after its last.
+"""
 COUNTS = ("parameters", "parameters_backbone", "parameters_regressor", "parameters_folded", "macs")
 
 
