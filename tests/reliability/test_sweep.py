@@ -78,7 +78,9 @@ def test_runs_that_train_at_once_share_one_store(data: Path, tmp_path: Path, see
         written = defaultdict(list)
         for entry in journal(folder):
             for name, value in entry["values"].items() if entry["kind"] == "metrics" else ():
-                written[name].append((entry["step"], value))
+                own = name.removeprefix("synthetic/")  # MLflow has the figures on the primary set once
+                if own == name or own not in entry["values"]:
+                    written[name].append((entry["step"], value))
         stored = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
         assert {name: [(p.step, p.value) for p in points] for name, points in stored.items()} == written
 

@@ -151,7 +151,7 @@ class RunReport:
         }
 
     def _evaluated(self, name: str, people: int, images: int) -> None:
-        # What is saved is the state after the epoch, so nobody need wait for the others.
+        # The state after the epoch is saved already, so a process need not wait for the others.
         if self.stop.requested:
             raise Interrupted(f"Saved after epoch {self.state.epoch}, which is not evaluated yet.")
         self.progress.evaluated(name, images, people)

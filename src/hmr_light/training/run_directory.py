@@ -176,7 +176,7 @@ def _may_change(run_dir: Path, key: str, old: Any, new: Any, *, auto: bool = Fal
 
 
 def _lock(handle: int) -> bool:
-    """Whether nobody else has the lock, or there are no locks here: some network disks have none."""
+    """Whether this process has the lock now, or there are no locks here: some network disks have none."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
