@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hmr_light.data import sidecar as stamps
-from hmr_light.data.annotations import Annotations, fingerprint, load_annotations, save_annotations
+from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
 from hmr_light.data.npz import NpzFile, write_npz
-from hmr_light.data.sidecar import add_to_sidecar, read_sidecar
 from hmr_light.errors import UserError
 
 PEOPLE = 40_000
@@ -25,9 +22,9 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
-def stamped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of any size get a stamp."""
-    monkeypatch.setattr(stamps, "LEAST_BYTES", 0)
+def with_sidecars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of any size get a sidecar."""
+    monkeypatch.setattr(sidecar, "LEAST_BYTES", 0)
 
 
 def people(rng: np.random.Generator, count: int = PEOPLE) -> dict[str, np.ndarray]:
@@ -71,7 +68,7 @@ def test_written_arrays_are_mapped_aligned_and_read_only(tmp_path: Path, rng: np
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's account of memory")
-def test_opening_takes_no_memory_of_its_own(tmp_path: Path, rng: np.random.Generator, stamped: None) -> None:
+def test_opening_takes_no_memory_of_its_own(tmp_path: Path, rng: np.random.Generator, with_sidecars: None) -> None:
     save_annotations(tmp_path / "a.npz", Annotations.from_arrays(people(rng)))
     size = (tmp_path / "a.npz").stat().st_size
     load_annotations(tmp_path / "a.npz")
@@ -79,44 +76,6 @@ def test_opening_takes_no_memory_of_its_own(tmp_path: Path, rng: np.random.Gener
     labels = [load_annotations(tmp_path / "a.npz") for _ in range(4)]
     assert labels[3].pose[PEOPLE - 1].any()
     assert private_memory() - before < size / 4
-
-
-def test_a_stamp_spares_the_second_check_of_the_same_file_only(
-    tmp_path: Path, rng: np.random.Generator, stamped: None
-) -> None:
-    arrays, path = people(rng, 50), tmp_path / "a.npz"
-    write_npz(path, arrays)
-    expected = fingerprint(load_annotations(path))
-    assert read_sidecar(path) == {"rules": "2", "fingerprint": expected}
-    assert fingerprint(load_annotations(path)) == expected
-
-    arrays["scale"][7] = np.nan
-    write_npz(path, arrays)
-    assert read_sidecar(path) == {}
-    with pytest.raises(UserError, match=r"scale\[7\] = nan"):
-        load_annotations(path)
-    assert read_sidecar(path) == {}
-
-
-def test_a_strangers_stamp_is_not_believed(tmp_path: Path, rng: np.random.Generator, stamped: None) -> None:
-    """Whoever packs a stamp with his file can set all times of it but one."""
-    arrays, path = people(rng, 50), tmp_path / "a.npz"
-    write_npz(path, arrays)
-    load_annotations(path)
-    arrays["imgname"][3] = "../../b.jpg"
-    status = path.stat()
-    write_npz(path, arrays)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert path.stat().st_size == status.st_size
-    with pytest.raises(UserError, match=r"imgname\[3\]"):
-        load_annotations(path)
-
-
-def test_small_files_and_closed_folders_get_no_stamp(tmp_path: Path, rng: np.random.Generator) -> None:
-    write_npz(tmp_path / "a.npz", people(rng, 50))
-    load_annotations(tmp_path / "a.npz")
-    add_to_sidecar(tmp_path / "none.npz", rules="2")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
 @pytest.mark.parametrize("at", [0, 16_383, 16_384, PEOPLE - 1])

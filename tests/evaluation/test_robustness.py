@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import cv2
@@ -12,9 +11,7 @@ import torch
 
 from hmr_light.data.annotations import Annotations, save_annotations
 from hmr_light.data.dataset import MeshDataset
-from hmr_light.evaluation.metrics import MetricSums
-from hmr_light.evaluation.robustness import BoxChange, Measured, box_changes, with_boxes
-from hmr_light.reports.robustness import draw_curves, write_csv
+from hmr_light.evaluation.robustness import BoxChange, box_changes, with_boxes
 
 
 @pytest.fixture
@@ -66,24 +63,3 @@ def test_boxes_change_in_one_way_at_a_time_and_the_given_box_comes_first() -> No
     assert box_changes([], []) == [BoxChange()]
     assert str(BoxChange(1.2)) == "1.2 ×"
     assert str(BoxChange(right=-0.15)) == "1 ×, -15 % right"
-
-
-def test_the_sweep_becomes_a_file_of_figures_and_a_picture(tmp_path: Path) -> None:
-    measured = []
-    for change in box_changes([1.0, 1.3, 1.6], [-0.15, 0.15]):
-        sums = MetricSums()
-        error = torch.tensor([100 * change.scale + 50 * abs(change.right), torch.nan], dtype=torch.float64)
-        sums.add({"mpjpe_mm": error, "reconstruction_error_mm": error / 2, "pve_mm": error * 1.2})
-        measured.append(Measured(change, sums))
-    write_csv(tmp_path / "boxes.csv", measured)
-    draw_curves(tmp_path / "boxes.png", measured, "a model on a set")
-
-    with (tmp_path / "boxes.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["mpjpe_mm"] for row in rows[:3]] == ["100.0000", "130.0000", "160.0000"]
-    assert {(row["people"], row["dropped"]) for row in rows} == {("1", "1")}
-    picture = cv2.imread(str(tmp_path / "boxes.png"))
-    assert picture is not None
-    assert picture.shape[1] > 2 * picture.shape[0]
-    for panel in np.array_split(picture, 3, axis=1):  # every panel has its curves
-        assert (panel == (180, 90, 20)).all(-1).any()
