@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hmr_light.data import sidecar
 from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
 from hmr_light.data.npz import NpzFile, write_npz
 from hmr_light.errors import UserError

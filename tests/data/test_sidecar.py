@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hmr_light.data import sidecar
 from hmr_light.data.annotations import fingerprint, load_annotations
 from hmr_light.data.npz import write_npz
 from hmr_light.data.sidecar import add_to_sidecar, read_sidecar

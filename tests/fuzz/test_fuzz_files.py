@@ -1,4 +1,4 @@
-"""Annotations, checkpoints and bodies of strangers: any bytes give a clear error or a valid result, and run nothing."""
+"""Untrusted annotations, checkpoints and bodies: any bytes give a clear error or a valid result, and run nothing."""
 
 from __future__ import annotations
 

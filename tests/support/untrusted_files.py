@@ -1,4 +1,4 @@
-"""What the fuzz tests share: files as a stranger might send them, and what may come of reading one."""
+"""What the fuzz tests share: untrusted files, and what may come of reading one."""
 
 from __future__ import annotations
 

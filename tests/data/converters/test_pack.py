@@ -135,7 +135,7 @@ def test_a_shard_that_is_gone_or_cut_off_is_named(folder: Path, tmp_path: Path) 
         ("packed_window", [(0, 0, np.nan), (np.inf, 0, 1), (0, 0, 0)]),
     ],
 )
-def test_a_place_that_a_stranger_made_up_is_told(folder: Path, tmp_path: Path, key: str, values: list[object]) -> None:
+def test_a_place_that_does_not_exist_is_told(folder: Path, tmp_path: Path, key: str, values: list[object]) -> None:
     packed(folder, tmp_path / "pack.npz")
     with np.load(tmp_path / "pack.npz") as file:
         arrays = dict(file)
