@@ -6,38 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.annotations import PEOPLE, people
 
-from hmr_light.data import sidecar
 from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
 from hmr_light.data.npz import NpzFile, write_npz
 from hmr_light.errors import UserError
-
-PEOPLE = 40_000
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    seed = int(np.random.default_rng().integers(2**31))
-    print("seed", seed)
-    return np.random.default_rng(seed)
-
-
-@pytest.fixture
-def with_sidecars(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of any size get a sidecar."""
-    monkeypatch.setattr(sidecar, "LEAST_BYTES", 0)
-
-
-def people(rng: np.random.Generator, count: int = PEOPLE) -> dict[str, np.ndarray]:
-    return {
-        "imgname": np.char.add(np.arange(count).astype(str), "/그림.jpg"),
-        "center": rng.random((count, 2), np.float32),
-        "scale": rng.uniform(0.1, 3, count).astype(np.float32),
-        "pose": rng.random((count, 72), np.float32),
-        "shape": rng.random((count, 10), np.float32),
-        "has_smpl": rng.random(count) < 0.5,
-        "gender": np.full(count, "n"),
-    }
 
 
 def private_memory() -> int:
