@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hmr_light.checkpoints.format import save_model
-from hmr_light.checkpoints.loading import load_checkpoint
+from hmr_light.checkpoints.loading import load_checkpoint, start_from
 from hmr_light.checkpoints.models import ZOO, best_checkpoint, load_model
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model, normalize
@@ -74,6 +74,20 @@ def test_the_models_in_the_package_are_small_and_hold_no_path_of_a_machine() -> 
             value = values.pop()
             values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
             assert not (isinstance(value, str) and Path(value).is_absolute()), value
+
+
+def test_weights_that_are_not_finite_neither_predict_nor_start_a_training(tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path / "run", [float("nan")])
+    file = run_dir / "checkpoints" / "epoch-001.pt"
+    content = torch.load(file, weights_only=True)
+    content["model"]["regressor.fc1.weight"][0, 0] = float("nan")
+    torch.save(content, file)
+    for source in (file, run_dir):
+        with pytest.raises(UserError, match=r"not finite: in regressor\.fc1\.weight") as caught:
+            load_model(source, device="cpu")
+        assert "diverged" in caught.value.remedy
+    with pytest.raises(UserError, match="not finite"):
+        start_from(build_model(NODES), file)
 
 
 def test_what_names_no_model_is_refused(tmp_path: Path, home: Path) -> None:

@@ -131,6 +131,26 @@ def test_what_cannot_be_read_gets_the_quoted_form_to_type(arguments: list[str], 
     assert remedy in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("command", "argument"),
+    [
+        ("predict", "run="),
+        ("predict", "out="),
+        ("predict", "boxes="),
+        ("evaluate", "run="),
+        ("train", "outputs="),
+        ("train", "init="),
+        ("train", "backbone.weights="),
+        ("train", "data.root="),
+        ("train", "tracking.experiment="),
+    ],
+)
+def test_an_empty_path_or_name_is_refused_and_is_not_the_current_folder(command: str, argument: str) -> None:
+    for sweep in (False, True):
+        with pytest.raises(UserError, match=f"{argument} is empty"):
+            read_arguments(SCHEMAS[command], [argument], sweep=sweep)
+
+
 def test_quoted_text_of_any_letters_is_read_as_itself_by_hydra_and_omegaconf() -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 

@@ -52,7 +52,8 @@ def test_boxes_of_every_kind_of_file_are_the_same(tmp_path: Path, kind: str) -> 
     [
         ("a.json", "{", "is not a file of boxes"),
         ("a.json", "[1, 2]", "it holds a list"),
-        ("a.json", "7", "it holds a int"),
+        ("a.json", "null", "it holds `null`"),
+        ("a.json", "7", "it holds `7`"),
         ("a.json", "[" * 100_000, "nested too deep"),
         ("a.json", '[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40]}]', "a list of COCO's results"),
         ("a.json", '{"images": {}, "annotations": []}', "it lacks the lists 'images'"),

@@ -127,6 +127,12 @@ def without(differences: Differences, allow: Sequence[str]) -> Differences:
     )
 
 
+def refuse_not_finite(state: Mapping[str, torch.Tensor], source: object, remedy: str) -> None:
+    """Raise `UserError` with `remedy` for weights of the file `source` that hold infinity or NaN."""
+    if broken := sorted(name for name, value in state.items() if not value.isfinite().all()):
+        raise UserError(f"{source} has values that are not finite: in {listed(broken)}", remedy)
+
+
 def listed(names: Sequence[str]) -> str:
     """The first of `names`, for a message."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

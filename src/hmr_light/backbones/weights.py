@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hmr_light.backbones.state_dicts import State, compare, extract_state, listed, read_torch_file
+from hmr_light.backbones.state_dicts import State, compare, extract_state, read_torch_file, refuse_not_finite
 from hmr_light.errors import UserError
 
 MOVENET = Path(__file__).parents[1] / "zoo" / "movenet.pth"
@@ -55,9 +55,7 @@ def load_weights(
             f"backbone.weights={weights} does not fit {name}: {differences}",
             f"Give a state_dict of {name}'s classifier: backbone.weights=/path/to/file.pth, or backbone.weights=null.",
         )
-    non_finite = sorted(key for key, value in state.items() if not value.isfinite().all())
-    if non_finite:
-        raise UserError(f"{source} has values that are not finite: in {listed(non_finite)}", "Use another file.")
+    refuse_not_finite(state, source, "Use another file.")
     model.load_state_dict(state, strict=False)  # strictly checked above
 
 
@@ -106,7 +104,7 @@ def _imagenet_state(name: str) -> State:
 def _file_state(path: Path) -> State:
     if not path.is_file():
         raise UserError(
-            f"backbone.weights={path}: there is no such file",
+            f"backbone.weights={path}: {'it is a folder' if path.is_dir() else 'there is no such file'}",
             "Give a file of weights (backbone.weights=/path/to/file.pth), imagenet, movenet, or null (random).",
         )
     content = read_torch_file(path, "weights of a backbone")

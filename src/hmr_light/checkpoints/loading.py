@@ -9,11 +9,13 @@ from typing import Any
 
 from torch import nn
 
-from hmr_light.backbones.state_dicts import State, compare, read_torch_file, without
+from hmr_light.backbones.state_dicts import State, compare, read_torch_file, refuse_not_finite, without
 from hmr_light.checkpoints.foreign import Imported, import_weights
 from hmr_light.checkpoints.format import Checkpoint, is_ours, parse_model, verify
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model
+
+DIVERGED = "The training diverged: take another checkpoint, of an earlier epoch or of another run."
 
 
 def load_checkpoint(path: Path, allow: Sequence[str] = ()) -> Checkpoint:
@@ -57,7 +59,8 @@ def take_weights(
 ) -> None:
     """Load `state` into `model`, all of it but what a pattern in `allow`, the value of `option`, names.
 
-    Raises `UserError` that lists what is missing, unexpected, or of another shape, and not allowed.
+    Raises `UserError` that lists what is missing, unexpected, or of another shape, and not allowed, and for values that
+    are not finite.
     """
     own = model.state_dict()
     differences = compare(own, state)
@@ -69,6 +72,7 @@ def take_weights(
             f"Choose the backbone and the regressor that it was trained with, or say by name what may differ: "
             f"{option}=[NAME,…] (names may hold *).",
         )
+    refuse_not_finite(state, path, DIVERGED)
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     model.load_state_dict(fitting, strict=False)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from hmr_light.backbones.state_dicts import refuse_not_finite
 from hmr_light.checkpoints.format import Checkpoint
-from hmr_light.checkpoints.loading import load_checkpoint
+from hmr_light.checkpoints.loading import DIVERGED, load_checkpoint
 from hmr_light.data.distributed import choose_device
 from hmr_light.errors import UserError
 from hmr_light.model.predictor import TorchPredictor
@@ -56,7 +57,11 @@ def run_checkpoints(run: str, tracking_uri: str | None, which: str) -> list[Chec
 
 
 def predictor_of(checkpoint: Checkpoint, device: str = "auto") -> TorchPredictor:
-    """The model of `checkpoint`, ready to predict with; its regressor is folded where that gives the same faster."""
+    """The model of `checkpoint`, ready to predict with; its regressor is folded where that gives the same faster.
+
+    Raises `UserError` for weights that are not finite: what they predict is no person.
+    """
+    refuse_not_finite(checkpoint.state, checkpoint.path, DIVERGED)
     place = choose_device(device)
     network = checkpoint.build().to(place)
     network.regressor = network.regressor.fold()

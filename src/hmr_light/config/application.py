@@ -23,6 +23,7 @@ from hmr_light.config.explanation import explain, valid_keys
 from hmr_light.config.help import help_text
 from hmr_light.config.hints import hydra_quoted
 from hmr_light.config.limits import check_places
+from hmr_light.config.names import Run
 from hmr_light.config.overrides import name_experiment, read_arguments
 from hmr_light.config.renamed import refuse_old_names
 from hmr_light.config.run_config import continue_run, evaluate_run
@@ -66,7 +67,8 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> None:
     def run(config: DictConfig) -> Any:
         if command == "train":
             config = continue_run(config, HydraConfig.get().overrides.task)
-        if command == "evaluate" and config.run is not None:
+        if command == "evaluate" and config.run is not None and config.checkpoint is None:
+            Run().check("run", str(config.run))
             find = importlib.import_module("hmr_light.tracking").find_run_dir
             run_dir = find(str(config.run), config.tracking.uri)
             config = evaluate_run(config, HydraConfig.get().overrides.task, run_dir)

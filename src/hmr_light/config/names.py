@@ -15,6 +15,9 @@ from hmr_light.errors import UserError
 from hmr_light.paths import is_there
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_HELD = ("config.yaml", "journal.jsonl", "checkpoints")
+"""What every run's folder holds at least one of."""
+_REMEDY = "Name a run's folder (<outputs>/<experiment>/<YYMMDD-HHMMSS>-<row>), or its MLflow run id."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +28,15 @@ class Run:
     before_running: ClassVar[bool] = True
 
     def check(self, key: str, value: Any) -> None:
-        if value not in self.words and not _RUN_ID.fullmatch(value) and not is_there(Path(value).expanduser()):
-            raise UserError(f"{key}: there is no run {value}", "Name a run's folder, or its MLflow run id.")
+        folder = Path(value).expanduser()
+        if value in self.words or (_RUN_ID.fullmatch(value) and not is_there(folder)):
+            return
+        if not is_there(folder):
+            raise UserError(f"{key}: there is no run {value}", _REMEDY)
+        if not folder.is_dir():
+            raise UserError(f"{key}: {value} is a file, not the folder of a run", _REMEDY)
+        if not any(is_there(folder / name) for name in _HELD):
+            raise UserError(f"{key}: {value} is not the folder of a run: it holds none of {', '.join(_HELD)}", _REMEDY)
 
     def describe(self) -> str:
         return ""

@@ -34,7 +34,8 @@ def name_experiment(command: str, arguments: Iterable[str]) -> list[str]:
 def read_arguments(schema: type, arguments: Iterable[str], *, sweep: bool = False) -> list[str]:
     """The overrides of a command with the configuration `schema`, each as Hydra's grammar wants it.
 
-    With `sweep`, commas part the values of a sweep, as in Hydra. Raises `UserError` for what is no `key=value`.
+    With `sweep`, commas part the values of a sweep, as in Hydra. Raises `UserError` for what is no `key=value`, and for
+    a path or a name that is empty.
     """
     return [_readable(schema, one, sweep) for one in _whole_lists(schema, list(arguments))]
 
@@ -46,6 +47,9 @@ def _readable(schema: type, argument: str, sweep: bool) -> str:
     kind, is_open = _kind(schema, key.lstrip("+~").split("@")[0])
     if is_open and key[0] not in "+~":
         key = f"++{key}"  # a set of the user's own needs no sign that it is new
+    if kind == "text" and not value and key != "row":  # an empty row is the backbone's name
+        # A path without letters would be the current folder.
+        raise UserError(f"{key}= is empty", "Give it a value, or leave it out; is a variable of the shell not set?")
     if kind == "text" and value.lower() != "null":
         value = _text(value, sweep)
     elif kind == "texts" and value[:1] == "[" and value[-1:] == "]" and len(_parts(value)) == 1:

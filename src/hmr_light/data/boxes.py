@@ -143,7 +143,8 @@ def _read_json(path: Path) -> _Entries:
     if isinstance(document, list) and document and isinstance(document[0], dict) and "image_id" in document[0]:
         raise ValueError("it is a list of COCO's results, which names images by numbers alone")
     if not isinstance(document, dict):
-        raise ValueError(f"it holds a {type(document).__name__}, not an object with the images' names")
+        what = "a list" if isinstance(document, list) else f"`{json.dumps(document)[:20]}`"
+        raise ValueError(f"it holds {what}, not an object with the images' names")
     if "annotations" in document:
         yield from _read_coco(document, path)
         return

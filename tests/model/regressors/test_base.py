@@ -66,6 +66,9 @@ def test_gradients_reach_every_weight_and_the_state_comes_back(name: str) -> Non
     ("config", "message"),
     [
         ({"name": "light", "hidden": 0}, "regressor.hidden=0"),
+        ({"name": "spin", "hidden": 10**9}, "regressor.hidden=1000000000 is too large"),
+        ({"name": "mlp", "hidden": [64, 10**9]}, "regressor.hidden=1000000000 is too large"),
+        ({"name": "hmr", "iterations": 10**6}, "regressor.iterations=1000000 is too large"),
         ({"name": "light", "dropout": 1.0}, "regressor.dropout=1.0"),
         ({"name": "hmr", "iterations": 0}, "regressor.iterations=0"),
         ({"name": "linear", "hidden": 3}, "regressor.hidden"),

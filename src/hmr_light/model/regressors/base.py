@@ -74,11 +74,12 @@ def to_parameters(pose: torch.Tensor, betas: torch.Tensor, camera: torch.Tensor)
     return SmplParameters(rot6d_to_matrix(pose.unflatten(1, (24, 6))), betas, camera)
 
 
-def check_widths(**options: int) -> None:
-    """Raise `UserError` for an option of a regressor that is not at least 1."""
+def check_widths(greatest: int = 16384, **options: int) -> None:
+    """Raise `UserError` for an option of a regressor that is not from 1 to `greatest`."""
     for option, value in options.items():
-        if value < 1:
-            raise UserError(f"regressor.{option}={value} is too small", "Give at least 1.")
+        if not 1 <= value <= greatest:
+            size = "small" if value < 1 else "large"
+            raise UserError(f"regressor.{option}={value} is too {size}", f"Give from 1 to {greatest}.")
 
 
 def check_dropout(dropout: float, option: str = "dropout") -> None:

@@ -56,6 +56,7 @@ class HmrRegressor(MeanRegressor):
 @regressors.register("hmr")
 def hmr(num_features: int, *, hidden: int = 1024, iterations: int = 3, dropout: float = 0.5) -> HmrRegressor:
     """HMR's iterative regressor."""
-    check_widths(hidden=hidden, iterations=iterations)
+    check_widths(hidden=hidden)
+    check_widths(100, iterations=iterations)
     check_dropout(dropout)
     return HmrRegressor(num_features, hidden, iterations, dropout)

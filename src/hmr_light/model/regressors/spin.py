@@ -89,6 +89,7 @@ class SpinRegressor(MeanRegressor):
 @regressors.register("spin")
 def spin(num_features: int, *, hidden: int = 1024, iterations: int = 3, dropout: float = 0.5) -> SpinRegressor:
     """SPIN's iterative regressor."""
-    check_widths(hidden=hidden, iterations=iterations)
+    check_widths(hidden=hidden)
+    check_widths(100, iterations=iterations)
     check_dropout(dropout)
     return SpinRegressor(num_features, hidden, iterations, dropout)
