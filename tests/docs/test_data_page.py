@@ -13,7 +13,7 @@ import pytest
 from support.cli import Command
 
 PAGE = (Path(__file__).parents[2] / "data" / "README.md").read_text()
-SMALL = ["backbone=squeezenet1_1", "data.image_size=64", "data.workers=0", "trainer.epochs=1", "trainer.batch_size=2"]
+SMALL = ["backbone=squeezenet1_1", "data.image_size=64", "data.workers=0", "trainer.epochs=1"]
 SMALL += ["trainer.threads=1", "trainer.device=cpu", "optimizer.warmup_steps=0"]
 
 
