@@ -64,6 +64,20 @@ def test_help_shows_allowed_values_and_the_choice_that_was_made() -> None:
     assert "backbone.growth_rate" in options("train", "backbone=densenet121")
 
 
+def test_help_lists_the_users_own_choices_with_what_they_mean(tmp_path: Path) -> None:
+    (tmp_path / "backbone").mkdir()
+    (tmp_path / "backbone" / "mine.yaml").write_text(
+        "# Half as wide.\n\ndefaults:\n  - mobilenet_v2\n  - _self_\n\nwidth: 0.5\n"
+    )
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        search = f"hydra.searchpath=[file://{tmp_path}]"
+        config = hydra.compose("train", ["backbone=mine", search], return_hydra_config=True)
+    text = " ".join(help_text("train", config, tmp_path).split())
+    assert "backbone=mine Half as wide. [blank, densenet121" in text
+    assert "mine, mobilenet_fire" in text
+    assert "backbone.width=0.5 The paper's width multiplier" in text
+
+
 def test_what_an_option_means_stands_in_one_place() -> None:
     """Typed options are explained in their schema, a builder's in the yaml file of the choice."""
     for file in conf_dir().rglob("*.yaml"):

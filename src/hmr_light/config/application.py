@@ -104,7 +104,7 @@ def _print_help(command: str, overrides: list[str], own: list[Path]) -> None:
     search = [f"hydra.searchpath=[{','.join(hydra_quoted(f'file://{folder}') for folder in own)}]"] if own else []
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = hydra.compose(command, [*overrides, *search], return_hydra_config=True)
-        print(help_text(command, config))
+        print(help_text(command, config, *own))
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
