@@ -11,19 +11,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from support.cli import Command, compose
 
 from hmr_light.body import load_body
 from hmr_light.checkpoints.format import Checkpoint, save
 from hmr_light.checkpoints.loading import load_checkpoint
-from hmr_light.commands.evaluate import body_notes, next_step
+from hmr_light.commands.evaluate import body_notes, next_step, scores_table
 from hmr_light.commands.evaluate import run as evaluate
 from hmr_light.commands.train import run as train
 from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
 from hmr_light.errors import UserError
+from hmr_light.evaluation.protocols import lsp14
 from hmr_light.geometry import axis_angle_to_matrix
 
 Figures = dict[str, float]
+
+
+def test_the_table_cuts_no_name_and_no_word_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(width=80)
+    table = scores_table(lsp14())
+    table.add_row("(300)261126-134257", "synthetic_test_ood", "60000", "0", "404.9", "136.6", "450.1")
+    console.print(table)
+    printed = capsys.readouterr().out
+    for whole in ("(300)261126-134257", "synthetic_test_ood", "reconstruction", "dropped", "MPJPE", "450.1"):
+        assert whole in printed
 
 
 @pytest.fixture

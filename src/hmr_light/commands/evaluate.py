@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +20,7 @@ from hmr_light.data.progress import ProgressBar
 from hmr_light.evaluation.evaluate import MODEL, Scores, evaluate_checkpoint
 from hmr_light.evaluation.inputs import EvaluationInputs, open_inputs
 from hmr_light.evaluation.metrics import TITLES
+from hmr_light.evaluation.protocols import Protocol
 from hmr_light.evaluation.record import evaluation_tags
 from hmr_light.paths import home
 from hmr_light.reports.overlay import overlay_sheet
@@ -39,18 +42,29 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
         messages = Console(stderr=True, quiet=not inputs.distributed.is_main)
         for note in body_notes(checkpoints, config.body.name):
             messages.print(note, highlight=False, soft_wrap=True)
-        table = Table(title=inputs.scorer.protocol.describe())
-        titles = [TITLES[metric] for metric in inputs.scorer.protocol.metrics]
-        for column in ("checkpoint", "set", "people", "dropped", *titles):
-            table.add_column(column, overflow="fold")  # a narrow terminal, or a pipe, loses nothing
+        table = scores_table(inputs.scorer.protocol)
         everything = []
         for checkpoint in checkpoints:
             everything.append(_evaluate(checkpoint, inputs, config, table, messages))
             if config.robustness:
                 report_robustness(checkpoint, inputs, config, console, messages)
+    # Wider than the terminal, or than a pipe's 80 columns, rather than with figures cut off.
+    width = console.measure(table, options=console.options.update(max_width=10_000)).maximum
+    console.width = max(console.width, width)
     console.print(table)
     messages.print(f"next: {next_step(checkpoints, config)}", highlight=False, soft_wrap=True)
     return everything
+
+
+def scores_table(protocol: Protocol) -> Table:
+    """The empty table of the figures by `protocol`. Headers fold between words; nothing else folds."""
+    table = Table(title=protocol.describe(), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=0)
+    table.add_column("checkpoint", no_wrap=True)
+    table.add_column("set", no_wrap=True)
+    for title in ("people", "dropped", *(TITLES[metric] for metric in protocol.metrics)):
+        folded = textwrap.fill(title, max(6, *map(len, title.split())), break_long_words=False)
+        table.add_column(folded, justify="right", no_wrap=True)
+    return table
 
 
 def body_notes(checkpoints: Sequence[Checkpoint], name: str) -> list[str]:
@@ -66,7 +80,7 @@ def _evaluate(
     checkpoint: Checkpoint, inputs: EvaluationInputs, config: EvaluateConfig, table: Table, messages: Console
 ) -> dict[str, float]:
     """Score one checkpoint, add its rows to `table`, and write its figures to the run that it is of."""
-    label = f"({checkpoint.epoch}){checkpoint.saved}"
+    label = _label(checkpoint)
 
     def add_rows(name: str, scores: Scores) -> None:
         for who, sums in scores.items():
@@ -96,6 +110,10 @@ def _evaluate(
                 overlay_sheet(model, dataset, inputs.scorer, checkpoint.run_dir / f"predictions-{name}.png", title)
                 tracker.artifact(checkpoint.run_dir / f"predictions-{name}.png")
     return figures
+
+
+def _label(checkpoint: Checkpoint) -> str:
+    return f"({checkpoint.epoch}){checkpoint.saved}"
 
 
 def next_step(checkpoints: Sequence[Checkpoint], config: EvaluateConfig) -> str:
