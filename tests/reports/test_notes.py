@@ -17,7 +17,8 @@ def test_notes_say_what_makes_rows_hard_to_compare() -> None:
     mixed = [table_row(), table_row(device="another processor"), table_row(data_fingerprint="other")]
     notes = "\n".join(comparison_table(mixed).notes)
     assert "differ in device: cpu, another processor" in notes
-    assert "differ in data" in notes
+    assert "differ in data: columns=[data_fingerprint] shows" in notes
+    assert "other" not in notes.replace("another", "")
     assert "protocol:" not in notes
     assert "장치" in "\n".join(comparison_table(mixed, "ko").notes)
 

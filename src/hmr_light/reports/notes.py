@@ -18,6 +18,7 @@ TEXTS = {
         "default": "errors on {where}: {count} of {rows} rows have them; no other set has more",
         "others": "; evaluated_on=NAME shows another set: {others}",
         "differ": "The rows differ in {}: {}",
+        "differ_in": "The rows differ in {}: columns=[{}] shows which have the same.",
         "recipe": "Rows of one name were trained with different options: columns=[recipe] shows them.",
         "seeds": "±: mean and standard deviation (n−1) over runs of several seeds, of each seed the newest run.",
         "time": f"~: other processes took more than {1 - QUIET_SHARE:.0%} of the core meanwhile, so it is not compared;"
@@ -33,6 +34,7 @@ TEXTS = {
         "default": "평가 세트 {where}: {rows}행 중 {count}행에 값이 있으며, 더 많은 세트는 없습니다",
         "others": "; evaluated_on=이름 으로 다른 세트를 볼 수 있습니다: {others}",
         "differ": "행마다 다른 {}: {}",
+        "differ_in": "행마다 다른 {}: columns=[{}]로 볼 수 있습니다.",
         "recipe": "이름이 같은 행이라도 학습 설정이 다릅니다: columns=[recipe]로 볼 수 있습니다.",
         "seeds": "±: 시드가 다른 실행들의 평균과 표준편차(n−1); 시드마다 가장 최근 실행.",
         "time": f"~: 측정 중 다른 프로세스가 코어의 {1 - QUIET_SHARE:.0%} 넘게 썼으므로 비교하지 않습니다."
@@ -79,7 +81,9 @@ def notes(rows: Sequence[Row], language: str, columns: Sequence[str]) -> list[st
     found = [texts["units"].format(on=texts["on"].format(where=where) if where else "")]
     for field, name in DIFFERENCES[language].items():
         values = dict.fromkeys(value for row in rows if (value := row[field]))
-        if len(values) > 1:
+        if len(values) > 1 and field.endswith("_fingerprint"):  # a hash tells a reader nothing
+            found.append(texts["differ_in"].format(name, field))
+        elif len(values) > 1:
             found.append(texts["differ"].format(name, ", ".join(printable(value)[:40] for value in values)))
     if any(row.recipe for row in rows) and "recipe" not in columns:
         found.append(texts["recipe"])
