@@ -29,6 +29,8 @@ def test_a_folder_gives_its_images_by_name_or_those_that_are_asked_for(tmp_path:
     np.testing.assert_array_equal(pictures[0].read()[0, 0], [0, 0, 255])  # RGB
     some = open_pictures(tmp_path, names=["sub/c.jpg", "none.jpg"], as_stored=False, every=1)
     assert some.notes[-1] == f"without a box, and left out, in {tmp_path}: 2 images (a.PNG, b.jpg)"
+    boxed = open_pictures(tmp_path, names=None, as_stored=True, every=1, boxes=tmp_path / "notes.txt")
+    assert not any("notes.txt" in note for note in boxed.notes)  # for it was read
     asked = list(some.pictures)
     assert asked[0].read().shape == (4, 6, 3)
     with pytest.raises(UserError, match=r"cannot read .*none\.jpg"):

@@ -97,7 +97,7 @@ def _open(config: PredictConfig) -> tuple[Pictures, Finder | None]:
         return open_pictures(source, names=None, as_stored=False, every=config.every), None
     path = Path(config.boxes).expanduser()
     file = read_boxes(path)
-    pictures = open_pictures(source, names=file.boxes, as_stored=True, every=config.every)
+    pictures = open_pictures(source, names=file.boxes, as_stored=True, every=config.every, boxes=path)
     if left_out := file.describe_left_out():
         pictures.notes.append(f"entries of {path} that were left out: {left_out}")
     return pictures, finder_of_file(file, path, pictures.notes)

@@ -42,17 +42,20 @@ class Pictures(NamedTuple):
     """What of the input is not among the pictures; a video's are complete when its last frame was given."""
 
 
-def open_pictures(source: Path, *, names: Iterable[str] | None, as_stored: bool, every: int) -> Pictures:
+def open_pictures(
+    source: Path, *, names: Iterable[str] | None, as_stored: bool, every: int, boxes: Path | None = None
+) -> Pictures:
     """The pictures of an image file, of a folder, or of a video (every `every`-th frame).
 
     Of a folder they are those of `names`, paths relative to it; None takes all images that lie in it, by name. What
-    else lies there is not read, and noted. `as_stored` leaves the EXIF orientation unread, as public annotations do.
+    else lies there is not read, and noted, but for the file `boxes`. `as_stored` leaves the EXIF orientation unread, as
+    public annotations do.
     Raises `UserError` when there is none.
     """
     if source.is_dir():
         files = sorted(file for file in source.iterdir() if not file.name.startswith("."))
         own = [file.name for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
-        notes = _others(source, files)
+        notes = _others(source, [file for file in files if not boxes or file.resolve() != boxes.resolve()])
         if names is None:
             names = own
         else:
@@ -82,11 +85,11 @@ def _others(folder: Path, files: list[Path]) -> list[str]:
     others = [file.name for file in files if file.is_file() and file.suffix.lower() not in known]
     folders = [file.name for file in files if file.is_dir()]
     if others:
-        notes.append(f"not read, for no format that is known, in {folder}: {counted(others, 'file')}")
+        notes.append(f"no image and no video, so not read, in {folder}: {counted(others, 'file')}")
     if videos:
-        notes.append(f"not read, for each is an input of its own, in {folder}: {counted(videos, 'video')}")
+        notes.append(f"not read, give each as an input of its own, in {folder}: {counted(videos, 'video')}")
     if folders:
-        notes.append(f"not read, for each is an input of its own, in {folder}: {counted(folders, 'subfolder')}")
+        notes.append(f"not read, give each as an input of its own, in {folder}: {counted(folders, 'subfolder')}")
     return notes
 
 
