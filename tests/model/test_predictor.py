@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -116,6 +117,7 @@ def test_a_box_may_be_given_as_it_is_cropped(body: SMPL) -> None:
 @pytest.mark.parametrize(
     ("image", "boxes", "says"),
     [
+        (None, None, "the image is None"),
         (np.zeros((60, 80)), None, "an image is float64 \\(60, 80\\)"),
         (np.zeros((60, 80, 4), np.uint8), None, "not uint8 \\(H, W, 3\\)"),
         (np.zeros((60, 80, 3), np.uint8), [[1, 2, 3]], "is not a box"),
@@ -129,6 +131,11 @@ def test_what_is_no_image_or_no_box_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=says):
         Predictor(MeanColour(), body)([image], [boxes])
+
+
+def test_an_image_that_could_not_be_read_is_named(body: SMPL) -> None:
+    with pytest.raises(UserError, match="the image is None"):
+        Predictor(MeanColour(), body)(cv2.imread("there is no such file.jpg"))  # type: ignore[arg-type]
 
 
 def test_lists_of_boxes_must_fit_the_images(body: SMPL) -> None:

@@ -178,7 +178,7 @@ class Predictor:
         boxes the whole image is taken for one person. Raises `UserError` for an image or a box that is none, and for a
         box outside the image.
         """
-        if isinstance(images, np.ndarray) and images.ndim == 3:
+        if images is None or (isinstance(images, np.ndarray) and images.ndim == 3):
             return self.people([self.crop(images, boxes)])[0]  # type: ignore[arg-type]
         of_each = [None] * len(images) if boxes is None else boxes
         if len(of_each) != len(images):
@@ -187,6 +187,8 @@ class Predictor:
 
     def crop(self, image: np.ndarray, boxes: Boxes | None = None) -> CroppedImage:
         """What the network sees of the people of one image; see `__call__`."""
+        if image is None:
+            raise UserError("the image is None", "cv2.imread returns None for a file it cannot read: correct the path.")
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise UserError(
