@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hmr_light.errors import UserError
-from hmr_light.paths import atomic_write, home, is_there, without_secret
+from hmr_light.paths import atomic_write, home, is_there, where_now, without_secret
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -91,3 +91,15 @@ def test_what_the_system_refuses_is_not_there(tmp_path: Path) -> None:
 )
 def test_an_address_is_shown_without_what_may_be_secret(address: str, shown: str) -> None:
     assert without_secret(address) == shown
+
+
+def test_a_place_in_a_home_that_was_moved_is_found_by_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HMR_LIGHT_HOME", str(tmp_path))
+    here = tmp_path / "outputs" / "a" / "x.pt"
+    here.parent.mkdir(parents=True)
+    here.touch()
+    (tmp_path / "x.pt").touch()
+    assert where_now("/nowhere/project/outputs/a/x.pt") == here
+    assert where_now(str(here)) == here
+    for lost in ("/nowhere/outputs/b/x.pt", "/nowhere/x.pt"):
+        assert where_now(lost) == Path(lost), "a name alone says nothing"

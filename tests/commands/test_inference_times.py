@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from support.cli import compose
 from hmr_light.checkpoints.format import Checkpoint, save_model
 from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.commands import benchmark, table
-from hmr_light.commands.inference_times import log_times
+from hmr_light.commands.inference_times import log_times, models_of
 from hmr_light.config.choices import compose_choice
 from hmr_light.cost.benchmark import Entry, Measured
 from hmr_light.cost.latency import Latency
@@ -21,7 +22,7 @@ from hmr_light.cost.paired import Ratio
 from hmr_light.cost.variants import Runner
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model
-from hmr_light.tracking import start_tracking
+from hmr_light.tracking import find_run_dir, start_tracking
 from hmr_light.tracking.replay import replay
 from hmr_light.tracking.store import default_uri
 
@@ -121,6 +122,26 @@ def test_a_whole_experiment_is_measured_in_turns_and_written_to_its_runs(
     for row, name in zip(found, "ab", strict=True):
         assert rows[name]["inference_ratio"] == row["yardstick_ratio"]
         assert rows[name]["inference_time_mark"] == ("~" if row["cpu_share"] < 0.9 else "")
+
+
+def test_checkpoints_are_found_in_a_home_that_was_moved_if_they_are_the_same_files(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = json.loads((trained(home, "a") / "mlflow.json").read_text())["run_id"]
+    trained(home, "b")
+    moved = home.rename(home.with_name("moved"))
+    monkeypatch.setenv("HMR_LIGHT_HOME", str(moved))
+    other = moved / "outputs" / "mine" / "b" / "checkpoints" / "epoch-001.pt"
+    other.write_bytes(other.read_bytes() + b"0")
+    uri = default_uri(moved)
+    tracking = compose("benchmark", "tracking.experiment=mine", f"tracking.uri={uri}").tracking
+    assert models_of(tracking) == [str(moved / "outputs" / "mine" / "a" / "checkpoints" / "epoch-001.pt")]
+    assert "b (1)" in capsys.readouterr().err
+    run_dir = moved / "outputs" / "mine" / "a"
+    assert find_run_dir(run_id, uri) == run_dir
+    shutil.copy(run_dir.with_name("b") / "journal.jsonl", run_dir)
+    with pytest.raises(UserError, match="is not here"):
+        find_run_dir(run_id, uri)
 
 
 def test_an_experiment_of_which_nothing_is_here_is_named(home: Path) -> None:

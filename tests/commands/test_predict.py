@@ -17,6 +17,7 @@ from support.cli import compose
 from hmr_light.checkpoints.format import save_model
 from hmr_light.commands.predict import _target
 from hmr_light.commands.predict import run as predict
+from hmr_light.data.claim import claim
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model, normalize
@@ -134,6 +135,19 @@ def test_a_video_is_drawn_frame_by_frame(checkpoint: Path, tmp_path: Path, home:
     out = predict(compose("predict", *options(checkpoint, tmp_path / "clip.avi", tmp_path / "out", *more)))
     frames = {f"clip-{number:06d}.{suffix}" for number in (0, 2, 4) for suffix in ("png", "npz", "glb")}
     assert {file.name for file in out.iterdir()} == frames
+
+
+def test_a_folder_that_another_process_writes_is_left_to_it(
+    checkpoint: Path, photographs: Path, tmp_path: Path, home: Path
+) -> None:
+    out = tmp_path / "out"
+    options = (f"checkpoint={checkpoint}", f"input={photographs}", "boxes=image", "meshes=[]", f"out={out}")
+    with claim(out), pytest.raises(UserError, match="another process is writing") as caught:
+        predict(compose("predict", *options))
+    assert caught.value.remedy.endswith("out=")
+    assert not out.exists()
+    predict(compose("predict", *options))
+    assert not list(tmp_path.glob(".*.lock"))
 
 
 def test_when_no_image_can_be_done_that_is_an_error_and_nothing_is_written(

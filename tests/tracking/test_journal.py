@@ -127,3 +127,14 @@ def test_a_folder_that_cannot_be_made_is_the_users_error(tmp_path: Path) -> None
     with pytest.raises(UserError, match="cannot write"):
         Journal(tmp_path / "file" / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_letters_that_python_could_not_read_are_in_it_as_what_they_are(tmp_path: Path) -> None:
+    """In a terminal without UTF-8 an argument's bytes come as surrogates, and so do names of files in Latin-1."""
+    name = "모델".encode().decode("ascii", "surrogateescape")
+    damaged = b"caf\xe9".decode("utf-8", "surrogateescape")
+    journal = Journal(tmp_path)
+    journal.append("run", name=name, place=damaged)
+    journal.close()
+    (entry,) = (entry for entry, _ in read_journal(tmp_path))
+    assert (entry["name"], entry["place"]) == ("모델", "caf\N{REPLACEMENT CHARACTER}")

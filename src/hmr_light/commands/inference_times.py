@@ -14,9 +14,11 @@ from hmr_light.cost.benchmark import Measured
 from hmr_light.cost.share import replaces
 from hmr_light.cost.variants import EAGER
 from hmr_light.errors import UserError
+from hmr_light.paths import where_now
 from hmr_light.reports.rows import read_rows
 from hmr_light.tracking import continue_tracking
 from hmr_light.tracking.journal import FILE_NAME, read_journal
+from hmr_light.training.provenance import file_sha256
 
 HEADLINE = ("inference_time_s", "inference_cpu_share")
 
@@ -26,10 +28,15 @@ def models_of(tracking: TrackingConfig) -> list[str]:
     if not tracking.uri:
         raise UserError("tracking.uri is null: there is no store to read", "Choose tracking=local or tracking=server.")
     rows = read_rows(tracking.uri, tracking.experiment, "best")
+    found = []
     for row in rows:
-        if not Path(row.checkpoint).is_file():
-            print(f"{row.model} {row.pt} is left out: its checkpoint is not here: {row.checkpoint}", file=sys.stderr)
-    found = [row.checkpoint for row in rows if Path(row.checkpoint).is_file()]
+        path = where_now(row.checkpoint)
+        if not path.is_file():
+            print(f"{row.model} {row.pt} is left out: its checkpoint is not here: {path}", file=sys.stderr)
+        elif str(path) != row.checkpoint and file_sha256(path) != row.sha256:
+            print(f"{row.model} {row.pt} is left out: {path} is another file: its hash differs", file=sys.stderr)
+        else:
+            found.append(str(path))
     if not found:
         raise UserError(
             f"no checkpoint of the experiment '{tracking.experiment}' is here", "Run this where they were trained."

@@ -11,6 +11,7 @@ import numpy as np
 
 from hmr_light.config.schema import PredictConfig
 from hmr_light.data.boxes import read_boxes
+from hmr_light.data.claim import claim
 from hmr_light.data.finders import WHOLE_IMAGE, Finder, detector, finder_of_file, has_detector
 from hmr_light.data.pictures import IMAGE_SUFFIXES, Pictures, open_pictures, shrink_to
 from hmr_light.data.progress import track
@@ -53,12 +54,14 @@ def run(config: PredictConfig) -> Path:
     failures: dict[str, str] = {}
     people = 0
     written: list[Path] = []
-    for tasks in _batches(_tasks(pictures, finder, failures, predictor, config), config.batch_size):
-        for task, seen in zip(tasks, predictor.people([task.image for task in tasks]), strict=True):
-            target = _target(out, task.name, written)
-            _write(seen, task, predictor.faces, target, finder.says, config.meshes)
-            written.append(target)
-            people += len(seen)
+    with claim(out, "out"):
+        _new_folder(out)  # another process may have written it by now
+        for tasks in _batches(_tasks(pictures, finder, failures, predictor, config), config.batch_size):
+            for task, seen in zip(tasks, predictor.people([task.image for task in tasks]), strict=True):
+                target = _target(out, task.name, written)
+                _write(seen, task, predictor.faces, target, finder.says, config.meshes)
+                written.append(target)
+                people += len(seen)
     if not written:
         name, reason = next(iter(failures.items()))
         raise UserError(

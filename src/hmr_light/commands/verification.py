@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from omegaconf import OmegaConf
 
@@ -20,6 +19,7 @@ from hmr_light.errors import UserError
 from hmr_light.evaluation.evaluate import evaluate_checkpoint
 from hmr_light.evaluation.inputs import open_inputs
 from hmr_light.evaluation.record import recorded_options
+from hmr_light.paths import where_now
 from hmr_light.reports.rows import METRICS, Row
 
 TOLERANCE_MM = 0.05
@@ -60,7 +60,7 @@ def verify_rows(rows: Sequence[Row]) -> None:
 
 def _measure(row: Row) -> tuple[dict[str, float], str]:
     """The errors of the row's checkpoint on the row's set, now, and the set's fingerprint. The run stays as it is."""
-    path = Path(row.checkpoint)
+    path = where_now(row.checkpoint)
     if not path.is_file():
         raise UserError(f"its checkpoint is not here: {path}")
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""One process at a time writes a data set: the others fail at once."""
+"""One process at a time writes a data set, or a folder of predictions: the others fail at once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hmr_light.errors import UserError
 
 
 @contextlib.contextmanager
-def claim(out: Path) -> Iterator[None]:
-    """Hold the file or folder `out` against other processes; leaves nothing behind.
+def claim(out: Path, option: str = "source.out") -> Iterator[None]:
+    """Hold the file or folder `out`, the value of `option`, against other processes; leaves nothing behind.
 
     Raises `UserError` if another process holds it. Where no lock can be had (a folder that cannot be written, a disk
     without locks), there is none: the writing itself says what is wrong with the folder.
@@ -24,7 +24,7 @@ def claim(out: Path) -> Iterator[None]:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not _lock(path, stack):
                 raise UserError(
-                    f"another process is writing {out}", "Wait until it has ended, or write elsewhere: source.out="
+                    f"another process is writing {out}", f"Wait until it has ended, or write elsewhere: {option}="
                 )
         yield
 

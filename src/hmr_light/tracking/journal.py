@@ -42,7 +42,8 @@ class Journal:
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
         if self._may_be_torn:
             self._end_torn_line()
-        self._write(line.encode())
+        # Bytes that Python could not read: UTF-8 of a terminal that has none, or a damaged name of a file.
+        self._write(line.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode())
         return entry
 
     def close(self) -> None:
@@ -104,3 +105,10 @@ def is_written_to(run_dir: Path) -> bool:
 def numbers(values: Mapping[str, float]) -> dict[str, float | str]:
     """Figures as JSON holds them: what is not finite becomes the text that `float` reads."""
     return {str(key): value if math.isfinite(value := float(raw)) else str(value) for key, raw in values.items()}
+
+
+def run_key(run_dir: Path) -> str | None:
+    """What tells a run from all others, wherever its folder is; None for a folder without a journal."""
+    with contextlib.suppress(OSError):
+        return next((str(entry["key"]) for entry, _ in read_journal(run_dir) if entry["kind"] == "run"), None)
+    return None

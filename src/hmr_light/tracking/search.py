@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmr_light.errors import UserError
+from hmr_light.paths import where_now
 from hmr_light.tracking import sqlite
-from hmr_light.tracking.mlflow_writer import RUN_DIR
+from hmr_light.tracking.journal import run_key
+from hmr_light.tracking.mlflow_writer import RUN_DIR, RUN_KEY
 from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord, is_figure, with_changes, with_primary_set
 from hmr_light.tracking.sqlite import read_store
 from hmr_light.tracking.store import (
@@ -90,12 +92,15 @@ def run_dir_of(run_id: str, uri: str) -> Path:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise UserError(f"there is no run {run_id}", "Name a run's folder, or its MLflow run id.") from error
         raise refusal(error, uri) from error
-    folder = run.data.tags.get(RUN_DIR, "")
-    if not folder or not Path(folder).is_dir():
+    written = run.data.tags.get(RUN_DIR, "")
+    folder = where_now(written)
+    is_it = folder.is_dir() and (str(folder) == written or run_key(folder) == run.data.tags.get(RUN_KEY))
+    if not written or not is_it:
         raise UserError(
-            f"the folder of run {run_id} is not here: {folder or 'it has none'}", "Name a run's folder on this machine."
+            f"the folder of run {run_id} is not here: {written or 'it has none'}",
+            "Name a run's folder on this machine.",
         )
-    return Path(folder)
+    return folder
 
 
 @contextlib.contextmanager
