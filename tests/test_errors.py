@@ -14,6 +14,12 @@ def test_the_nearest_choice_is_named_and_else_all_of_them() -> None:
     assert did_you_mean("xyz", []) == ""
 
 
+def test_initials_mean_the_name_of_these_words() -> None:
+    names = ["optimizer", "optimizer.learning_rate", "loss.norm", "data.batch_size", "trainer.batch_size"]
+    assert did_you_mean("lr", names) == did_you_mean("optimizer.lr", names) == "Did you mean 'optimizer.learning_rate'?"
+    assert "Did you mean" not in did_you_mean("bs", names)  # two have them
+
+
 def test_of_too_many_names_the_nearest_few_are_named() -> None:
     remedy = did_you_mean("abcxyz", [f"network{number}" for number in range(100)] + ["pqr", "abc_long_name"])
     assert remedy.startswith("Of the 102 names these are the nearest: abc_long_name, ")

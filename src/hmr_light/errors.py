@@ -37,8 +37,14 @@ def refused_by_the_system(error: OSError) -> UserError | None:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """A remedy that names the nearest choice; when none is near, all of them, or a few of too many."""
+    """A remedy that names the nearest choice; when none is near, all of them, or a few of too many.
+
+    The initials of a name's words are near too: `lr` means `optimizer.learning_rate`.
+    """
     names = sorted(set(choices))
+    short = [name for name in names if "_" in name and _initials(name) == word.rpartition(".")[2]]
+    if len(short) == 1:
+        return f"Did you mean '{short[0]}'?"
     near = get_close_matches(word, names, n=1, cutoff=0.6)
     if near:
         return f"Did you mean '{near[0]}'?"
@@ -46,6 +52,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
         some = get_close_matches(word, names, n=_FEW_NAMES, cutoff=0)
         return f"Of the {len(names)} names these are the nearest: {', '.join(some)}."
     return f"Choose one of: {', '.join(names)}." if names else ""
+
+
+def _initials(name: str) -> str:
+    """Of the words of a key's last part: `optimizer.learning_rate` → `lr`."""
+    return "".join(part[:1] for part in name.rpartition(".")[2].split("_"))
 
 
 class Interrupted(KeyboardInterrupt):
