@@ -107,6 +107,8 @@ def test_the_next_step_is_the_table_of_the_runs_experiment(home: Path, tmp_path:
     config = compose("evaluate", f"checkpoint={path}")
     started = f"hmr-light train init={path} trainer.epochs=0 backbone=resnet18 regressor=spin data.image_size=96"
     assert next_step([checkpoint], config).startswith(f"a row of the table: {started}")
+    elsewhere = compose("evaluate", f"checkpoint={path}", "tracking.uri=sqlite:////x/other.db")
+    assert next_step([checkpoint], elsewhere).endswith(" tracking.uri=sqlite:////x/other.db")
     folded = replace(checkpoint, transforms=({"name": "fold", "options": {}},))
     assert next_step([folded], config) == f"hmr-light benchmark 'models=[{path}]'"
     (tmp_path / "run").mkdir()

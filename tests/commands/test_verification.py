@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,19 @@ from hmr_light.tracking.store import default_uri
 @pytest.fixture
 def run_dir(quick: list[str]) -> Path:
     return train.run(compose("train", *quick, "trainer.epochs=1"))
+
+
+def test_a_row_holds_in_a_home_that_was_moved(
+    home: Path, rendered: Path, quick: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(rendered, home / "own")
+    trained = train.run(compose("train", *quick, f"data.root={home / 'own'}", "trainer.epochs=1"))
+    replay(trained, default_uri(home))
+    moved = home.rename(home.with_name("moved"))
+    monkeypatch.setenv("HMR_LIGHT_HOME", str(moved))
+    table.run(compose("table", "format=csv", "verify=true", f"tracking.uri={default_uri(moved)}"))
+    assert ": holds (within " in capsys.readouterr().out
+    assert not home.exists()
 
 
 def test_a_row_is_measured_again_and_a_false_figure_is_told(

@@ -10,6 +10,7 @@ import hydra
 import pytest
 
 from hmr_light.config import typed
+from hmr_light.config.hints import hydra_quoted
 from hmr_light.config.run_config import continue_run, evaluate_run, read_run_config, write_run_config
 from hmr_light.config.schema import EvaluateConfig, TrainConfig
 from hmr_light.config.strict import flatten, plain
@@ -18,7 +19,7 @@ from hmr_light.paths import conf_dir
 
 def resumed(run_dir: Path, *overrides: str) -> dict[str, Any]:
     """The options that `hmr-light train resume=RUN OVERRIDES…` runs with."""
-    overrides = (f"resume={run_dir}", *overrides)
+    overrides = (f"resume={hydra_quoted(str(run_dir), literal=True)}", *overrides)
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = continue_run(hydra.compose("train", list(overrides)), overrides)
         return flatten(plain(typed(TrainConfig, config)))
@@ -90,7 +91,7 @@ def test_data_that_were_moved_together_with_the_run_are_found(home: Path, tmp_pa
 
 def evaluated(run_dir: Path, *overrides: str) -> EvaluateConfig:
     """The options that `hmr-light evaluate run=RUN OVERRIDES…` runs with."""
-    overrides = (f"run={run_dir}", *overrides)
+    overrides = (f"run={hydra_quoted(str(run_dir), literal=True)}", *overrides)
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return typed(EvaluateConfig, evaluate_run(hydra.compose("evaluate", list(overrides)), overrides, run_dir))
 
@@ -116,3 +117,12 @@ def test_a_run_is_evaluated_on_its_own_sets_unless_others_are_given(home: Path, 
     assert given.protocol == {"name": "lsp14"}
     (run_dir / "config.yaml").unlink()
     assert list(evaluated(run_dir).data.evaluation) == ["synthetic"]
+
+
+def test_a_home_whose_name_looks_like_a_reference_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "it's ${seed} {x} \\${y}"
+    home.mkdir()
+    monkeypatch.setenv("HMR_LIGHT_HOME", str(home))
+    run_dir = write_run(home)
+    assert resumed(run_dir)["outputs"] == str(home / "outputs")
+    assert evaluated(run_dir).data.root == home / "data" / "synthetic"

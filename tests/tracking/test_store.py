@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import string
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from hmr_light.config.hints import tracking_options
 from hmr_light.errors import UserError
 from hmr_light.paths import without_secret
 from hmr_light.tracking.store import connect, normal_uri, safe_text, sqlite_path
@@ -19,6 +21,21 @@ def test_a_sqlite_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     assert normal_uri("sqlite:///runs.db") == f"sqlite:///{tmp_path}/runs.db"
     assert normal_uri(f"sqlite:///{tmp_path}/a b/runs.db") == f"sqlite:///{tmp_path}/a b/runs.db"
     assert sqlite_path("sqlite:////data/runs.db") == Path("/data/runs.db")
+
+
+@pytest.mark.parametrize("own", [None, "http://localhost:5000"])
+def test_a_connection_leaves_the_users_environment_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    """A printed command that says `tracking=server` needs the variable in the user's shell."""
+    if own is None:
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    else:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", own)
+    uri = f"sqlite:///{tmp_path}/runs.db"
+    connect(uri, create=True)
+    assert os.environ.get("MLFLOW_TRACKING_URI") == own
+    assert tracking_options(uri, "hmr_light") == {"tracking.uri": uri}
 
 
 @pytest.mark.parametrize("uri", ["", "runs", "/data/mlruns", "file:///data/mlruns", "ftp://host", "sqlite:///"])

@@ -14,7 +14,7 @@ from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.checkpoints.models import run_checkpoints
 from hmr_light.commands.robustness import has_run, report_robustness
 from hmr_light.config.choices import choices
-from hmr_light.config.hints import command_line, table_command
+from hmr_light.config.hints import command_line, table_command, tracking_options
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.data.progress import ProgressBar
 from hmr_light.evaluation.evaluate import MODEL, Scores, evaluate_checkpoint
@@ -136,5 +136,7 @@ def next_step(checkpoints: Sequence[Checkpoint], config: EvaluateConfig) -> str:
         chosen["data.image_size"] = image_size
     if config.data.name.startswith("synthetic") and config.data.root != home() / "data" / "synthetic":
         chosen["data.root"] = str(config.data.root)  # where the training sets are, too
-    step = command_line("train", {"init": config.checkpoint, "trainer.epochs": 0} | chosen)
+    # Without a store there would be no row.
+    store = tracking_options(config.tracking.uri, config.tracking.experiment) if config.tracking.uri else {}
+    step = command_line("train", {"init": config.checkpoint, "trainer.epochs": 0} | chosen | store)
     return f"a row of the table: {step}"

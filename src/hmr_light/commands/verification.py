@@ -12,6 +12,7 @@ from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.config import typed
 from hmr_light.config.choices import compose_defaults
+from hmr_light.config.run_config import follow_run
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.data.annotations import fingerprint
 from hmr_light.data.progress import track
@@ -92,6 +93,7 @@ def _configuration(row: Row, checkpoint: Checkpoint) -> EvaluateConfig:
     known = recorded_options(checkpoint.run_dir, row.evaluated_on)
     if not known:
         known = {key: checkpoint.config[key] for key in ("data", "body", "protocol") if key in checkpoint.config}
+    known = follow_run(known, checkpoint.config, checkpoint.run_dir)
     if name not in known["data"].get("evaluation", {}):
         raise UserError(f"the run does not say how it was evaluated on {row.evaluated_on}")
     config = compose_defaults("evaluate")

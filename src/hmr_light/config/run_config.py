@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,13 @@ def read_run_config(run_dir: Path) -> dict[str, Any]:
         raise ValueError("it holds no mapping")
     here = os.environ.get("HMR_LIGHT_HOME", "").rstrip("/") or str(home())
     content = _map_text(content, lambda value: value.replace(HOME, here))
-    if moved := _moved_project(content, run_dir):
-        content = _moved(content, *moved, only_lost=True)
-    return content
+    return follow_run(content, content, run_dir)
+
+
+def follow_run(values: dict[str, Any], config: Mapping[str, Any], run_dir: Path) -> dict[str, Any]:
+    """`values` with the paths that are gone as they are now, if the project of the run with `config` was moved."""
+    moved = _moved_project(config, run_dir)
+    return _moved(values, *moved, only_lost=True) if moved else values
 
 
 def continue_run(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -81,7 +86,7 @@ def continue_run(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
             _set(merged, key.split("."), value)
     if len(others) < len(parsed):
         merged["data"] = _moved(merged["data"], str(merged["data"].get("root")), str(config.data.root))
-    return OmegaConf.create(merged)
+    return OmegaConf.create(_map_text(merged, _literal))
 
 
 def evaluate_run(config: DictConfig, overrides: Sequence[str], run_dir: Path) -> DictConfig:
@@ -107,19 +112,25 @@ def evaluate_run(config: DictConfig, overrides: Sequence[str], run_dir: Path) ->
             _set(values, name.split("."), OmegaConf.select(config, name))
     merged = OmegaConf.to_container(config, resolve=True)
     assert isinstance(merged, dict)
-    return OmegaConf.create(merged | values)
+    return OmegaConf.create(_map_text(merged | values, _literal))
 
 
 def _flat(config: DictConfig) -> dict[str, Any]:
     return flatten(OmegaConf.to_container(config, resolve=True))
 
 
-def _map_text(value: Any, change: Any) -> Any:
+def _map_text(value: Any, change: Callable[[str], str]) -> Any:
+    """`value`, plain and perhaps nested, with every text in it changed."""
     if isinstance(value, dict):
         return {key: _map_text(child, change) for key, child in value.items()}
     if isinstance(value, list):
         return [_map_text(child, change) for child in value]
     return change(value) if isinstance(value, str) else value
+
+
+def _literal(text: str) -> str:
+    """`text` as OmegaConf reads it where `${` is a part of a folder's name: all references are worked out already."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
 def _is_in(key: str, nodes: Iterable[str]) -> bool:
@@ -149,7 +160,7 @@ def _moved(value: Any, old: str, new: str, *, only_lost: bool = False) -> Any:
     return _map_text(value, change)
 
 
-def _moved_project(content: dict[str, Any], run_dir: Path) -> tuple[str, str] | None:
+def _moved_project(content: Mapping[str, Any], run_dir: Path) -> tuple[str, str] | None:
     """The folder that the run was made in, and where it is now, if its run directory is elsewhere today."""
     old, new = Path(str(content.get("outputs"))), run_dir.resolve().parents[1]
     if not old.is_absolute() or old == new:

@@ -106,8 +106,13 @@ def connect(uri: str, *, create: bool) -> MlflowClient:
     import mlflow
     from mlflow.exceptions import MlflowException
 
+    own = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
+    # MLflow has exported it; commands that are printed may rely on the variable only where the user has set it.
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    if own is not None:
+        os.environ["MLFLOW_TRACKING_URI"] = own
     try:
         with _first_use(uri):
             client = mlflow.MlflowClient(uri)

@@ -68,7 +68,7 @@ class TrainingProgress:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
         if self._log:
             try:
-                with self._log.open("a", encoding="utf-8") as file:
+                with self._log.open("a", encoding="utf-8", errors="surrogateescape") as file:
                     file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
             except OSError as error:
                 raise UserError(f"cannot write {self._log}: {error.strerror or error}", "Free some space.") from error
