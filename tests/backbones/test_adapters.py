@@ -38,6 +38,14 @@ def test_the_dropout_of_the_logits_can_be_chosen(rate: float) -> None:
     assert rates == [rate]
 
 
+@pytest.mark.parametrize("adapter", ["conv", "linear"])
+@pytest.mark.parametrize(("features", "size"), [(0, "small"), (10**9, "large")])
+def test_a_width_that_no_memory_holds_is_refused(adapter: str, features: int, size: str) -> None:
+    config = {"name": "squeezenet1_1", "adapter": {"name": adapter, "features": features}}
+    with pytest.raises(UserError, match=f"features={features} is too {size}"):
+        build_backbone(config)
+
+
 @pytest.mark.parametrize("name", ["mobilenet_v1", "squeezenext23", "snet49"])
 def test_our_networks_weights_load_from_a_file(name: str, tmp_path: Path) -> None:
     trained = build_backbone({"name": name, "adapter": LOGITS})

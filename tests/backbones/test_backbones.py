@@ -140,6 +140,7 @@ def test_the_logits_are_torchvisions(name: str) -> None:
         ({"name": "squeezenet", "bypass": "double"}, "backbone.bypass='double'"),
         ({"name": "squeezenext23", "width": 0.0}, "backbone.width=0.0"),
         ({"name": "densenet121", "growth_rate": 0}, "backbone.growth_rate=0"),
+        ({"name": "densenet121", "growth_rate": 10**9}, "backbone.growth_rate=1000000000 is too large"),
         ({"name": "snet49", "spatial_attention": True}, "backbone.spatial_attention=true"),
         ({"name": "shufflenet_v1", "weights": "imagenet"}, "torchvision has no shufflenet_v1"),
         ({"name": "resnet18", "library": "keras"}, "backbone.library=keras"),

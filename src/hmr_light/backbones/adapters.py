@@ -96,8 +96,9 @@ def linear(channels: int, classifier: nn.Module, *, features: int, dropout: floa
 
 
 def _check(features: int, dropout: float) -> None:
-    if features < 1:
-        raise UserError(f"backbone.adapter.features={features} is too small", "Give at least 1.")
+    if not 1 <= features <= 16384:
+        size = "small" if features < 1 else "large"
+        raise UserError(f"backbone.adapter.features={features} is too {size}", "Give from 1 to 16384.")
     _check_dropout(dropout)
 
 

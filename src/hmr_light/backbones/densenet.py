@@ -49,8 +49,9 @@ def _densenet(
 ) -> Backbone:
     from torchvision.models import DenseNet
 
-    if growth_rate < 1:
-        raise UserError(f"backbone.growth_rate={growth_rate} is too small", "Give at least 1.")
+    if not 1 <= growth_rate <= 1024:
+        size = "small" if growth_rate < 1 else "large"
+        raise UserError(f"backbone.growth_rate={growth_rate} is too {size}", "Give from 1 to 1024.")
     # Twice as many maps enter the first block as each of its layers adds (section 4.2).
     model = DenseNet(growth_rate, layers, num_init_features=2 * growth_rate)
     if weights is not None:
