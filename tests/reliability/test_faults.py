@@ -181,7 +181,7 @@ def test_a_folder_that_cannot_be_written_is_said(child_processes: ChildProcesses
 def test_too_little_shared_memory_is_said(data: Path, tmp_path: Path) -> None:
     from support.child_processes import open_child_processes
 
-    # In a mount namespace of its own, so that nobody else loses his shared memory.
+    # In a mount namespace of its own, so that no other process loses its shared memory.
     command = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=64k tmpfs /dev/shm"]
     if not shutil.which("unshare") or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("a /dev/shm of its own needs root")

@@ -12,7 +12,7 @@ from hmr_light.data.dataset import MeshDataset
 from hmr_light.evaluation.protocols import Scorer, build_protocol
 from hmr_light.geometry import project, weak_perspective_translation
 from hmr_light.model.hmr import build_model, normalize
-from hmr_light.reports.overlay import choose, draw_mesh, overlay_sheet
+from hmr_light.reports.overlay import Mesh, choose, draw_meshes, overlay_sheet
 
 
 def test_the_drawn_mesh_covers_what_the_losses_project() -> None:
@@ -25,7 +25,7 @@ def test_the_drawn_mesh_covers_what_the_losses_project() -> None:
     camera = torch.tensor([[rng.uniform(0.6, 0.9), *rng.uniform(-0.1, 0.1, 2)]], dtype=torch.float32)
     translation = weak_perspective_translation(camera, size=size)
     grey = np.full((size, size, 3), 90, np.uint8)
-    drawn = (draw_mesh(grey, vertices[0], translation[0], body.faces.numpy()) != grey).any(-1)
+    drawn = (draw_meshes(grey, [Mesh(vertices[0], translation[0])], body.faces.numpy()) != grey).any(-1)
 
     # The silhouette by another way: every projected triangle, filled.
     pixels = (project(vertices, translation, size=size)[0].numpy() + 1) * size / 2 - 0.5
@@ -43,7 +43,8 @@ def test_a_mesh_that_cannot_be_seen_leaves_the_image() -> None:
     image = np.random.default_rng().integers(0, 255, (64, 64, 3), dtype=np.uint8)
     behind = torch.tensor([[0, 0, -1.0], [1, 0, -1], [0, 1, -1]])
     for vertices in (behind, torch.full((3, 3), torch.nan)):
-        assert np.array_equal(draw_mesh(image, vertices, torch.zeros(3), np.array([[0, 1, 2]])), image)
+        mesh = Mesh(vertices, torch.zeros(3))
+        assert np.array_equal(draw_meshes(image, [mesh], np.array([[0, 1, 2]])), image)
 
 
 @pytest.mark.parametrize(("size", "shown"), [(192, 192), (80, 240)])

@@ -96,13 +96,6 @@ def choose(errors: torch.Tensor, count: int) -> list[int]:
     return [*order[:third], *order[middle : middle + third], *order[max(middle + third, known - rest) :][:rest]]
 
 
-def draw_mesh(
-    image: np.ndarray, vertices: torch.Tensor, translation: torch.Tensor, faces: np.ndarray, focal: float = 5000.0
-) -> np.ndarray:
-    """`draw_meshes` with one: `vertices` (V, 3) moved by `translation` (3,), metres."""
-    return draw_meshes(image, [Mesh(vertices, translation)], faces, focal)
-
-
 def draw_meshes(image: np.ndarray, meshes: Sequence[Mesh], faces: np.ndarray, focal: float = 5000.0) -> np.ndarray:
     """The RGB crop `image` (S, S, 3) uint8 with `meshes` over it.
 
