@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
 from hmr_light.config.schema import AugmentationConfig
@@ -116,6 +115,8 @@ class MeshDataset(Dataset[Sample]):
         return len(self.annotations)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
+        from scipy.spatial.transform import Rotation  # slow to import, and needed for samples alone
+
         epoch, index = key if isinstance(key, tuple) else (None, key)
         if self.augmentation is None or epoch is None:
             change = NO_AUGMENTATION
