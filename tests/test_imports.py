@@ -14,7 +14,7 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"commands"},
-    {"reports"},
+    {"reports", "compression"},
     {"training"},
     {"evaluation"},
     {"checkpoints"},

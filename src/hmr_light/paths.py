@@ -49,6 +49,17 @@ def is_there(path: Path) -> bool:
         return False
 
 
+def zoo_file(name: str) -> Path | None:
+    """The checkpoint of the model that comes with the package under `name`; None if there is none."""
+    file = _PACKAGE / "zoo" / f"{name}.pt"
+    return file if name == Path(name).name and is_there(file) else None
+
+
+def zoo_names() -> list[str]:
+    """The names of the models that come with the package, sorted."""
+    return sorted(file.stem for file in (_PACKAGE / "zoo").glob("*.pt"))
+
+
 def where_now(written: Path | str) -> Path:
     """Where a file or folder is that was written down as the absolute path `written`: its home may have moved since.
 

@@ -40,6 +40,7 @@ SMALL = {
         "trainer.epochs=1",
         "trainer.batch_size=16",
     ],
+    "compress": ["calibration.images=8", "trainer.device=cpu", "trainer.threads=1"],
     "evaluate": ["data.workers=0", "threads=1", "device=cpu"],
     "predict": ["threads=1", "device=cpu", "picture_size=100"],
     "benchmark": ["rounds=2", "warmup=0", "image_size=64", "device=cpu"],

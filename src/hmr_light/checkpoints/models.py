@@ -11,7 +11,7 @@ from hmr_light.checkpoints.loading import DIVERGED, load_checkpoint
 from hmr_light.data.distributed import choose_device
 from hmr_light.errors import UserError
 from hmr_light.model.predictor import TorchPredictor
-from hmr_light.paths import home
+from hmr_light.paths import home, zoo_file
 from hmr_light.tracking import find_run_dir
 from hmr_light.tracking.store import default_uri
 
@@ -27,7 +27,7 @@ def load_model(source: str | Path, device: str = "auto", *, tracking_uri: str | 
     Raises `UserError` for a source that does not exist, or that holds no model.
     """
     path = Path(source).expanduser()
-    if not path.exists() and (inside := ZOO / f"{path.name}.pt").is_file() and str(source) == path.name:
+    if not path.exists() and (inside := zoo_file(str(source))):
         path = inside
     if path.is_file() or (path.suffix and not path.is_dir()):
         return predictor_of(load_checkpoint(path), device)

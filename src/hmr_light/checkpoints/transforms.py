@@ -6,13 +6,14 @@ makes one of the new structure, into which the checkpoint's weights fit. Options
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypedDict
 
 from hmr_light.config.registry import Registry
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.fusion import fuse_conv_bn
 from hmr_light.model.hmr import HMR
+from hmr_light.model.sparsity import keep_zeros
 
 
 class Transform(TypedDict):
@@ -72,3 +73,10 @@ def fold(model: HMR, *, batch_norms: bool = False) -> HMR:
     """
     folded = HMR(fuse_conv_bn(model.backbone) if batch_norms else model.backbone, model.regressor.fold())
     return folded.eval()
+
+
+@transforms.register("sparse")
+def sparse(model: HMR, *, layers: Sequence[Any]) -> HMR:
+    """Weights of the convolutions and linear layers called `layers` that are zero, and stay so in training."""
+    keep_zeros(model, layers)
+    return model

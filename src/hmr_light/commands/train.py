@@ -12,6 +12,7 @@ from hmr_light.backbones import complete
 from hmr_light.config.hints import evaluate_command, table_command
 from hmr_light.config.schema import TrainConfig
 from hmr_light.data.distributed import init_distributed
+from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
 from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.training.context import RunContext
@@ -27,10 +28,12 @@ def run(config: TrainConfig) -> Path:
         torch.set_num_threads(config.trainer.threads)
     with init_distributed(config.trainer.device) as distributed:
         found = find_run(config, distributed)
+        if config.compressed is not None and found is None:
+            raise UserError("compressed= is what hmr-light compress writes", "Leave it out: see hmr-light compress.")
         if found and found.finished:
             if distributed.is_main:
                 print(f"{found.run_dir} is finished: there is nothing to do", file=sys.stderr)
-                _print_next(config, found.run_dir)
+                print_next(config, found.run_dir)
             return found.run_dir
         inputs = open_inputs(config, distributed)
         if config.trainer.epochs:
@@ -39,15 +42,15 @@ def run(config: TrainConfig) -> Path:
         objective = supervised(config.loss, inputs.body)
 
         def draw(context: RunContext, trained: HMR) -> None:
-            _draw_predictions(context, trained, inputs)
+            draw_predictions(context, trained, inputs)
 
         result = train_run(config, model, objective, inputs, at_end=draw)
         if distributed.is_main:
-            _print_next(config, result.run_dir)
+            print_next(config, result.run_dir)
     return result.run_dir
 
 
-def _draw_predictions(context: RunContext, model: HMR, inputs: RunInputs) -> None:
+def draw_predictions(context: RunContext, model: HMR, inputs: RunInputs) -> None:
     """`predictions.png`: the model on people of the primary evaluation set."""
     if not inputs.evaluation or context.tracker is None:
         return
@@ -58,7 +61,8 @@ def _draw_predictions(context: RunContext, model: HMR, inputs: RunInputs) -> Non
         context.tracker.artifact(path)
 
 
-def _print_next(config: TrainConfig, run_dir: Path) -> None:
+def print_next(config: TrainConfig, run_dir: Path) -> None:
+    """Say what to type after a run of `config`."""
     tracking = config.tracking
     print(f"  next: {table_command(tracking.uri, tracking.experiment, run_dir)}", file=sys.stderr)
     if config.data.evaluation:

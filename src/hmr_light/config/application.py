@@ -35,6 +35,8 @@ from hmr_light.paths import conf_dir, without_secret
 
 _SWEEP = {"-m", "--multirun"}
 _HELP = {"-h", "--help"}
+_OF_RUNS = {"evaluate": ("data", "protocol", "body"), "compress": ("data", "protocol", "body", "loss")}
+"""What commands with run=RUN take from the run, where nothing else is given."""
 
 
 def run_application(command: str, arguments: list[str]) -> None:
@@ -67,11 +69,11 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> None:
     def run(config: DictConfig) -> Any:
         if command == "train":
             config = continue_run(config, HydraConfig.get().overrides.task)
-        if command == "evaluate" and config.run is not None and config.checkpoint is None:
+        if command in _OF_RUNS and config.run is not None and config.checkpoint is None:
             Run().check("run", str(config.run))
             find = importlib.import_module("hmr_light.tracking").find_run_dir
             run_dir = find(str(config.run), config.tracking.uri)
-            config = evaluate_run(config, HydraConfig.get().overrides.task, run_dir)
+            config = evaluate_run(config, HydraConfig.get().overrides.task, run_dir, _OF_RUNS[command])
         checked: Any = typed(SCHEMAS[command], config)
         check_places(checked)
         return importlib.import_module(f"hmr_light.commands.{command}").run(checked)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from hmr_light.config.choices import choices, suggest
 from hmr_light.errors import UserError
-from hmr_light.paths import is_there
+from hmr_light.paths import is_there, zoo_file, zoo_names
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _HELD = ("config.yaml", "journal.jsonl", "checkpoints")
@@ -52,6 +52,22 @@ class Choice:
     def check(self, key: str, value: Any) -> None:
         if value not in choices(self.group):
             raise UserError(f"{key}: there is no {self.group} {value}", suggest(self.group, value))
+
+    def describe(self) -> str:
+        return ""
+
+
+class Trained:
+    """A trained model: a checkpoint file, or the name of a model that comes with the package."""
+
+    before_running: ClassVar[bool] = True
+
+    def check(self, key: str, value: Any) -> None:
+        if not is_there(Path(value).expanduser()) and zoo_file(value) is None:
+            raise UserError(
+                f"{key}: there is no checkpoint at {value}",
+                f"Name an epoch-NNN.pt in the folder checkpoints/ of a run, or one of: {', '.join(zoo_names())}.",
+            )
 
     def describe(self) -> str:
         return ""

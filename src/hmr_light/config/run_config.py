@@ -19,7 +19,7 @@ from hmr_light.paths import atomic_write, conf_dir, home
 
 FILE_NAME = "config.yaml"
 HOME = "${oc.env:HMR_LIGHT_HOME}"
-_FREE_FORM = ("backbone", "regressor", "protocol", "loss", "data.train", "data.evaluation", "body")
+_FREE_FORM = ("backbone", "regressor", "protocol", "loss", "data.train", "data.evaluation", "body", "compressed")
 """Mappings whose options depend on the choice: a run that lacks one of them is not given the default."""
 
 
@@ -89,10 +89,12 @@ def continue_run(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     return OmegaConf.create(_map_text(merged, _literal))
 
 
-def evaluate_run(config: DictConfig, overrides: Sequence[str], run_dir: Path) -> DictConfig:
+def evaluate_run(
+    config: DictConfig, overrides: Sequence[str], run_dir: Path, own_nodes: Iterable[str] = ("data", "protocol", "body")
+) -> DictConfig:
     """The configuration of `hmr-light evaluate run=RUN OVERRIDES…`: the run's own sets, by its own protocol and body.
 
-    Those of `data`, `protocol` and `body` that `overrides` choose stay as they are in `config`, which is what Hydra has
+    Those of `own_nodes` that `overrides` choose stay as they are in `config`, which is what Hydra has
     composed; other sets come with their own protocol. A `data.root` moves the run's paths. `config` is returned as it
     is for a run whose `config.yaml` cannot be read.
     """
@@ -102,7 +104,7 @@ def evaluate_run(config: DictConfig, overrides: Sequence[str], run_dir: Path) ->
         return config
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     names = [one.key_or_group for one in parsed]
-    nodes = {"data", "protocol", "body"} - set(names) - ({"protocol"} if "data" in names else set())
+    nodes = set(own_nodes) - set(names) - ({"protocol"} if "data" in names else set())
     values: dict[str, Any] = {node: own[node] for node in nodes if isinstance(own.get(node), dict)}
     if "data" in values and "data.root" in names:
         values["data"] = _moved(values["data"], str(values["data"].get("root")), str(config.data.root))

@@ -19,7 +19,7 @@ from hmr_light.config.groups.optimizer import OptimizerConfig
 from hmr_light.config.groups.tracking import TrackingConfig
 from hmr_light.config.groups.trainer import TrainerConfig
 from hmr_light.config.limits import Count, Device, Existing, Fraction, OneOf, Range, Threads
-from hmr_light.config.names import Choice, Model, Run
+from hmr_light.config.names import Choice, Model, Run, Trained
 from hmr_light.errors import UserError
 
 __all__ = [
@@ -28,6 +28,8 @@ __all__ = [
     "BenchmarkConfig",
     "BodyConfig",
     "BoxesConfig",
+    "CalibrationConfig",
+    "CompressConfig",
     "DataConfig",
     "DoctorConfig",
     "EvaluateConfig",
@@ -77,10 +79,64 @@ class TrainConfig:
     alone."""
     outputs: Path = MISSING
     """Runs are written to <outputs>/<tracking.experiment>/<YYMMDD-HHMMSS>-<row>/."""
+    compressed: dict[str, Any] | None = None
+    """Of a run that `hmr-light compress` made: the checkpoint that it began with (SHA-256) and the step; else null."""
 
     def unread(self) -> tuple[str, ...]:
         """A run that is continued reads its own checkpoint and data."""
         return () if self.resume is None else ("data.", "init")
+
+
+@dataclass
+class CalibrationConfig:
+    """Images of the training set that are looked at without their labels."""
+
+    images: Count = MISSING
+    """How many images."""
+    batch_size: Annotated[int, Range(2, 10**6)] = MISSING
+    """Images that go through the network at once."""
+    batch_norms: bool = MISSING
+    """Measure the statistics of batch norms anew after each step; without that a compressed model is far worse."""
+
+
+@dataclass
+class CompressConfig:
+    """`hmr-light compress`."""
+
+    checkpoint: Annotated[str, Trained()] | None = None
+    """The model to compress: an epoch-NNN.pt in the folder checkpoints/ of a run, another system's checkpoint, or the
+    name of a model that comes with the package (docs/zoo.md); or give `run`."""
+    run: Annotated[str, Run()] | None = None
+    """A run: its folder, or its MLflow id. Its best checkpoint is compressed; or give `checkpoint`."""
+    compression: dict[str, Any] = MISSING
+    """What is done. `compression.steps=[…]` does several things one after the other."""
+    calibration: CalibrationConfig = MISSING
+    body: BodyConfig = MISSING
+    data: DataConfig = MISSING
+    """The sets to calibrate, fine-tune and evaluate with. For a run: its own, unless `data=` is given."""
+    protocol: dict[str, Any] = MISSING
+    loss: dict[str, Any] = MISSING
+    """The losses of fine-tuning. For a run: its own, unless `loss=` is given."""
+    optimizer: OptimizerConfig = MISSING
+    trainer: TrainerConfig = MISSING
+    """Fine-tuning after each step: `trainer.epochs=0` has none."""
+    tracking: TrackingConfig = MISSING
+    row: str | None = None
+    """The name in the table of what the last step makes; null: the parent's, with the names of the steps."""
+    seed: Seed = 0
+    """Everything random is a function of the seed."""
+    resume: Annotated[str, OneOf("auto")] | None = None
+    """null: new runs. auto: the runs of the same command that are finished are taken as they are, and the one that is
+    not goes on."""
+    outputs: Path = MISSING
+    """Runs are written to <outputs>/<tracking.experiment>/<YYMMDD-HHMMSS>-<row>/."""
+
+    def __post_init__(self) -> None:
+        if (self.checkpoint is None) == (self.run is None):
+            raise UserError(
+                "say what to compress: one of checkpoint= and run=",
+                "For example: hmr-light compress checkpoint=mobile compression=prune",
+            )
 
 
 @dataclass
@@ -311,6 +367,7 @@ SCHEMAS: dict[str, type] = {
     "prepare": PrepareConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
+    "compress": CompressConfig,
     "table": TableConfig,
     "profile": ProfileConfig,
     "benchmark": BenchmarkConfig,

@@ -43,6 +43,11 @@ def save_sent(run_dir: Path, sent: Sent) -> None:
         temporary.write_text(json.dumps(asdict(sent), indent=1) + "\n")
 
 
+def mlflow_run_id(run_dir: Path, uri: str | None) -> str | None:
+    """The id of a run in the store `uri`; None where nothing of it was sent there."""
+    return load_sent(run_dir, uri).run_id or None if uri else None
+
+
 def unsent(run_dir: Path, uri: str) -> int:
     """How many entries of the journal `uri` lacks."""
     return sum(1 for _ in read_journal(run_dir, load_sent(run_dir, uri).offset))

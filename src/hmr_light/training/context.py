@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ class Lineage:
 
     def tags(self) -> dict[str, str]:
         """The tags of the new run."""
-        return {
+        tags = {
             "hmr_light.parent_run": self.parent_run,
             "hmr_light.parent_checkpoint": self.parent_checkpoint,
         }
+        # By this one MLflow's pages show a run below its parent.
+        return tags | ({"mlflow.parentRunId": self.parent_run} if re.fullmatch("[0-9a-f]{32}", self.parent_run) else {})

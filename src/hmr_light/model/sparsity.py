@@ -1,0 +1,31 @@
+"""Weights that are zero and stay zero: unstructured sparsity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from hmr_light.errors import UserError
+
+
+def keep_zeros(model: nn.Module, names: Sequence[Any]) -> None:
+    """Let the weights of the layers `names` of `model` that are zero stay zero in training, in place.
+
+    The zeros are their own mask: their gradient is zero, so no optimizer moves them, with weight decay neither, and a
+    state dict needs nothing beside the weights. Raises `UserError` for a name that is no convolution or linear layer.
+    """
+    modules = dict(model.named_modules())
+    for name in names:
+        layer = modules.get(str(name))
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            raise UserError(f"the transform sparse names {name}, which is no convolution or linear layer of the model")
+        layer.weight.register_hook(lambda gradient, weight=layer.weight: gradient * (weight != 0))
+
+
+def count_zeros(model: nn.Module) -> int:
+    """How many weights of the convolutions and linear layers of `model` are zero."""
+    layers = (layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear))
+    return sum(int(torch.count_nonzero(layer.weight == 0)) for layer in layers)
