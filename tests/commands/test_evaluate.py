@@ -151,6 +151,29 @@ def test_people_without_smpl_labels_cannot_be_scored(trained: Path, rendered: Pa
         evaluate(compose("evaluate", f"run={trained}", "data=synthetic_test", *options(rendered), where))
 
 
+def test_people_with_2d_labels_alone_are_scored_joint_by_joint(
+    trained: Path, rendered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = load_annotations(rendered / "test.npz").to_arrays()
+    save_annotations(
+        tmp_path / "test.npz",
+        Annotations.from_arrays({key: labels[key] for key in ("imgname", "center", "scale", "part")}),
+    )
+    where = f"data.evaluation.synthetic_test.annotations={tmp_path / 'test.npz'}"
+    two_d = ["protocol=keypoints_2d", "data=synthetic_test", where]
+    (figures,) = evaluate(compose("evaluate", f"run={trained}", *two_d, *options(rendered)))
+    printed = capsys.readouterr().out
+    assert "right_ankle" in printed
+    assert "PCK@0.1" in printed
+    prefix = "synthetic_test:keypoints_2d"
+    for name in ("error_2d_percent", "pck2d_10_percent", "mean_pose_pck2d_10_percent"):
+        assert np.isfinite(figures[f"{prefix}/{name}"])
+    of_joints = [value for name, value in figures.items() if name.startswith(f"{prefix}/joints/")]
+    assert np.mean(of_joints) == pytest.approx(figures[f"{prefix}/pck2d_10_percent"])
+    for picture in ("keypoints-synthetic_test.png", "predictions-synthetic_test.png"):
+        assert (trained / picture).is_file()
+
+
 def test_what_is_no_checkpoint_is_refused(trained: Path, rendered: Path, tmp_path: Path) -> None:
     def message(path: Path) -> str:
         with pytest.raises(UserError) as caught:

@@ -11,6 +11,7 @@ from support.rows import random_rows, table_row
 
 from hmr_light.reports.comparison import HEADERS, comparison_table
 from hmr_light.reports.rows import make_rows
+from hmr_light.tracking.records import CheckpointRecord, Point
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -88,3 +89,25 @@ def test_where_rows_started_is_shown_if_they_differ() -> None:
     table = comparison_table([*alike, table_row(start="imagenet")], columns=["start", "seed"])
     assert table.headers == (*HEADERS["en"], "start", "seed")
     assert [cells[6].text for cells in table.rows] == ["random", "random", "", "imagenet"]
+
+
+def test_errors_in_2d_choose_the_checkpoint_and_the_best_row_and_are_shown_unasked() -> None:
+    draw = random.Random()
+    errors = {(name, epoch): draw.uniform(5, 20) for name in "ab" for epoch in (1, 2, 3)}
+
+    def written(name: str, epoch: int) -> CheckpointRecord:
+        error = errors[name, epoch]
+        values = {"error_2d_percent": error, "pck2d_05_percent": 100 - 3 * error, "pck2d_10_percent": 100 - error}
+        points = [Point(f"{place}{metric}", value, 1) for metric, value in values.items() for place in ("", "own/")]
+        return CheckpointRecord(name, {"epoch": str(epoch), "saved": "260101-000000"}, points)
+
+    rows = make_rows([run(name, name) for name in "ab"], [written(*each) for each in errors], "best")
+    for row in rows:
+        assert row.epoch == min((1, 2, 3), key=lambda epoch: errors[row.model, epoch])
+        assert (row.evaluated_on, row.evaluation_sets, row.state) == ("own", "own", "")
+    table = comparison_table(rows)
+    assert table.headers == (*HEADERS["en"], "error_2d_percent", "pck2d_05_percent", "pck2d_10_percent")
+    assert table.winner is not None
+    assert rows[table.winner]["error_2d_percent"] == min(errors.values())
+    assert any(note.startswith("error_2d_percent: ") for note in table.notes)
+    assert comparison_table(rows, "ko").winner == table.winner

@@ -46,7 +46,7 @@ def test_the_newest_the_best_and_the_evaluated_checkpoints_stay(tmp_path: Path) 
         entries.append({"kind": "checkpoint", "time": 0, "step": epoch, "path": path, "values": values})
     entries.append({**entries[8], "values": {"test/mpjpe_mm": 60.0}})  # the fourth was evaluated since
     (tmp_path / "journal.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-    assert summarize_run(tmp_path).best_mm == 70.0
+    assert summarize_run(tmp_path).best_error == 70.0
     remove_old(tmp_path, 2)
     assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == [
         f"epoch-00{epoch}.pt" for epoch in (2, 4, 6, 7)

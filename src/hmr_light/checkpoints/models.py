@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from hmr_light.backbones.state_dicts import refuse_not_finite
@@ -13,6 +12,7 @@ from hmr_light.errors import UserError
 from hmr_light.model.predictor import TorchPredictor
 from hmr_light.paths import home, zoo_file
 from hmr_light.tracking import find_run_dir
+from hmr_light.tracking.records import selection_error
 from hmr_light.tracking.store import default_uri
 
 ZOO = Path(__file__).parents[1] / "zoo"
@@ -35,10 +35,10 @@ def load_model(source: str | Path, device: str = "auto", *, tracking_uri: str | 
 
 
 def best_checkpoint(run: str, tracking_uri: str | None) -> Checkpoint:
-    """The checkpoint with the lowest MPJPE of a run, which is named by its directory or by its MLflow id.
+    """The checkpoint with the lowest error of a run, which is named by its directory or by its MLflow id.
 
-    Of equals it is the last one, and the last of all where none has a finite figure. Raises `UserError` for a run that
-    does not exist, or that has no checkpoint.
+    The error is the MPJPE, of 2D labels the reprojection error. Of equals it is the last one, and the last of all where
+    none has a finite figure. Raises `UserError` for a run that does not exist, or that has no checkpoint.
     """
     (best,) = run_checkpoints(run, tracking_uri, "best")
     return best
@@ -52,7 +52,7 @@ def run_checkpoints(run: str, tracking_uri: str | None, which: str) -> list[Chec
         raise UserError(f"{run_dir} has no checkpoints", "Name another run, or train this one to the end of an epoch.")
     checkpoints = [load_checkpoint(path) for path in (paths[-1:] if which == "last" else paths)]
     if which == "best":
-        return [min(checkpoints, key=lambda one: (_mpjpe(one), -one.epoch))]
+        return [min(checkpoints, key=lambda one: (selection_error(one.metrics), -one.epoch))]
     return checkpoints
 
 
@@ -66,8 +66,3 @@ def predictor_of(checkpoint: Checkpoint, device: str = "auto") -> TorchPredictor
     network = checkpoint.build().to(place)
     network.regressor = network.regressor.fold()
     return TorchPredictor(network, int(checkpoint.config["data"]["image_size"]), checkpoint.body, place)
-
-
-def _mpjpe(checkpoint: Checkpoint) -> float:
-    value = checkpoint.metrics.get("mpjpe_mm", math.inf)
-    return value if math.isfinite(value) else math.inf

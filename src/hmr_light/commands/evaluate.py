@@ -19,10 +19,12 @@ from hmr_light.config.schema import EvaluateConfig
 from hmr_light.data.progress import ProgressBar
 from hmr_light.evaluation.evaluate import MODEL, Scores, evaluate_checkpoint
 from hmr_light.evaluation.inputs import EvaluationInputs, open_inputs
+from hmr_light.evaluation.keypoints import KeypointSums
 from hmr_light.evaluation.metrics import TITLES
 from hmr_light.evaluation.protocols import Protocol
 from hmr_light.evaluation.record import evaluation_tags
 from hmr_light.paths import home
+from hmr_light.reports.keypoints import draw_joints, joint_table
 from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.tracking import continue_tracking
 
@@ -45,14 +47,14 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
         table = scores_table(inputs.scorer.protocol)
         everything = []
         for checkpoint in checkpoints:
-            everything.append(_evaluate(checkpoint, inputs, config, table, messages))
+            everything.append(_evaluate(checkpoint, inputs, config, table, console, messages))
             if config.robustness:
                 report_robustness(checkpoint, inputs, config, console, messages)
     # Wider than the terminal, or than a pipe's 80 columns, rather than with figures cut off.
     width = console.measure(table, options=console.options.update(max_width=10_000)).maximum
     console.width = max(console.width, width)
     console.print(table)
-    messages.print(f"next: {next_step(checkpoints, config)}", highlight=False, soft_wrap=True)
+    messages.print(f"next: {next_step(checkpoints, config)}", highlight=False, markup=False, soft_wrap=True)
     return everything
 
 
@@ -77,12 +79,23 @@ def body_notes(checkpoints: Sequence[Checkpoint], name: str) -> list[str]:
 
 
 def _evaluate(
-    checkpoint: Checkpoint, inputs: EvaluationInputs, config: EvaluateConfig, table: Table, messages: Console
+    checkpoint: Checkpoint,
+    inputs: EvaluationInputs,
+    config: EvaluateConfig,
+    table: Table,
+    console: Console,
+    messages: Console,
 ) -> dict[str, float]:
-    """Score one checkpoint, add its rows to `table`, and write its figures to the run that it is of."""
+    """Score one checkpoint, add its rows to `table`, and write its figures to the run that it is of.
+
+    Errors in the image are printed joint by joint, too.
+    """
     label = _label(checkpoint)
+    by_joint: dict[str, dict[str, KeypointSums]] = {}
 
     def add_rows(name: str, scores: Scores) -> None:
+        if of_joints := {who: sums for who, sums in scores.items() if isinstance(sums, KeypointSums)}:
+            by_joint[name] = of_joints
         for who, sums in scores.items():
             figures = [f"{value:.1f}" for value in sums.means().values()]
             table.add_row(label if who == MODEL else "mean pose", name, str(sums.count), str(sums.dropped), *figures)
@@ -99,6 +112,9 @@ def _evaluate(
             on_batch=lambda name, images: bar.advance(images, description=f"{label} on {name}"),
             on_set=add_rows,
         )
+    for name, scores in by_joint.items():
+        console.print(joint_table(f"{label} on {name}, joint by joint", scores))
+        console.print()
     if inputs.distributed.is_main and has_run(checkpoint):
         model = checkpoint.build().to(inputs.distributed.device)
         with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
@@ -109,6 +125,9 @@ def _evaluate(
                 title = f"{name}   epoch {checkpoint.epoch}"
                 overlay_sheet(model, dataset, inputs.scorer, checkpoint.run_dir / f"predictions-{name}.png", title)
                 tracker.artifact(checkpoint.run_dir / f"predictions-{name}.png")
+                if name in by_joint:
+                    draw_joints(checkpoint.run_dir / f"keypoints-{name}.png", by_joint[name], title)
+                    tracker.artifact(checkpoint.run_dir / f"keypoints-{name}.png")
     return figures
 
 

@@ -22,6 +22,7 @@ from hmr_light.evaluation.inputs import open_inputs
 from hmr_light.evaluation.record import recorded_options
 from hmr_light.paths import where_now
 from hmr_light.reports.rows import METRICS, Row
+from hmr_light.tracking.records import SELECTION
 
 TOLERANCE_MM = 0.05
 """Half of the last digit shown: more than another processor's rounding, less than a reader would see."""
@@ -51,7 +52,8 @@ def verify_rows(rows: Sequence[Row]) -> None:
             print(f"{name}: does NOT hold: {'; '.join(differing)} (run of commit {row.git_commit or 'unknown'})")
         else:
             largest = max((abs(measured[metric] - value) for metric, value in told.items()), default=0.0)
-            print(f"{name}: holds (within {largest:.2g} mm)")
+            unit = "mm" if row["mpjpe_mm"] is not None else "points"
+            print(f"{name}: holds (within {largest:.2g} {unit})")
     if wrong:
         raise UserError(
             f"{wrong} of {len(rows)} rows could not be confirmed",
@@ -67,7 +69,7 @@ def _measure(row: Row) -> tuple[dict[str, float], str]:
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != row.sha256:
             raise UserError(f"{path} is not the file that was measured: its hash differs")
-    if row["mpjpe_mm"] is None:
+    if all(row[metric] is None for metric in SELECTION):
         raise UserError("it has no figures")
     checkpoint = load_checkpoint(path)
     config = _configuration(row, checkpoint)

@@ -94,4 +94,5 @@ def name_figures(prefix: str, scores: Scores) -> dict[str, float]:
     """The means of one set's scores by their MLflow names, which begin with `prefix`."""
     figures = {f"{prefix}/{metric}": value for metric, value in scores[MODEL].figures().items()}
     figures |= {f"{prefix}/{MEAN_POSE}_{metric}": value for metric, value in scores[MEAN_POSE].means().items()}
+    figures |= {f"{prefix}/{name}": value for name, value in scores[MODEL].by_joint().items()}
     return figures | {f"{prefix}/dropped": float(scores[MODEL].dropped)}

@@ -44,4 +44,5 @@ def open_inputs(config: EvaluateConfig, image_size: int) -> Iterator[EvaluationI
         )
     with init_distributed(config.device) as distributed, explain_worker_failures():
         body = load_body(**config.body.files()).to(distributed.device)
-        yield EvaluationInputs(datasets, Scorer(protocol, body, config.body.regressors()), distributed)
+        scorer = protocol.scorer(body, config.body.regressors(), image_size=image_size)
+        yield EvaluationInputs(datasets, scorer, distributed)

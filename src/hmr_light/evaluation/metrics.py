@@ -25,6 +25,9 @@ TITLES = {
     "pve_mm": "PVE, mm",
     "pck150_percent": "PCK at 150 mm, %",
     "auc_percent": "AUC, %",
+    "error_2d_percent": "reprojection error, % of the box",
+    "pck2d_05_percent": "PCK@0.05, %",
+    "pck2d_10_percent": "PCK@0.1, %",
 }
 """Every metric, and its name for people."""
 
@@ -129,6 +132,10 @@ class MetricSums:
         mean = self._moments / self._sums[-2]
         variance = mean[..., 3] - mean[..., :3].square().sum(-1)
         return dict(zip(SPREADS, (1000 * variance.clamp(min=0).sqrt().mean(1)).tolist(), strict=True))
+
+    def by_joint(self) -> dict[str, float]:
+        """The figures of single joints by their MLflow names; empty for errors that are means over joints."""
+        return {}
 
     def figures(self) -> dict[str, float]:
         """The mean errors and the spread by name."""

@@ -13,6 +13,7 @@ joints and in the metrics (as SPIN's evaluation does them: Kolotouros et al., IC
   evaluation which comes with the test set groups (`mpii_get_pck_auc_joint_groups`): pelvis, spine and jaw are left out,
   and each joint weighs the same. Copies of an older version of it count all 17, which reads up to 2 points (PCK) and 5
   points (AUC) higher, since the pelvis is right by construction.
+- `keypoints_2d` is of another kind, for sets with 2D labels alone: see `hmr_light.evaluation.keypoints`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from hmr_light.body.joints import H36M_TO_J14, H36M_TO_J17, J24_TO_J14, J24_TO_J
 from hmr_light.config.registry import Registry
 from hmr_light.data.annotations import Annotations
 from hmr_light.errors import UserError
-from hmr_light.evaluation.metrics import METRICS, PCK_METRICS, TITLES, pose_errors
+from hmr_light.evaluation.metrics import METRICS, PCK_METRICS, TITLES, MetricSums, pose_errors
 from hmr_light.model.regressors.base import SmplParameters
 
 DEFAULT = "lsp14"
@@ -80,7 +81,8 @@ class Protocol:
         elif not annotations.has_smpl[people].all():
             raise UserError(
                 f"{name} has people without SMPL pose and shape",
-                "Evaluate on a set with 3D ground truth, or train without validation: '~data.evaluation'.",
+                "With 2D joints, choose protocol=keypoints_2d. Else evaluate on a set with SMPL labels, or train "
+                "without validation: '~data.evaluation'.",
             )
         elif self.bodies and (unknown := int((~np.isin(annotations.gender[people], list(self.bodies))).sum())):
             raise UserError(
@@ -94,15 +96,19 @@ class Protocol:
         of_these = "" if self.pck_joints is None else f" (of {len(self.pck_joints)} joints)"
         return f"{self.name}: {len(self.joints)} joints, pelvis for root, truth: {self.truth}; {metrics}{of_these}"
 
+    def scorer(self, body: SMPL, regressors: Mapping[str, Path | None] | None = None, *, image_size: int) -> Scorer:
+        """Scores by this protocol; `image_size` is the side of the images that the model takes. See `Scorer`."""
+        return Scorer(self, body, regressors)
+
     def _needed(self) -> list[int]:
         return sorted({_PELVIS, *(self.label_joints or ())})
 
 
 class Pose(NamedTuple):
-    """What is compared, of predictions and of labels: relative to the root, metres."""
+    """What is compared, of predictions and of labels: relative to the root, metres; of 2D labels, shares of the box."""
 
     joints: torch.Tensor
-    """(B, J, 3); NaN for a person who lacks one."""
+    """(B, J, 3); NaN for a person who lacks one. Of 2D labels (B, J, 2); NaN for a joint that is not labelled."""
     vertices: torch.Tensor | None
     """(B, V, 3)"""
 
@@ -143,6 +149,10 @@ class Scorer:
         vertices = predicted.vertices if truth.vertices is not None else None
         errors = pose_errors(predicted.joints, truth.joints, vertices, truth.vertices, self.protocol.pck_joints)
         return {metric: errors[metric] for metric in self.protocol.metrics}
+
+    def new_sums(self) -> MetricSums:
+        """Where the errors of all people are added up."""
+        return MetricSums(self.protocol.metrics, self.body.faces.device, len(self.protocol.joints))
 
     def _true_vertices(self, pose: torch.Tensor, betas: torch.Tensor, gender: np.ndarray) -> torch.Tensor:
         if not self._bodies:

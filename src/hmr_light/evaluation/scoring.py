@@ -52,8 +52,7 @@ def score(
         pin_memory=distributed.device.type == "cuda",
         generator=torch.Generator(),
     )
-    protocol = scorer.protocol
-    sums = {name: MetricSums(protocol.metrics, distributed.device, len(protocol.joints)) for name in predictors}
+    sums = {name: scorer.new_sums() for name in predictors}
     skipped: list[int] = []
     for batch in loader:
         left_out = batch["skipped"][:, 0] >= 0 if on_bad else None
@@ -66,7 +65,7 @@ def score(
             predicted = scorer.predicted(predict(batch["image"]))
             errors = scorer.compare(predicted, truth)
             if left_out is not None:
-                errors = {key: value.masked_fill(left_out.to(value.device), torch.nan) for key, value in errors.items()}
+                errors = {key: _without(value, left_out) for key, value in errors.items()}
             sums[name].add(errors, (predicted.joints, truth.joints))
         on_batch(len(batch["image"]) * distributed.world_size)
     for value in sums.values():
@@ -74,6 +73,13 @@ def score(
     if on_bad and (everyones := [index for own in distributed.all_gather(skipped) for index in own]):
         on_bad(torch.tensor(everyones))
     return sums
+
+
+def _without(errors: torch.Tensor, left_out: torch.Tensor) -> torch.Tensor:
+    """`errors` (B, …) with NaN for the people that `left_out` (B,) names."""
+    errors = errors.clone()
+    errors[left_out.to(errors.device)] = torch.nan
+    return errors
 
 
 def headline(scores: Mapping[str, MetricSums]) -> dict[str, float]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hmr_light.tracking.records import CheckpointRecord, Point, RunRecord, is_figure
+from hmr_light.tracking.records import SELECTION, CheckpointRecord, Point, RunRecord, is_figure, selection_error
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,8 @@ class Candidate:
     latest: dict[str, Point]
     """By name: the newest measurement."""
     validation_mm: float
-    """The MPJPE that the run itself measured; infinite if it measured none, or one that is not finite."""
+    """The error that the run itself measured (MPJPE; of 2D labels the reprojection error); infinite if it measured none
+    that is finite."""
 
     @property
     def epoch(self) -> int:
@@ -35,8 +35,11 @@ def make_candidate(run: RunRecord, checkpoint: CheckpointRecord) -> Candidate:
     """A checkpoint of `run` with its newest figures."""
     points = sorted(checkpoint.points, key=lambda point: (point.time_ms, point.name))
     latest = {point.name: point for point in points}
-    measured = (point.value for point in points if point.name == "mpjpe_mm" and finite(point.value) is not None)
-    return Candidate(run, checkpoint.tags, latest, next(measured, math.inf))
+    measured: dict[str, float] = {}  # the first of each, which is the run's own
+    for point in points:
+        if point.name in SELECTION and finite(point.value) is not None:
+            measured.setdefault(point.name, point.value)
+    return Candidate(run, checkpoint.tags, latest, selection_error(measured))
 
 
 def best_candidate(candidates: Sequence[Candidate]) -> Candidate:
@@ -50,8 +53,8 @@ def evaluation_sets(candidates: Iterable[Candidate]) -> dict[str, int]:
     newest: dict[str, int] = {}
     for candidate in candidates:
         for name, point in candidate.latest.items():
-            if name.endswith("/mpjpe_mm") and finite(point.value) is not None:
-                where = name.removesuffix("/mpjpe_mm")
+            where, _, metric = name.rpartition("/")
+            if where and metric in SELECTION and finite(point.value) is not None:
                 count[where] += 1
                 newest[where] = max(newest.get(where, 0), point.time_ms)
     order = sorted(count, key=lambda where: (count[where], newest[where], where), reverse=True)

@@ -18,11 +18,14 @@ HEADLINE: dict[str, Callable[[float], str]] = {
     "reconstruction_error_mm": "{:.1f}".format,
     "inference_time_s": "{:.5f}".format,
 }
+# Errors in the image, on sets with 2D labels; see `hmr_light.evaluation.keypoints`.
+KEYPOINTS = ("error_2d_percent", "pck2d_05_percent", "pck2d_10_percent")
 # Columns that any row may have, measured or not.
 USUAL = (
     "pve_mm",
     *STANDARD_DEVIATIONS.values(),
     "pck150_percent",
+    *KEYPOINTS,
     "auc_percent",
     "spread_mm",
     "spread_labels_mm",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hmr_light.reports.cells import Cell, Table, printable
-from hmr_light.reports.columns import HEADLINE, column_names, show
+from hmr_light.reports.columns import HEADLINE, KEYPOINTS, column_names, show
 from hmr_light.reports.groups import STANDARD_DEVIATIONS
 from hmr_light.reports.notes import heading, notes
 from hmr_light.reports.rows import Row
+from hmr_light.tracking.records import SELECTION
 
 HEADERS = {
     "en": ("model", "pt", "#parameters", "MPJPE", "ReconstructionError", "InferenceTime"),
@@ -23,8 +24,8 @@ def comparison_table(
     """The table of `rows`, of which there is one at least; `columns` are further columns by name.
 
     Only trained models whose figures mean something can be the best (`Row.can_be_best`); equal figures, as shown, are
-    equally good. What the rows say of their state, and where they start differently, is shown unasked. csv and json
-    have every column in any case.
+    equally good. What the rows say of their state, where they start differently, and errors in 2D are shown unasked.
+    csv and json have every column in any case.
     """
     asked = list(dict.fromkeys([*_unasked(rows), *columns]))
     best = {name: _best(rows, name) for name in HEADLINE}
@@ -70,7 +71,9 @@ def comparison_table(
 
 def _unasked(rows: Sequence[Row]) -> list[str]:
     starts = {row.start for row in rows if row.start}
-    return [*(["state"] if any(row.state for row in rows) else []), *(["start"] if len(starts) > 1 else [])]
+    of_keypoints = [name for name in KEYPOINTS if any(row[name] is not None for row in rows)]
+    states = ["state"] if any(row.state for row in rows) else []
+    return [*of_keypoints, *states, *(["start"] if len(starts) > 1 else [])]
 
 
 def _figure(row: Row, name: str) -> str:
@@ -90,10 +93,12 @@ def _best(rows: Sequence[Row], name: str) -> str | None:
 
 def _winner(rows: Sequence[Row]) -> int | None:
     def figures(index: int) -> tuple[float, ...]:
-        names = ("mpjpe_mm", "reconstruction_error_mm", "inference_time_s")
+        names = (error, "reconstruction_error_mm", "inference_time_s")
         return tuple(rows[index][name] if _is_eligible(rows[index], name) else float("inf") for name in names)
 
-    return min((at for at, row in enumerate(rows) if _is_eligible(row, "mpjpe_mm")), key=figures, default=None)
+    # On a set with 2D labels alone no row has an error in mm.
+    error = next((name for name in SELECTION if any(_is_eligible(row, name) for row in rows)), SELECTION[0])
+    return min((at for at, row in enumerate(rows) if _is_eligible(row, error)), key=figures, default=None)
 
 
 def _is_number(rows: Sequence[Row], name: str) -> bool:

@@ -14,6 +14,8 @@ TEXTS = {
         "units": "MPJPE and ReconstructionError in mm{on}; InferenceTime in s, median of one image."
         " Bold: best of a column.",
         "on": " on {where}",
+        "keypoints": "error_2d_percent: the mean distance in the image, in % of the longer side of the person's box;"
+        " pck2d_05, pck2d_10: % of the joints nearer than 5 and 10 % of it.",
         "chosen": "errors on {where}, as evaluated_on= says: {count} of {rows} rows have them",
         "default": "errors on {where}: {count} of {rows} rows have them; no other set has more",
         "others": "; evaluated_on=NAME shows another set: {others}",
@@ -30,6 +32,8 @@ TEXTS = {
     "ko": {
         "units": "MPJPE, 재구성 오차: mm{on}. 추론 시간: s, 이미지 한 장의 중앙값. 굵은 글씨: 열에서 가장 좋은 값.",
         "on": " – 평가 세트: {where}",
+        "keypoints": "error_2d_percent: 이미지에서의 평균 거리, 사람 상자의 긴 변에 대한 %;"
+        " pck2d_05, pck2d_10: 그 거리가 5 %, 10 % 미만인 관절의 비율(%).",
         "chosen": "평가 세트 {where} (evaluated_on= 선택): {rows}행 중 {count}행에 값이 있습니다",
         "default": "평가 세트 {where}: {rows}행 중 {count}행에 값이 있으며, 더 많은 세트는 없습니다",
         "others": "; evaluated_on=이름 으로 다른 세트를 볼 수 있습니다: {others}",
@@ -79,6 +83,8 @@ def notes(rows: Sequence[Row], language: str, columns: Sequence[str]) -> list[st
     texts = TEXTS[language]
     where = _where(rows)
     found = [texts["units"].format(on=texts["on"].format(where=where) if where else "")]
+    if any(row["error_2d_percent"] is not None for row in rows):
+        found.append(texts["keypoints"])
     for field, name in DIFFERENCES[language].items():
         values = dict.fromkeys(value for row in rows if (value := row[field]))
         if len(values) > 1 and field.endswith("_fingerprint"):  # a hash tells a reader nothing

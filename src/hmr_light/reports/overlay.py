@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 
+from hmr_light.data.contact_sheet import draw_keypoints
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.errors import UserError
 from hmr_light.evaluation.protocols import Scorer
@@ -42,10 +43,10 @@ class Mesh(NamedTuple):
 def overlay_sheet(model: HMR, dataset: MeshDataset, scorer: Scorer, out: Path, title: str = "", count: int = 6) -> None:
     """Write a PNG with a column for each of `count` people of `dataset`: a third each the best, the median, the worst.
 
-    From above: the crop, the labels over it (empty without SMPL labels), the prediction over it, both from the side
-    in one place, and the MPJPE by `scorer`'s protocol. `title` stands above all. `model` is on the
-    scorer's device. People whose image cannot be read are left out: whether that is an error was decided when the set
-    was evaluated.
+    From above: the crop, the labels over it (the 2D joints where there are no SMPL labels, empty without either), the
+    prediction over it, both from the side in one place, and the first error of `scorer`'s protocol. `title` stands
+    above all. `model` is on the scorer's device. People whose image cannot be read are left out: whether that is an
+    error was decided when the set was evaluated.
     """
     people = scorer.protocol.people(dataset.annotations)
     samples = []
@@ -58,7 +59,9 @@ def overlay_sheet(model: HMR, dataset: MeshDataset, scorer: Scorer, out: Path, t
     batch = {name: torch.stack([sample[name] for sample in samples]).to(device) for name in samples[0]}
     parameters = model.eval()(normalize(batch["image"]))
     genders = dataset.annotations.gender[batch["index"].cpu().numpy()]
-    errors = scorer.errors(parameters, scorer.truth(batch, genders))["mpjpe_mm"].cpu()
+    metric = scorer.protocol.metrics[0]
+    errors = scorer.errors(parameters, scorer.truth(batch, genders))[metric].cpu()
+    unit = "mm" if metric.endswith("_mm") else "%"
     size = dataset.image_size * math.ceil(_LEAST_SIDE / dataset.image_size)
     predicted = body(parameters.rotations.float(), parameters.betas.float())
     labelled = body(batch["pose"], batch["betas"])
@@ -73,9 +76,10 @@ def overlay_sheet(model: HMR, dataset: MeshDataset, scorer: Scorer, out: Path, t
             meshes.append(Mesh(labelled.vertices[number].cpu(), places[1][number], _LABELS))
         cells = [image, *(draw_meshes(image, [mesh], body.faces.cpu().numpy()) for mesh in reversed(meshes))]
         if len(meshes) == 1:
-            cells.insert(1, np.full_like(image, 255))
+            keypoints = batch["keypoints_2d"][number].cpu().numpy()
+            cells.insert(1, draw_keypoints(image, keypoints) if keypoints[:, 2].any() else np.full_like(image, 255))
         cells.append(draw_meshes(np.full_like(image, 255), _from_the_side(meshes), body.faces.cpu().numpy()))
-        error = f"{errors[number]:.0f} mm" if errors[number].isfinite() else "no label"
+        error = f"{errors[number]:.0f} {unit}" if errors[number].isfinite() else "no label"
         columns.append(np.concatenate([*cells, caption_strip(f"{error}   #{int(batch['index'][number])}", size)]))
     sheet = np.concatenate(columns, axis=1)
     above = f"{title}   best, median, worst of {len(samples)}   image / labels / prediction / both from the side"

@@ -13,10 +13,11 @@ from hmr_light.cost.share import time_mark
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.reports.candidates import Candidate, best_candidate, evaluation_sets, finite, make_candidate
 from hmr_light.reports.recipes import recipes
-from hmr_light.tracking.records import CheckpointRecord, RunRecord
+from hmr_light.tracking.records import SELECTION, CheckpointRecord, RunRecord, was_evaluated
 from hmr_light.tracking.search import read_experiment
 
-METRICS = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm")
+METRICS = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm", "error_2d_percent")
+"""The errors of a row that can be measured again to the same digits."""
 
 DIVERGED, CONSTANT = "diverged", "constant"
 CONSTANT_SHARE = 0.05
@@ -143,7 +144,7 @@ def _chosen(candidates: list[Candidate], which: str) -> list[Candidate]:
 
 def _was_validated(candidate: Candidate) -> bool:
     """Whether the run measured errors while it trained, or should have, having a set to do it on."""
-    return "mpjpe_mm" in candidate.latest or any(name.startswith("data.evaluation.") for name in candidate.run.params)
+    return was_evaluated(candidate.latest) or any(name.startswith("data.evaluation.") for name in candidate.run.params)
 
 
 def _model(run: RunRecord) -> str:
@@ -179,9 +180,13 @@ def _row(candidate: Candidate, evaluated_on: str, sets: Sequence[str], recipe: s
         recipe=recipe,
         start=_start(run) if is_trained else "",
         state=state,
-        evaluation_sets=",".join(place for place in sets if f"{place}/mpjpe_mm" in candidate.latest),
+        evaluation_sets=",".join(place for place in sets if _has_errors(candidate, place)),
         figures=figures,
     )
+
+
+def _has_errors(candidate: Candidate, place: str) -> bool:
+    return any(f"{place}/{metric}" in candidate.latest for metric in SELECTION)
 
 
 def _figures(candidate: Candidate, evaluated_on: str, sets: Sequence[str]) -> dict[str, float]:

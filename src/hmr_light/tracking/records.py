@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PRIMARY_SET = "hmr_light.primary_set"
 """The tag of a run that names the evaluation set whose figures have no name of a set before them."""
 
 CHANGED = "hmr_light.changed."
 """Before the name of a parameter that a continued run has changed: a tag with the new value."""
+
+SELECTION = ("mpjpe_mm", "error_2d_percent")
+"""What a run's best checkpoint is chosen by: the lowest of the first that it has."""
 
 # MLflow keeps infinity as the largest number of double precision.
 _INFINITE = 1.7e308
@@ -54,6 +58,17 @@ def is_figure(value: float | None) -> bool:
 def is_error(name: str) -> bool:
     """Whether a figure of that name, without a set's name, is an error or a score on an evaluation set."""
     return name.endswith(("_mm", "_percent")) and "/" not in name
+
+
+def selection_error(values: Mapping[str, Any]) -> float:
+    """The error by which the best checkpoint of a run is chosen; infinite if there is none, or none that is finite."""
+    value = next((float(values[name]) for name in SELECTION if name in values), math.inf)
+    return value if math.isfinite(value) else math.inf
+
+
+def was_evaluated(values: Mapping[str, Any]) -> bool:
+    """Whether an error to choose by was measured, finite or not."""
+    return any(name in values for name in SELECTION)
 
 
 def with_changes(run: RunRecord) -> RunRecord:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hmr_light.tracking.journal import FILE_NAME, read_journal
+from hmr_light.tracking.records import selection_error, was_evaluated
 
 STATE, DIVERGED, RECOVERED = "hmr_light.state", "diverged", "recovered"
 """A tag and its values: training has met a loss or an error that is not finite; it has gone on since."""
@@ -39,9 +40,9 @@ class RunSummary:
     """The entries of each kept checkpoint, by epoch: the run's own, and one for each evaluation since."""
 
     @property
-    def best_mm(self) -> float:
-        """The lowest MPJPE so far; infinite if there is none."""
-        return min(map(_mpjpe, self.epochs.values()), default=math.inf)
+    def best_error(self) -> float:
+        """The lowest error so far, of those that the best checkpoint is chosen by; infinite if there is none."""
+        return min(map(selection_error, self.epochs.values()), default=math.inf)
 
     @property
     def diverged(self) -> bool:
@@ -70,7 +71,7 @@ def summarize_run(run_dir: Path) -> RunSummary:
                 summary.best_of = entry["step"]
             case "metrics" if "parameters" in entry["values"]:
                 summary.costs = True
-            case "metrics" if "learning_rate" in entry["values"] or "mpjpe_mm" in entry["values"]:
+            case "metrics" if "learning_rate" in entry["values"] or was_evaluated(entry["values"]):
                 summary.epochs.setdefault(entry["step"], entry["values"])
             case "checkpoint":
                 summary.checkpoints.setdefault(entry["step"], []).append(entry)
@@ -80,16 +81,17 @@ def summarize_run(run_dir: Path) -> RunSummary:
 
 
 def best_checkpoint(summary: RunSummary) -> dict[str, Any] | None:
-    """The entry of the checkpoint with the lowest MPJPE, of equals the latest; of a run that has none, the last one.
+    """The entry of the checkpoint with the lowest error, of equals the latest; of a run that has none, the last one.
 
-    None if there is no checkpoint, or if no error of the run is finite.
+    The error is the MPJPE, of 2D labels the reprojection error. None if there is no checkpoint, or if no error of the
+    run is finite.
     """
     written = summary.checkpoints
     if not written:
         return None
-    best = min(sorted(written, reverse=True), key=lambda epoch: _mpjpe(written[epoch][0]["values"]))
+    best = min(sorted(written, reverse=True), key=lambda epoch: selection_error(written[epoch][0]["values"]))
     entry: dict[str, Any] = written[best][0]
-    return entry if math.isfinite(_mpjpe(entry["values"])) or "mpjpe_mm" not in entry["values"] else None
+    return entry if math.isfinite(selection_error(entry["values"])) or not was_evaluated(entry["values"]) else None
 
 
 def remove_old(run_dir: Path, keep: int) -> None:
@@ -100,8 +102,3 @@ def remove_old(run_dir: Path, keep: int) -> None:
     kept = set(sorted(written)[-keep:]) | {epoch for epoch, entries in written.items() if len(entries) > 1}
     for epoch in written.keys() - kept - ({best["step"]} if best else set()):
         (run_dir / written[epoch][0]["path"]).unlink(missing_ok=True)
-
-
-def _mpjpe(values: dict[str, Any]) -> float:
-    value = float(values.get("mpjpe_mm", math.inf))
-    return value if math.isfinite(value) else math.inf

@@ -41,7 +41,7 @@ def open_inputs(config: TrainConfig, distributed: Distributed) -> RunInputs:
     protocol = build_protocol(config.protocol)
     training = open_training(config)
     evaluation = open_evaluation(config.data, protocol, keep_faulty=config.trainer.on_bad_validation_sample == "skip")
-    scorer = Scorer(protocol, body, config.body.regressors())
+    scorer = protocol.scorer(body, config.body.regressors(), image_size=config.data.image_size)
     # Without training, the data need not fill a batch.
     steps_per_epoch = EpochBatches.steps(len(training), config.trainer.batch_size) if config.trainer.epochs else 0
     return RunInputs(distributed, body, training, evaluation, scorer, steps_per_epoch)

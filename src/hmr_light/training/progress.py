@@ -9,20 +9,31 @@ from rich.console import Console
 
 from hmr_light.data.progress import ProgressBar
 from hmr_light.errors import UserError
+from hmr_light.evaluation.metrics import TITLES
+from hmr_light.tracking.records import selection_error
 
 
 class TrainingProgress:
     """A bar with loss, images/s, time left and the best so far; without a terminal, one line an epoch."""
 
     def __init__(
-        self, log: Path, total_steps: int, done_steps: int, epochs: int, shown: bool, best: float = float("inf")
+        self,
+        log: Path,
+        total_steps: int,
+        done_steps: int,
+        epochs: int,
+        shown: bool,
+        best: float = float("inf"),
+        unit: str = "mm",
     ) -> None:
+        """`best` is the lowest error so far, in `unit`."""
         self.console = Console(stderr=True, quiet=not shown)
         self._log = log if shown else None
         self.epochs = epochs
         self._steps_per_epoch = total_steps // epochs if epochs else 0
         self._epoch_started = time.perf_counter()
         self.best = best
+        self._unit = unit
         self._evaluated = 0
         self._bar = ProgressBar(total_steps, "training", completed=done_steps, console=self.console)
 
@@ -36,7 +47,7 @@ class TrainingProgress:
     def step(self, epoch: int, step: int, images: int, loss: float) -> None:
         """`step` steps of `epoch` (from 0) are done; `images` since it began or was continued."""
         rate = images / (time.perf_counter() - self._epoch_started)
-        best = f"  best {self.best:.1f} mm" if self.best < float("inf") else ""
+        best = f"  best {self.best:.1f} {self._unit}" if self.best < float("inf") else ""
         self._bar.update(
             epoch * self._steps_per_epoch + step,
             description=f"epoch {epoch + 1}/{self.epochs}",
@@ -54,14 +65,13 @@ class TrainingProgress:
         parts = [f"epoch {epoch}/{self.epochs}"]
         if "loss/total" in figures:
             parts.append(f"loss {figures['loss/total']:.4f}  {figures['images_per_second']:.0f} images/s")
-        if "mpjpe_mm" in figures:
-            better = figures["mpjpe_mm"] < self.best
-            self.best = min(self.best, figures["mpjpe_mm"])
-            parts.append(
-                f"MPJPE {figures['mpjpe_mm']:.1f} mm  reconstruction error {figures['reconstruction_error_mm']:.1f} mm"
-                + (f"  PVE {figures['pve_mm']:.1f} mm" if "pve_mm" in figures else "")
-                + ("  (best so far)" if better else "")
-            )
+        for metric, title in TITLES.items():
+            if metric in figures:
+                name, _, unit = title.partition(", ")
+                parts.append(f"{name} {figures[metric]:.1f} {unit}")
+        if selection_error(figures) < self.best:
+            self.best = selection_error(figures)
+            parts.append("(best so far)")
         self.say("  ".join(parts))
 
     def say(self, text: str) -> None:

@@ -85,7 +85,8 @@ def train_run(
                 state.epoch * steps + state.step,
                 epochs,
                 shown=distributed.is_main,
-                best=summary.best_mm,
+                best=summary.best_error,
+                unit="mm" if "mpjpe_mm" in inputs.scorer.protocol.metrics else "%",
             ) as progress,
         ):
             context = RunContext(run_dir, config, plain_config, distributed, tracker)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from hmr_light.data.converters.builder import AnnotationBuilder, box_around, in_j24, refuse_existing
 from hmr_light.data.converters.files import read_mat, reading
-from hmr_light.data.converters.summary import ConversionSummary, train_step
+from hmr_light.data.converters.summary import ConversionSummary, evaluate_step, train_step
 from hmr_light.data.progress import track
 
 # The first half of the 2,000 images is for training, the second for testing (the dataset's own readme).
@@ -39,4 +39,7 @@ def convert(root: Path, out: Path, *, split: Literal["train", "test"] = "train")
             people.drop("image missing")
         else:
             people.keep(name, box, part=in_j24(points, range(14)))
-    return people.save(out, source, root, train_step("lsp", out, root), f"The images belong into {root / 'images'}.")
+    step = train_step("lsp", out, root)
+    if split == "test":
+        step = evaluate_step("lsp_test", "lsp_test", out, {"data.evaluation.lsp_test.images": root})
+    return people.save(out, source, root, step, f"The images belong into {root / 'images'}.")
