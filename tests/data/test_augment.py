@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from hmr_light.data.augment import (
     augment_keypoints,
     augment_pose,
     draw_augmentation,
+    reach,
 )
 from hmr_light.data.crop import crop_matrix
 
@@ -142,6 +145,18 @@ def test_an_option_changes_only_what_it_names() -> None:
         drawn, other = (draw_augmentation(config, np.random.default_rng(seed)) for config in (SPIN, without_flip))
         assert other == drawn._replace(flip=False)
         assert draw_augmentation(OFF, np.random.default_rng(seed)) == NO_AUGMENTATION
+
+
+def test_the_box_is_moved_by_up_to_the_shift() -> None:
+    moving = replace(SPIN, shift=0.2)
+    drawn = [draw_augmentation(moving, np.random.default_rng(seed)) for seed in range(2000)]
+    shift = np.array([one.shift for one in drawn])
+    assert np.abs(shift).max() == pytest.approx(0.2, abs=1e-3)
+    assert shift.std(0) == pytest.approx(0.2 / np.sqrt(3), rel=0.05)
+    assert [one._replace(shift=(0, 0)) for one in drawn[:50]] == [
+        draw_augmentation(SPIN, np.random.default_rng(seed)) for seed in range(50)
+    ]
+    assert reach(moving) == pytest.approx(reach(SPIN) + 0.4)
 
 
 def test_colour_gain_is_each_channels_and_is_cut() -> None:

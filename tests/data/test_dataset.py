@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -115,8 +116,9 @@ def test_plain_sample_is_the_labels_themselves(folder: Path) -> None:
         assert sample["scale"] == labels.scale[index]
 
 
-def test_wrists_are_on_their_pixels_whatever_the_augmentation(folder: Path) -> None:
-    dataset = open_dataset(folder)
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_wrists_are_on_their_pixels_whatever_the_augmentation(folder: Path, shift: float) -> None:
+    dataset = open_dataset(folder, replace(SPIN, shift=shift))
     seen = 0
     for epoch in range(12):
         for index in range(PEOPLE):

@@ -1,4 +1,4 @@
-"""Random changes of a training sample, as SPIN makes them, that keep pixels, keypoints and pose in agreement."""
+"""Random changes of a training sample that keep pixels, keypoints and pose in agreement."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from hmr_light.body.joints import J24_FLIP, OPENPOSE25_FLIP, SMPL_FLIP
 from hmr_light.config.schema import AugmentationConfig
 from hmr_light.data.crop import transform_points, turn
+from hmr_light.data.look import PLAIN, Look, draw_look
 
 _KEYPOINT_FLIP = np.concatenate([OPENPOSE25_FLIP, 25 + np.asarray(J24_FLIP)])
 _JOINT_FLIP = np.asarray(J24_FLIP)
@@ -28,13 +29,18 @@ class Augmentation(NamedTuple):
     """Factor of the box's side: above one, the person becomes smaller."""
     gain: tuple[float, float, float]
     """Factor of each colour channel."""
+    shift: tuple[float, float] = (0.0, 0.0)
+    """How far the box is moved, in sides of the box."""
+    look: Look = PLAIN
+    """What happens to the pixels of the crop."""
 
 
 NO_AUGMENTATION = Augmentation(False, 0.0, 1.0, (1.0, 1.0, 1.0))
 
 
 def draw_augmentation(config: AugmentationConfig, rng: np.random.Generator) -> Augmentation:
-    """Draw as SPIN does (Kolotouros et al., ICCV 2019, `base_dataset.py`): normal draws are cut, not drawn again.
+    """Draw as SPIN does (Kolotouros et al., ICCV 2019, `base_dataset.py`): normal draws are cut, not drawn again. Then
+    draw what SPIN does not have: a shift of the box, and the look of the pixels.
 
     The same numbers are taken from `rng` whatever the options, so that an option changes only what it names.
     """
@@ -42,18 +48,22 @@ def draw_augmentation(config: AugmentationConfig, rng: np.random.Generator) -> A
     turned, scaled = rng.standard_normal(2)
     gain = 1 + config.colour_gain * rng.uniform(-1, 1, 3)
     rotated = chance_of_rotation < config.rotation_probability
+    shift = config.shift * rng.uniform(-1, 1, 2)
     return Augmentation(
         flip=bool(chance_of_flip < config.flip_probability),
         rotation_degrees=float(np.clip(turned, -2, 2) * config.rotation_std_degrees) if rotated else 0.0,
         scale=float(1 + np.clip(scaled, -1, 1) * config.scale_std),
         gain=(float(gain[0]), float(gain[1]), float(gain[2])),
+        shift=(float(shift[0]), float(shift[1])),
+        look=draw_look(config, rng),
     )
 
 
 def reach(config: AugmentationConfig) -> float:
     """Side of the square about the box, in sides of the box, that no augmented crop shows anything beyond."""
     turned = min(2 * config.rotation_std_degrees, 45.0) if config.rotation_probability else 0.0
-    return (1 + config.scale_std) * (math.cos(math.radians(turned)) + math.sin(math.radians(turned)))
+    side = (1 + config.scale_std) * (math.cos(math.radians(turned)) + math.sin(math.radians(turned)))
+    return side + 2 * config.shift
 
 
 def augment_colour(image: np.ndarray, gain: tuple[float, float, float]) -> np.ndarray:

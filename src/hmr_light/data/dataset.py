@@ -25,6 +25,7 @@ from hmr_light.data.augment import (
 )
 from hmr_light.data.crop import CONTEXT, crop_image, crop_matrix, shrink_factor, stretch_contrast
 from hmr_light.data.images import open_images
+from hmr_light.data.look import change_look
 from hmr_light.errors import UserError
 
 Sample = dict[str, torch.Tensor]
@@ -127,10 +128,11 @@ class MeshDataset(Dataset[Sample]):
             raise UserError(labels.faulty[index], "Correct the entry or leave the person out.")
         size = self.image_size
         scale = labels.scale[index] * change.scale
-        matrix = crop_matrix(labels.center[index], scale, size, change.rotation_degrees, change.flip)
+        center = self._center(index, change)
+        matrix = crop_matrix(center, scale, size, change.rotation_degrees, change.flip)
 
         shown = (index + len(self) // 2) % len(self) if self.shuffle_images else index
-        image = augment_colour(self._crop(shown, change), change.gain)
+        image = change_look(augment_colour(self._crop(shown, change), change.gain), change.look)
         keypoints = np.concatenate([labels.openpose[index], labels.part[index]])
         keypoints = augment_keypoints(keypoints, _normalised(matrix, size), change.flip)
         rotations = Rotation.from_rotvec(labels.pose[index].reshape(24, 3)).as_matrix()
@@ -146,13 +148,18 @@ class MeshDataset(Dataset[Sample]):
             "betas": _float(labels.shape[index]),
             "has_smpl": torch.tensor(float(labels.has_smpl[index])),
             "has_joints_3d": torch.tensor(float(joints[:, 3].any())),
-            "center": _float(labels.center[index]),
+            "center": _float(center),
             "scale": torch.tensor(float(scale)),
             "index": torch.tensor(index),
         }
 
+    def _center(self, index: int, change: Augmentation) -> np.ndarray:
+        """Centre (2,) of the changed box, pixels of the image."""
+        moved = 200 * self.annotations.scale[index] * np.asarray(change.shift)
+        return np.asarray(self.annotations.center[index] + moved)
+
     def _crop(self, index: int, change: Augmentation) -> np.ndarray:
-        center, scale = self.annotations.center[index], self.annotations.scale[index]
+        center, scale = self._center(index, change), self.annotations.scale[index]
         matrix = crop_matrix(center, scale * change.scale, self.image_size, change.rotation_degrees, change.flip)
         # The extremes that SPIN stretches are those of the image's own pixels.
         shrink = 1 if self.contrast else shrink_factor(crop_matrix(center, scale, self.image_size))

@@ -29,7 +29,7 @@ class SetConfig:
 
 @dataclass
 class AugmentationConfig:
-    """Random changes of a training sample, as SPIN makes them. Zero switches each off."""
+    """Random changes of a training sample. Zero switches each off. The first five are SPIN's."""
 
     flip_probability: Fraction = MISSING
     """Probability that a sample is mirrored."""
@@ -41,6 +41,18 @@ class AugmentationConfig:
     """Standard deviation of the factor of the box's side; the draw is cut at one deviation."""
     colour_gain: Fraction = MISSING
     """Each colour channel is multiplied by a draw from 1 ± this."""
+    shift: Annotated[float, Range(0, 0.5)] = 0.0
+    """The box is moved by up to this share of its side, along each axis."""
+    contrast: Fraction = 0.0
+    """The contrast is multiplied by a draw from 1 ± this."""
+    grey_probability: Fraction = 0.0
+    """Probability that a sample is made grey."""
+    blur_probability: Fraction = 0.0
+    """Probability that a sample is blurred."""
+    low_resolution_probability: Fraction = 0.0
+    """Probability that a sample is enlarged from fewer pixels, as a person far away is."""
+    cutout_probability: Fraction = 0.0
+    """Probability that a rectangle of the crop is covered by one colour."""
 
 
 @dataclass
