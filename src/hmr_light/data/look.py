@@ -11,7 +11,7 @@ from hmr_light.config.schema import AugmentationConfig
 
 # Ranges of the draws; lengths are in sides of the crop. A blur of 0.01 is about two pixels of 192.
 _BLUR = (0.002, 0.01)
-_LOW_RESOLUTION = (2.0, 6.0)
+_LOW_RESOLUTION = (1.5, 4.0)
 _CUTOUT = (0.1, 0.4)
 
 
