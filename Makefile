@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt scripts/setup.sh
 	@bash scripts/setup.sh $(VENV)
 	touch $@
 
-demo: $(READY) ## render a small dataset, train two backbones, evaluate, print the table (minutes, no GPU)
+demo: $(READY) ## render a small dataset, train two backbones, evaluate, print the table, draw a photograph (minutes, no GPU)
 	@bash scripts/demo.sh
 
 test: $(READY) ## the default tests

@@ -24,6 +24,7 @@ def test_every_public_name_is_there() -> None:
     for name in hmr_light.__all__:
         assert callable(getattr(hmr_light, name))
     assert {"mobilenet_v2", "resnet50"} <= set(hmr_light.list_backbones())
+    assert hmr_light.sample_photograph().is_file()
     with pytest.raises(AttributeError, match="no attribute 'load_modle'"):
         _ = hmr_light.load_modle
 

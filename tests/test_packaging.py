@@ -44,4 +44,7 @@ def test_the_wheel_finds_its_configs_in_an_empty_environment(tmp_path: Path) -> 
     assert (installed / "hmr_light" / "conf" / "train.yaml").is_file()
     zoo = {path.name for path in (installed / "hmr_light" / "zoo").iterdir()}
     assert zoo >= {"movenet.pth", "movenet_heads.pth", "mobile.pt"}
+    where = "import hmr_light; print(hmr_light.sample_photograph())"
+    photograph = Path(_run(python, "-c", where, cwd=elsewhere).strip())
+    assert photograph.read_bytes() == (ROOT / "data" / "camera.png").read_bytes()
     assert wheel.stat().st_size < 15e6

@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from hmr_light.checkpoints.models import load_model
     from hmr_light.config.choices import list_backbones
     from hmr_light.model.predictor import Predictor
+    from hmr_light.paths import sample_photograph
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "list_backbones", "load_body", "load_model"]
+__all__ = ["Predictor", "list_backbones", "load_body", "load_model", "sample_photograph"]
 
 _HOMES = {
     "Predictor": "hmr_light.model.predictor",
     "list_backbones": "hmr_light.config.choices",
     "load_body": "hmr_light.body",
     "load_model": "hmr_light.checkpoints.models",
+    "sample_photograph": "hmr_light.paths",
 }
 
 

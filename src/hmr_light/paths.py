@@ -23,6 +23,12 @@ def conf_dir() -> Path:
     return checkout if (checkout / "train.yaml").is_file() else _PACKAGE / "conf"
 
 
+def sample_photograph() -> Path:
+    """A photograph to try things on: a man at a tripod, 512 x 512 pixels, grey; CC0 (see NOTICE)."""
+    checkout = _CHECKOUT / "data" / "camera.png"
+    return checkout if checkout.is_file() else _PACKAGE / "data" / "camera.png"
+
+
 def home() -> Path:
     """The folder that holds `data/`, `outputs/` and `mlflow.db`.
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from hmr_light.body.joints import OPENPOSE25_NAMES
 from hmr_light.checkpoints.format import save_model
 from hmr_light.checkpoints.loading import load_checkpoint, start_from
 from hmr_light.checkpoints.models import ZOO, best_checkpoint, load_model
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model, normalize
+from hmr_light.model.predictor import Predictor
+from hmr_light.paths import sample_photograph
+
+# In the sample photograph, by hand: left, top, width, height, pixels.
+MAN = (0, 62, 330, 450)
 
 NODES = {
     "backbone": {"name": "squeezenet1_1", "weights": None, "adapter": {"name": "pooled"}},
@@ -97,3 +104,15 @@ def test_what_names_no_model_is_refused(tmp_path: Path, home: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="has no checkpoints"):
         load_model(tmp_path / "empty")
+
+
+def test_the_model_in_the_package_sees_the_man_in_the_photograph() -> None:
+    image = cv2.imread(str(sample_photograph()), cv2.IMREAD_COLOR_RGB)
+    left, top, width, height = MAN
+    people = Predictor(load_model("mobile", device="cpu"))(image, boxes=[MAN])
+    x, y = ((people.joints_2d[0] - (left, top)) / (width, height)).T
+    inside = (np.abs(x - 0.5) < 0.65) & (np.abs(y - 0.5) < 0.65)  # his legs end below the picture
+    assert inside.mean() > 0.6
+    nose, hips = OPENPOSE25_NAMES.index("nose"), OPENPOSE25_NAMES.index("mid_hip")
+    assert y[nose] < y[hips] - 0.2, "his head is up"
+    assert x[nose] > x[hips], "he leans towards the camera on its tripod, to the right"

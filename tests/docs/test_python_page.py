@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -23,8 +22,6 @@ NODES = {
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
     """The variables after the last example."""
-    image = np.random.default_rng().integers(0, 256, (100, 80, 3), dtype=np.uint8)
-    cv2.imwrite(str(tmp_path / "photograph.jpg"), image)
     config = {**NODES, "data": {"image_size": 64}, "body": {"name": "embedded"}}
     run = tmp_path / "outputs" / "hmr_light" / "RUN"
     save_model(run / "checkpoints" / "epoch-001.pt", build_model(NODES), config, 1, {"mpjpe_mm": 100.0})

@@ -111,7 +111,8 @@ def test_the_readmes_commands_run_as_printed(tmp_path: Path, home: Path) -> None
     blocks = re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (block,) = (one for one in blocks if "RUN=" in one)
     photographs(home, "a.jpg")
-    shutil.copy(home / "photographs" / "a.jpg", home / "photograph.jpg")
+    (home / "data").mkdir()
+    shutil.copy(ROOT / "data" / "camera.png", home / "data")
     (home / ".venv" / "bin").mkdir(parents=True)
     (home / ".venv" / "bin" / "activate").write_text("")
     done = run_block(block, tmp_path, home)
@@ -119,5 +120,5 @@ def test_the_readmes_commands_run_as_printed(tmp_path: Path, home: Path) -> None
     assert done.stderr.count("\n+ hmr-light ") >= len(lines) >= 10
     rows = [line for line in done.stdout.splitlines() if "(1)" in line or "(0)" in line]
     assert any("mobilenet_v2" in row for row in rows), done.stdout
-    for name in ("photograph", "a"):
+    for name in ("camera", "a"):
         assert list(home.glob(f"outputs/predictions/*/{name}.png"))
