@@ -24,7 +24,7 @@ def report(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
     def run(*overrides: str) -> str:
         doctor.run(compose("doctor", *overrides))
-        return re.sub(r" +", " ", capsys.readouterr().out)
+        return re.sub(r"\n? {6,}| +", " ", capsys.readouterr().out)
 
     return run
 
@@ -102,8 +102,25 @@ def test_a_missing_package_and_a_broken_section_are_errors_after_the_whole_repor
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: 1 / 0)
     with pytest.raises(UserError, match=r"broken: system, no-such-package"):
         report()
-    text = re.sub(r" +", " ", capsys.readouterr().out)
+    text = re.sub(r"\n? {6,}| +", " ", capsys.readouterr().out)
     assert "✗ system ZeroDivisionError" in text
     assert "– neither optional pip install 'neither>=2'" in text
     assert "embedded" in text
     assert "store" in text
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 120])
+def test_no_word_path_or_command_is_cut_in_a_narrow_terminal(
+    width: int, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    found = "a_path/" * 8 + "end and some words [of it]"
+    findings = [doctor.Finding("data=mpi_inf_3dhp_test", found, remedy="hmr-light prepare source=mpi_inf_3dhp a=b c=d")]
+    findings += [doctor.Finding("store", "short", remedy="Some words that are long enough to be folded once or twice.")]
+    monkeypatch.setattr(doctor, "_safely", lambda title, look: findings)
+    doctor.run(compose("doctor"))
+    printed = capsys.readouterr().out
+    assert findings[0].remedy in printed, "a command is copied from one line"
+    words = printed.split()
+    for finding in findings:
+        assert set(f"{finding.subject} {finding.found} {finding.remedy}".split()) <= set(words)

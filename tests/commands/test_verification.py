@@ -12,10 +12,12 @@ from support.cli import compose
 from hmr_light.commands import evaluate, table, train
 from hmr_light.data.annotations import Annotations, fingerprint, load_annotations, save_annotations
 from hmr_light.errors import UserError
+from hmr_light.reports.comparison import comparison_table
 from hmr_light.reports.rows import read_rows
 from hmr_light.tracking import continue_tracking
 from hmr_light.tracking.replay import replay
 from hmr_light.tracking.store import default_uri
+from hmr_light.tracking.summary import summarize_run
 
 
 @pytest.fixture
@@ -90,3 +92,39 @@ def test_a_row_is_measured_again_and_a_false_figure_is_told(
         table.run(verify)
     assert "cannot be verified" in (said := capsys.readouterr().out)
     assert "its hash differs" in said
+
+
+def test_errors_on_a_part_of_a_set_are_named_after_it_marked_and_never_the_best(
+    home: Path, rendered: Path, run_dir: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = {name: value for name, value in summarize_run(run_dir).epochs[1].items() if name.startswith("synthetic/")}
+    limit = "+data.evaluation.synthetic.limit"
+    people = len(load_annotations(rendered / "val.npz"))
+    for few in (1, people):  # the second is no limit
+        options = ("data.workers=0", "tracking=journal", "device=cpu", f"{limit}={few}")
+        (figures,) = evaluate.run(compose("evaluate", f"run={run_dir}", f"data.root={rendered}", *options))
+        assert any(name.startswith("synthetic-first-1/") for name in figures) == (few == 1)
+        assert any(name.startswith("synthetic/") for name in figures) == (few == people)
+    assert "note: synthetic-first-1 is a part of its set" in capsys.readouterr().err
+    partly = train.run(compose("train", *quick, "trainer.epochs=1", f"{limit}=1"))
+    uri = default_uri(home)
+    for each in (run_dir, partly):
+        replay(each, uri)
+
+    without, of_whole = read_rows(uri, "hmr_light")  # the newest first
+    assert of_whole.evaluated_on == "synthetic"
+    assert of_whole["mpjpe_mm"] == pytest.approx(whole["synthetic/mpjpe_mm"], abs=1e-2)
+    assert (of_whole.can_be_best, without["mpjpe_mm"]) == (True, None)
+    assert Path(of_whole.run_dir) == run_dir
+    parts = read_rows(uri, "hmr_light", evaluated_on="synthetic-first-1")
+    assert [row.state for row in parts] == ["part", "part"]
+    assert not any(row.can_be_best for row in parts)
+    assert all(row["mpjpe_mm"] is not None for row in parts)
+    first = fingerprint(load_annotations(rendered / "val.npz").first(1))
+    assert {row.evaluation_fingerprint for row in parts} == {first}
+    marked = comparison_table(parts)
+    assert not any(cell.is_best for cells in marked.rows for cell in cells)
+    assert marked.winner is None
+
+    table.run(compose("table", "format=csv", "verify=true", f"tracking.uri={uri}", "evaluated_on=synthetic-first-1"))
+    assert capsys.readouterr().out.count(": holds (within ") == 2

@@ -12,6 +12,7 @@ from rich.console import Console
 from hmr_light.body.joints import J24_NAMES
 from hmr_light.evaluation.keypoints import KeypointSums
 from hmr_light.reports.keypoints import draw_joints, joint_table
+from hmr_light.reports.terminal import show_table
 
 
 def scores(shares: np.ndarray) -> dict[str, KeypointSums]:
@@ -29,7 +30,7 @@ def test_every_labelled_joint_has_a_row_and_a_bar_as_long_as_its_share(tmp_path:
     shares[[2, 9]] = np.nan
     told = scores(shares)
     console = Console(width=120, record=True)
-    console.print(joint_table("title", told))
+    show_table(joint_table("title", told), console)
     text = console.export_text()
     for name, share in zip(J24_NAMES, shares, strict=True):
         rows = [line for line in text.splitlines() if line.startswith(f"{name} ")]

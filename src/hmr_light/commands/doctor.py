@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from hmr_light.body.npy import read_header
 from hmr_light.config.choices import choices, compose_data
@@ -24,9 +23,11 @@ from hmr_light.config.hints import command_line
 from hmr_light.config.schema import BodyConfig, DoctorConfig
 from hmr_light.errors import UserError, refused_by_the_system
 from hmr_light.paths import home, is_there, without_secret
+from hmr_light.reports.terminal import show_text
 from hmr_light.tracking.schema import find_problem
 
 _LITTLE_SPACE = 10 * 2**30
+_COMMANDS = ("hmr-light ", "pip ")
 _OK, _MISSING, _BROKEN = "[green]✓[/]", "[yellow]–[/]", "[bold red]✗[/]"
 
 
@@ -51,24 +52,37 @@ def run(config: DoctorConfig) -> None:
         "tracking": lambda: _tracking(config.tracking.uri),
     }
     console = Console()
-    findings: list[Finding] = []
     with console.status("looking …"):
-        table = Table("", "", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        for title in ("found", "remedy"):
-            table.add_column(title, overflow="fold")  # a path or an address with a hole in it helps nobody
-        for title, look in sections.items():
-            table.add_section()
-            table.add_row("", f"[bold]{title}[/]")
-            for finding in _safely(title, look):
-                findings.append(finding)
-                table.add_row(
-                    finding.mark, *(_plain(text) for text in (finding.subject, finding.found, finding.remedy))
-                )
-    console.print(table)
+        found = {title: list(_safely(title, look)) for title, look in sections.items()}
+    findings = [finding for section in found.values() for finding in section]
+    side = max(len(finding.subject) for finding in findings)
+    for title, section in found.items():
+        console.print(f"[bold]{title}[/]")
+        for finding in section:
+            _show(finding, console, side)
     if broken := [finding for finding in findings if finding.mark == _BROKEN]:
         raise UserError(f"broken: {', '.join(finding.subject for finding in broken)}", broken[0].remedy)
     trained = any(finding.subject == "data=synthetic" and finding.mark == _OK for finding in findings)
     console.print(f"next: hmr-light {'train experiment=mobilenet_v2' if trained else 'prepare source=synthetic'}")
+
+
+def _show(finding: Finding, console: Console, side: int) -> None:
+    """One finding, its remedy below; no word, path or command is cut. `side`: the columns of the widest subject.
+
+    What was found stands beside its subject, or below it where a path has no room there.
+    """
+    console.print(f"  {finding.mark} ", end="")
+    indent = " " * (side + 6)
+    if max(map(len, finding.found.split()), default=0) > console.width - len(indent):
+        console.print(Text(finding.subject), soft_wrap=True)
+        start = indent = " " * 6
+    else:
+        start = f"{finding.subject:<{side}}  "
+    show_text(finding.found, console, start, indent=len(indent))
+    if finding.remedy.startswith(_COMMANDS):
+        console.print(Text(f"{indent}{finding.remedy}"), soft_wrap=True)
+    else:
+        show_text(finding.remedy, console, indent)
 
 
 def _safely(title: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -237,7 +251,3 @@ def _tracking(uri: str | None) -> Iterator[Finding]:
             )
     else:
         yield Finding("store", without_secret(uri))
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

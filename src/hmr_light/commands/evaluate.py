@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
+import sys
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import load_checkpoint
@@ -24,9 +22,13 @@ from hmr_light.evaluation.metrics import TITLES
 from hmr_light.evaluation.protocols import Protocol
 from hmr_light.evaluation.record import evaluation_tags
 from hmr_light.paths import home
+from hmr_light.reports.cells import Table, text_table
 from hmr_light.reports.keypoints import draw_joints, joint_table
 from hmr_light.reports.overlay import overlay_sheet
+from hmr_light.reports.terminal import show_table
 from hmr_light.tracking import continue_tracking
+
+_PIPE = 1000
 
 
 def run(config: EvaluateConfig) -> list[dict[str, float]]:
@@ -40,33 +42,30 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
         checkpoints = run_checkpoints(str(config.run), config.tracking.uri, config.checkpoints)
     # The network sees images of the size that it was trained with.
     with open_inputs(config, int(checkpoints[0].config["data"]["image_size"])) as inputs:
-        console = Console(quiet=not inputs.distributed.is_main)
+        # A pipe has no width.
+        console = Console(quiet=not inputs.distributed.is_main, width=None if sys.stdout.isatty() else _PIPE)
         messages = Console(stderr=True, quiet=not inputs.distributed.is_main)
         for note in body_notes(checkpoints, config.body.name):
             messages.print(note, highlight=False, soft_wrap=True)
-        table = scores_table(inputs.scorer.protocol)
+        for name, dataset in inputs.datasets.items():
+            if dataset.limit is not None:
+                note = f"note: {name} is a part of its set; the table marks its figures, and never as the best"
+                messages.print(note, highlight=False, soft_wrap=True)
+        rows: list[list[str]] = []
         everything = []
         for checkpoint in checkpoints:
-            everything.append(_evaluate(checkpoint, inputs, config, table, console, messages))
+            everything.append(_evaluate(checkpoint, inputs, config, rows, console, messages))
             if config.robustness:
                 report_robustness(checkpoint, inputs, config, console, messages)
-    # Wider than the terminal, or than a pipe's 80 columns, rather than with figures cut off.
-    width = console.measure(table, options=console.options.update(max_width=10_000)).maximum
-    console.width = max(console.width, width)
-    console.print(table)
+        show_table(scores_table(inputs.scorer.protocol, rows), console)
     messages.print(f"next: {next_step(checkpoints, config)}", highlight=False, markup=False, soft_wrap=True)
     return everything
 
 
-def scores_table(protocol: Protocol) -> Table:
-    """The empty table of the figures by `protocol`. Headers fold between words; nothing else folds."""
-    table = Table(title=protocol.describe(), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=0)
-    table.add_column("checkpoint", no_wrap=True)
-    table.add_column("set", no_wrap=True)
-    for title in ("people", "dropped", *(TITLES[metric] for metric in protocol.metrics)):
-        folded = textwrap.fill(title, max(6, *map(len, title.split())), break_long_words=False)
-        table.add_column(folded, justify="right", no_wrap=True)
-    return table
+def scores_table(protocol: Protocol, rows: Sequence[Sequence[str]]) -> Table:
+    """The figures by `protocol`: in each row the checkpoint, the set, and texts of the figures."""
+    headers = ["checkpoint", "set", "people", "dropped", *(TITLES[metric] for metric in protocol.metrics)]
+    return text_table(headers, rows, texts=2, heading=protocol.describe())
 
 
 def body_notes(checkpoints: Sequence[Checkpoint], name: str) -> list[str]:
@@ -82,11 +81,11 @@ def _evaluate(
     checkpoint: Checkpoint,
     inputs: EvaluationInputs,
     config: EvaluateConfig,
-    table: Table,
+    rows: list[list[str]],
     console: Console,
     messages: Console,
 ) -> dict[str, float]:
-    """Score one checkpoint, add its rows to `table`, and write its figures to the run that it is of.
+    """Score one checkpoint, add its figures to `rows`, and write its figures to the run that it is of.
 
     Errors in the image are printed joint by joint, too.
     """
@@ -98,7 +97,8 @@ def _evaluate(
             by_joint[name] = of_joints
         for who, sums in scores.items():
             figures = [f"{value:.1f}" for value in sums.means().values()]
-            table.add_row(label if who == MODEL else "mean pose", name, str(sums.count), str(sums.dropped), *figures)
+            shown = label if who == MODEL else "mean pose"
+            rows.append([shown, name, str(sums.count), str(sums.dropped), *figures])
 
     people = [inputs.scorer.protocol.people(dataset.annotations) for dataset in inputs.datasets.values()]
     with ProgressBar(sum(map(len, people)), label, console=messages) as bar:
@@ -113,7 +113,7 @@ def _evaluate(
             on_set=add_rows,
         )
     for name, scores in by_joint.items():
-        console.print(joint_table(f"{label} on {name}, joint by joint", scores))
+        show_table(joint_table(f"{label} on {name}, joint by joint", scores), console)
         console.print()
     if inputs.distributed.is_main and has_run(checkpoint):
         model = checkpoint.build().to(inputs.distributed.device)

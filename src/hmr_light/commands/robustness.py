@@ -13,6 +13,7 @@ from hmr_light.evaluation.evaluate import MODEL, best_batch_size, build_predicto
 from hmr_light.evaluation.inputs import EvaluationInputs
 from hmr_light.evaluation.robustness import box_changes, measure_robustness
 from hmr_light.reports.robustness import draw_curves, robustness_table, write_csv
+from hmr_light.reports.terminal import show_table
 from hmr_light.tracking import continue_tracking
 
 
@@ -39,7 +40,8 @@ def report_robustness(
             )
         if not distributed.is_main:
             continue
-        console.print(robustness_table(f"{label} on {name}: how errors grow with the box ({protocol.name})", measured))
+        title = f"{label} on {name}: how errors grow with the box ({protocol.name})"
+        show_table(robustness_table(title, measured), console)
         folder = config.out or (checkpoint.run_dir if has_run(checkpoint) else checkpoint.path.parent)
         stem = f"robustness-{name}-{checkpoint.epoch:03d}"
         files = [Path(folder).expanduser() / f"{stem}.{suffix}" for suffix in ("csv", "png")]

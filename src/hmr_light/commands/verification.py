@@ -22,7 +22,7 @@ from hmr_light.evaluation.inputs import open_inputs
 from hmr_light.evaluation.record import recorded_options
 from hmr_light.paths import where_now
 from hmr_light.reports.rows import METRICS, Row
-from hmr_light.tracking.records import SELECTION
+from hmr_light.tracking.records import SELECTION, whole_set
 
 TOLERANCE_MM = 0.05
 """Half of the last digit shown: more than another processor's rounding, less than a reader would see."""
@@ -96,6 +96,8 @@ def _configuration(row: Row, checkpoint: Checkpoint) -> EvaluateConfig:
     if not known:
         known = {key: checkpoint.config[key] for key in ("data", "body", "protocol") if key in checkpoint.config}
     known = follow_run(known, checkpoint.config, checkpoint.run_dir)
+    if name not in known["data"].get("evaluation", {}):
+        name = whole_set(name)
     if name not in known["data"].get("evaluation", {}):
         raise UserError(f"the run does not say how it was evaluated on {row.evaluated_on}")
     config = compose_defaults("evaluate")

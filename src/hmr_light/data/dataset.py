@@ -74,9 +74,10 @@ class MeshDataset(Dataset[Sample]):
         self.path = Path(annotations)
         self.keep_faulty = keep_faulty
         self.shuffle_images = shuffle_images
-        self.limit = limit
         labels = load_annotations(self.path, keep_faulty=keep_faulty)
-        self.annotations = labels if limit is None else labels.first(limit)
+        self.limit = limit if limit is not None and limit < len(labels) else None
+        """None where all people of the file are taken."""
+        self.annotations = labels if self.limit is None else labels.first(self.limit)
         self.image_root = Path(image_root)
         self.image_size = image_size
         self.contrast = contrast

@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hmr_light.tracking.records import SELECTION, CheckpointRecord, Point, RunRecord, is_figure, selection_error
+from hmr_light.tracking.records import (
+    SELECTION,
+    CheckpointRecord,
+    Point,
+    RunRecord,
+    is_figure,
+    is_part,
+    selection_error,
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,10 @@ def best_candidate(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def evaluation_sets(candidates: Iterable[Candidate]) -> dict[str, int]:
-    """How many candidates have errors on each evaluation set; the first is the one with most, of several the latest."""
+    """How many candidates have errors on each evaluation set; the first is the one with most, of several the latest.
+
+    Parts of sets come after all whole ones.
+    """
     count: Counter[str] = Counter()
     newest: dict[str, int] = {}
     for candidate in candidates:
@@ -57,7 +68,7 @@ def evaluation_sets(candidates: Iterable[Candidate]) -> dict[str, int]:
             if where and metric in SELECTION and finite(point.value) is not None:
                 count[where] += 1
                 newest[where] = max(newest.get(where, 0), point.time_ms)
-    order = sorted(count, key=lambda where: (count[where], newest[where], where), reverse=True)
+    order = sorted(count, key=lambda where: (not is_part(where), count[where], newest[where], where), reverse=True)
     return {where: count[where] for where in order}
 
 

@@ -50,6 +50,19 @@ class Table:
     """A page ends with where the figures come from: a title, and the names of these values."""
 
 
+def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]], texts: int, heading: str = "") -> Table:
+    """A table for the eye alone: of its columns the first `texts` are texts, the others numbers."""
+    return Table(
+        headers=headers,
+        is_number=[at >= texts for at in range(len(headers))],
+        rows=[[Cell(text) for text in row] for row in rows],
+        records=[],
+        csv_header=headers,
+        facts={},
+        heading=heading,
+    )
+
+
 def printable(text: str) -> str:
     """`text` without what a terminal or a page would obey rather than show."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

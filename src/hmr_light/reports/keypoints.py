@@ -7,13 +7,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich import box
-from rich.table import Table
 
 from hmr_light.evaluation.evaluate import MEAN_POSE, MODEL
 from hmr_light.evaluation.keypoints import PER_JOINT, KeypointSums
 from hmr_light.evaluation.metrics import TITLES
 from hmr_light.paths import atomic_write
+from hmr_light.reports.cells import Table, text_table
 
 _LEFT, _TOP, _ROW, _BARS, _MARGIN = 190, 70, 22, 500, 60
 _MODEL, _MEAN, _INK, _GRID = (200, 120, 40), (190, 190, 190), (40, 40, 40), (225, 225, 225)  # BGR
@@ -21,16 +20,14 @@ _MODEL, _MEAN, _INK, _GRID = (200, 120, 40), (190, 190, 190), (40, 40, 40), (225
 
 def joint_table(title: str, scores: Mapping[str, KeypointSums]) -> Table:
     """A row for each labelled joint: how many people have it, the model's errors, and the mean pose's PCK@0.1."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=0)
-    table.add_column("joint", no_wrap=True)
     model, mean = scores[MODEL], scores[MEAN_POSE].per_joint()
-    for header in ("people", *(TITLES[metric] for metric in model.metrics), "PCK@0.1 of the mean pose, %"):
-        table.add_column(header, justify="right")
+    headers = ["joint", "people", *(TITLES[metric] for metric in model.metrics), "PCK@0.1 of the mean pose, %"]
+    rows = []
     for joint, values in model.per_joint().items():
         figures = [f"{values[metric]:.1f}" for metric in model.metrics]
         told = f"{mean[joint][PER_JOINT]:.1f}" if joint in mean else "–"
-        table.add_row(joint, f"{values['people']:.0f}", *figures, told)
-    return table
+        rows.append([joint, f"{values['people']:.0f}", *figures, told])
+    return text_table(headers, rows, texts=1, heading=title)
 
 
 def draw_joints(path: Path, scores: Mapping[str, KeypointSums], title: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hmr_light.cost.share import QUIET_SHARE
 from hmr_light.reports.cells import printable
-from hmr_light.reports.rows import CONSTANT, CONSTANT_SHARE, DIVERGED, Row
+from hmr_light.reports.rows import CONSTANT, CONSTANT_SHARE, DIVERGED, PART, Row
 
 TEXTS = {
     "en": {
@@ -16,6 +16,7 @@ TEXTS = {
         "on": " on {where}",
         "keypoints": "error_2d_percent: the mean distance in the image, in % of the longer side of the person's box;"
         " pck2d_05, pck2d_10: % of the joints nearer than 5 and 10 % of it.",
+        "pt": "pt: (epoch) and time of the checkpoint; columns=[run_dir] shows its run's folder, named by the start.",
         "chosen": "errors on {where}, as evaluated_on= says: {count} of {rows} rows have them",
         "default": "errors on {where}: {count} of {rows} rows have them; no other set has more",
         "others": "; evaluated_on=NAME shows another set: {others}",
@@ -28,12 +29,14 @@ TEXTS = {
         DIVERGED: "diverged: the checkpoint has no finite error.",
         CONSTANT: "constant: the predicted joints hardly depend on the image, they vary by less than"
         f" {CONSTANT_SHARE:.0%} of what the labels do (columns=[spread_mm,spread_labels_mm]). It is not compared.",
+        PART: "part: the errors are of the first people of the set alone (limit=), and are not compared.",
     },
     "ko": {
         "units": "MPJPE, 재구성 오차: mm{on}. 추론 시간: s, 이미지 한 장의 중앙값. 굵은 글씨: 열에서 가장 좋은 값.",
         "on": " – 평가 세트: {where}",
         "keypoints": "error_2d_percent: 이미지에서의 평균 거리, 사람 상자의 긴 변에 대한 %;"
         " pck2d_05, pck2d_10: 그 거리가 5 %, 10 % 미만인 관절의 비율(%).",
+        "pt": "pt: (에폭)과 체크포인트 저장 시각. 실행 폴더(이름은 시작 시각)는 columns=[run_dir]로 볼 수 있습니다.",
         "chosen": "평가 세트 {where} (evaluated_on= 선택): {rows}행 중 {count}행에 값이 있습니다",
         "default": "평가 세트 {where}: {rows}행 중 {count}행에 값이 있으며, 더 많은 세트는 없습니다",
         "others": "; evaluated_on=이름 으로 다른 세트를 볼 수 있습니다: {others}",
@@ -46,6 +49,7 @@ TEXTS = {
         DIVERGED: "diverged: 체크포인트에 유한한 오차가 없습니다(발산).",
         CONSTANT: "constant: 예측 관절이 이미지에 거의 따라 변하지 않습니다(정답 변화의"
         f" {CONSTANT_SHARE:.0%} 미만: columns=[spread_mm,spread_labels_mm]). 비교하지 않습니다.",
+        PART: "part: 세트의 처음 일부 사람만으로 평가한 값이므로(limit=) 비교하지 않습니다.",
     },
 }
 DIFFERENCES = {
@@ -85,6 +89,8 @@ def notes(rows: Sequence[Row], language: str, columns: Sequence[str]) -> list[st
     found = [texts["units"].format(on=texts["on"].format(where=where) if where else "")]
     if any(row["error_2d_percent"] is not None for row in rows):
         found.append(texts["keypoints"])
+    if "run_dir" not in columns and any(row.run_dir for row in rows):
+        found.append(texts["pt"])
     for field, name in DIFFERENCES[language].items():
         values = dict.fromkeys(value for row in rows if (value := row[field]))
         if len(values) > 1 and field.endswith("_fingerprint"):  # a hash tells a reader nothing
@@ -97,7 +103,7 @@ def notes(rows: Sequence[Row], language: str, columns: Sequence[str]) -> list[st
         found.append(texts["seeds"])
     if any(row.time_mark for row in rows):
         found.append(texts["time"])
-    return found + [texts[state] for state in (DIVERGED, CONSTANT) if any(state in row.state for row in rows)]
+    return found + [texts[state] for state in (DIVERGED, CONSTANT, PART) if any(state in row.state for row in rows)]
 
 
 def _where(rows: Sequence[Row]) -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.table import Table
 
 from hmr_light.evaluation.metrics import TITLES
 from hmr_light.evaluation.robustness import BoxChange, Measured
 from hmr_light.paths import atomic_write
+from hmr_light.reports.cells import Table, text_table
 
 _WIDTH, _HEIGHT = 420, 300  # of a panel's axes
 _LEFT, _TOP, _GAP, _BOTTOM = 60, 60, 40, 60
@@ -28,11 +28,12 @@ _PANELS: tuple[tuple[str, Callable[[BoxChange], float | None]], ...] = (
 
 def robustness_table(title: str, measured: Sequence[Measured]) -> Table:
     """The errors by the change of the boxes, for the terminal."""
-    table = Table("box", "people", "dropped", *(TITLES[metric] for metric in measured[0].sums.metrics), title=title)
-    for one in measured:
-        figures = [f"{value:.1f}" for value in one.sums.means().values()]
-        table.add_row(str(one.change), str(one.sums.count), str(one.sums.dropped), *figures)
-    return table
+    rows = [
+        [str(one.change), str(one.sums.count), str(one.sums.dropped), *(f"{e:.1f}" for e in one.sums.means().values())]
+        for one in measured
+    ]
+    headers = ["box", "people", "dropped", *(TITLES[metric] for metric in measured[0].sums.metrics)]
+    return text_table(headers, rows, texts=1, heading=title)
 
 
 def write_csv(path: Path, measured: Sequence[Measured]) -> None:

@@ -7,19 +7,22 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import PurePath
 from typing import Any
 
 from hmr_light.cost.share import time_mark
 from hmr_light.errors import UserError, did_you_mean
+from hmr_light.paths import where_now
 from hmr_light.reports.candidates import Candidate, best_candidate, evaluation_sets, finite, make_candidate
 from hmr_light.reports.recipes import recipes
-from hmr_light.tracking.records import SELECTION, CheckpointRecord, RunRecord, was_evaluated
+from hmr_light.tracking.mlflow_writer import RUN_DIR
+from hmr_light.tracking.records import SELECTION, CheckpointRecord, RunRecord, is_part, was_evaluated
 from hmr_light.tracking.search import read_experiment
 
 METRICS = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm", "error_2d_percent")
 """The errors of a row that can be measured again to the same digits."""
 
-DIVERGED, CONSTANT = "diverged", "constant"
+DIVERGED, CONSTANT, PART = "diverged", "constant", "part"
 CONSTANT_SHARE = 0.05
 """A model whose joints vary over the images by less than this share of what the labels do has learned a constant.
 
@@ -36,12 +39,13 @@ class Row:
     model: str
     """The row's name: the experiment file's, else the backbone's."""
     pt: str
-    """The checkpoint: `(epoch)YYMMDD-HHMMSS`."""
+    """The checkpoint: `(epoch)YYMMDD-HHMMSS`, the time at which it was written."""
     epoch: int
     evaluated_on: str
     """The set that the errors are of; the same for all rows of a table."""
     run_id: str
     checkpoint: str
+    """The file."""
     sha256: str
     data_fingerprint: str
     git_commit: str
@@ -59,9 +63,12 @@ class Row:
     start: str = ""
     """What training began with: `random`, the name of pretrained weights, or a checkpoint; empty for the baseline."""
     state: str = ""
-    """`diverged`: the checkpoint has no finite error. `constant`: its predictions hardly depend on the image."""
+    """`diverged`: the checkpoint has no finite error. `constant`: its predictions hardly depend on the image.
+    `part`: its errors are of the first people of a set."""
     evaluation_sets: str = ""
     """All the sets that it has errors on, joined by commas."""
+    run_dir: str = ""
+    """The run's folder, whose name has the time at which the run began."""
     runs: int = 1
     """Over how many runs the figures are means; see `hmr_light.reports.groups`."""
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -160,6 +167,8 @@ def _row(candidate: Candidate, evaluated_on: str, sets: Sequence[str], recipe: s
         state = DIVERGED
     elif is_trained and _is_constant(candidate, evaluated_on, sets):
         state = CONSTANT
+    elif is_part(evaluated_on) and _has_errors(candidate, evaluated_on):
+        state = PART
     return Row(
         model=_model(run),
         pt=f"({candidate.epoch}){tags.get('saved', '')}",
@@ -181,12 +190,20 @@ def _row(candidate: Candidate, evaluated_on: str, sets: Sequence[str], recipe: s
         start=_start(run) if is_trained else "",
         state=state,
         evaluation_sets=",".join(place for place in sets if _has_errors(candidate, place)),
+        run_dir=_run_dir(run, tags),
         figures=figures,
     )
 
 
 def _has_errors(candidate: Candidate, place: str) -> bool:
     return any(f"{place}/{metric}" in candidate.latest for metric in SELECTION)
+
+
+def _run_dir(run: RunRecord, tags: Mapping[str, str]) -> str:
+    """As it was written down, and where it is now if the home has moved since."""
+    path = PurePath(tags.get("path", ""))
+    written = run.tags.get(RUN_DIR, "") or (str(path.parents[1]) if len(path.parents) > 2 else "")
+    return str(where_now(written)) if written else ""
 
 
 def _figures(candidate: Candidate, evaluated_on: str, sets: Sequence[str]) -> dict[str, float]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.cells import cell_len
@@ -14,27 +16,92 @@ from hmr_light.reports.cells import Table
 
 
 def show_table(table: Table, console: Console) -> None:
-    """Print the table with its marks in colour. Headers fold where the terminal is narrow, figures never."""
+    """Print the table with its marks in colour; words and figures are never cut.
+
+    Where the terminal is too narrow for a line a row, headers fold between words, then the two first columns stand in
+    one, at last each value has its own line.
+    """
     if table.heading:
-        console.print(Text(table.heading, style="dim"))
+        show_text(table.heading, console, style="dim")
+    folded = replace(table, headers=[_folded(table, at) for at in range(len(table.headers))])
+    wide = console.options.update(max_width=10_000)
+    layouts = map(_lines, (table, folded, _joined(folded)))
+    fitting = (one for one in layouts if console.measure(one, options=wide).maximum <= console.width)
+    if (shown := next(fitting, None)) is not None:
+        console.print(shown)
+    else:
+        _show_values(table, console)
+    for note in table.notes:
+        show_text(note, console, style="dim")
+
+
+def show_text(text: str, console: Console, start: str = "", style: str = "", indent: int | None = None) -> None:
+    """Print `start` and `text`, folded between words alone; a word that is longer than a line is left to the terminal.
+
+    Every line of the text begins below the first one, or after `indent` columns.
+    """
+    indent = cell_len(start) if indent is None else indent
+    for line in text.splitlines():
+        for folded in fold(line.split(), max(20, console.width - indent)):
+            console.print(Text(start), Text(folded, style), sep="", soft_wrap=True)
+            start = " " * indent
+
+
+def fold(words: Sequence[str], width: int) -> list[str]:
+    """The words on as few lines as have `width` columns; a word that is longer has a line of its own, uncut."""
+    lines: list[str] = []
+    for word in words:
+        joined = f"{lines[-1]}{'' if lines[-1].endswith('_') else ' '}{word}" if lines else ""
+        if lines and cell_len(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(word)
+    return lines
+
+
+def _lines(table: Table) -> RichTable:
+    """A line for each row."""
     shown = RichTable(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for header, is_number in zip(table.headers, table.is_number, strict=True):
-        shown.add_column(Text(header, overflow="fold"), justify="right" if is_number else "left", no_wrap=True)
+    for at, (header, is_number) in enumerate(zip(table.headers, table.is_number, strict=True)):
+        width = max(_width(header), _widest(table, at))
+        shown.add_column(Text(header), justify="right" if is_number else "left", no_wrap=True, width=width)
     for index, cells in enumerate(table.rows):
         texts = [Text(cell.text, style="bold green" if cell.is_best else "") for cell in cells]
         style = "bold" if index == table.winner else ""
         shown.add_row(*texts, style=style, end_section=index in table.section_ends)
-    if _width(shown, console) > console.width:
-        for column, spec in enumerate(shown.columns):
-            spec.no_wrap = False
-            spec.width = max(7, *(cell_len(cells[column].text) for cells in table.rows))
-            spec.header = Text(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", table.headers[column]), overflow="fold")
-        # Wider than the terminal, rather than with figures cut off.
-        console.width = max(console.width, _width(shown, console))
-    console.print(shown)
-    for note in table.notes:
-        console.print(Text(note, style="dim"))
+    return shown
 
 
-def _width(shown: RichTable, console: Console) -> int:
-    return console.measure(shown, options=console.options.update(max_width=10_000)).maximum
+def _folded(table: Table, at: int) -> str:
+    """A header on several lines, no wider than its column needs: folded between words, capitals, after underscores."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=_)(?=\w)", " ", table.headers[at]).split()
+    return "\n".join(fold(words, max(_widest(table, at), *map(cell_len, words))))
+
+
+def _joined(table: Table) -> Table:
+    """The table with its two first columns, if they are texts, above each other in one."""
+    if any(table.is_number[:2]) or len(table.headers) < 3:
+        return table
+    rows = [[replace(cells[0], text=f"{cells[0].text}\n{cells[1].text}"), *cells[2:]] for cells in table.rows]
+    headers = ["\n".join(table.headers[:2]), *table.headers[2:]]
+    return replace(table, headers=headers, is_number=table.is_number[1:], rows=rows)
+
+
+def _show_values(table: Table, console: Console) -> None:
+    """A line for each value, below the first one of its row."""
+    side = max(map(cell_len, table.headers))
+    for index, cells in enumerate(table.rows):
+        console.print(Text(cells[0].text, style="bold green" if index == table.winner else "bold"), soft_wrap=True)
+        for header, cell in zip(table.headers[1:], cells[1:], strict=True):
+            if cell.text:
+                padded = f"  {header}{' ' * (side - cell_len(header))}  "
+                show_text(cell.text, console, padded, "bold green" if cell.is_best else "")
+    console.print()
+
+
+def _widest(table: Table, at: int) -> int:
+    return max((_width(cells[at].text) for cells in table.rows), default=0)
+
+
+def _width(text: str) -> int:
+    return max(map(cell_len, text.split("\n")))

@@ -40,10 +40,14 @@ def metrics(entry: Entry, primary: str = "", model_id: str | None = None) -> lis
 
 
 def primary_set(params: dict[str, str]) -> str:
-    """The first evaluation set that a run's parameters name, as MLflow allows the name; empty if there is none."""
-    for key in params:
-        if found := re.fullmatch(r"data\.evaluation\.(.+)\.(?:annotations|images|ratio)", key):
-            return allowed_name(found[1])
+    """The first evaluation set that a run's parameters name, as MLflow allows the name; empty if there is none.
+
+    Fingerprints stand beside the name that the figures have, also where that is of a part of a set.
+    """
+    for kind in ("fingerprint", "(?:annotations|images|ratio)"):
+        for key in params:
+            if found := re.fullmatch(rf"data\.evaluation\.(.+)\.{kind}", key):
+                return allowed_name(found[1])
     return ""
 
 

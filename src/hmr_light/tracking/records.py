@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ CHANGED = "hmr_light.changed."
 
 SELECTION = ("mpjpe_mm", "error_2d_percent")
 """What a run's best checkpoint is chosen by: the lowest of the first that it has."""
+
+_PART = re.compile(r"(?P<whole>.+)-first-\d+(?P<protocol>:.*)?")
 
 # MLflow keeps infinity as the largest number of double precision.
 _INFINITE = 1.7e308
@@ -69,6 +72,22 @@ def selection_error(values: Mapping[str, Any]) -> float:
 def was_evaluated(values: Mapping[str, Any]) -> bool:
     """Whether an error to choose by was measured, finite or not."""
     return any(name in values for name in SELECTION)
+
+
+def part_name(name: str, people: int) -> str:
+    """What the first `people` of the evaluation set `name` are called: their figures are not those of the whole set."""
+    return f"{name}-first-{people}"
+
+
+def is_part(name: str) -> bool:
+    """Whether an evaluation set is the first people of one; a protocol may follow the name."""
+    return _PART.fullmatch(name) is not None
+
+
+def whole_set(name: str) -> str:
+    """The name of the set that `name` is a part of, without a protocol; `name` itself if it is whole."""
+    found = _PART.fullmatch(name)
+    return found["whole"] if found else name.partition(":")[0]
 
 
 def with_changes(run: RunRecord) -> RunRecord:

@@ -24,7 +24,8 @@ class SetConfig:
     ratio: Annotated[float, Range(0, 1e9)] = 1.0
     """Share of the training samples that come from this set, relative to the other sets."""
     limit: Count | None = None
-    """The first so many people of the set, for a quick trial; null: all of them."""
+    """The first so many people of the set, for a quick trial; null: all of them. Errors on a part of an evaluation set
+    are named after it (NAME-first-20), and never compared with others."""
 
 
 @dataclass
