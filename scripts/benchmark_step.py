@@ -147,7 +147,8 @@ def main() -> None:
 
             context = RunContext(run, config, plain(config), world, tracker)
             objective = supervised(config.loss, body)
-            train(context, initial_state(model, config), objective, turns, arguments.steps, Listener(), StopRequest())
+            state = initial_state(model, config, objective)
+            train(context, state, objective, turns, arguments.steps, Listener(), StopRequest())
     ratios = np.array(turns.loop[WARMUP:]) / np.array(turns.bare[WARMUP : len(turns.loop)])
     low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
     step, told = float(np.median(turns.loop)), float(np.median(journal))

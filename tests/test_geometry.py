@@ -15,6 +15,7 @@ from hmr_light.geometry import (
     procrustes_align,
     project,
     rot6d_to_matrix,
+    rotation_angle,
     weak_perspective_translation,
 )
 
@@ -246,3 +247,18 @@ def test_procrustes_keeps_the_type_and_computes_in_float64() -> None:
     assert found.dtype == torch.float32
     expected = np.stack([align_one(*pair) for pair in zip(source.astype(float), target.astype(float), strict=True)])
     np.testing.assert_array_equal(found.numpy(), expected.astype(np.float32))
+
+
+def test_the_angle_between_rotations_and_its_gradient() -> None:
+    rng = np.random.default_rng()
+    first, second = (Rotation.random(50, rng=rng) for _ in range(2))
+    expected = (first * second.inv()).magnitude()
+    a, b = (torch.tensor(one.as_matrix()) for one in (first, second))
+    assert np.allclose(rotation_angle(a, b), expected, atol=1e-5)
+    for angle in (0.0, 1e-4, np.pi - 1e-3, np.pi):
+        turned = torch.tensor(Rotation.from_rotvec([0, angle, 0]).as_matrix(), requires_grad=True)
+        found = rotation_angle(turned, torch.eye(3, dtype=torch.float64))
+        assert float(found.detach()) == pytest.approx(angle, abs=1e-3)
+        found.backward()
+        assert turned.grad is not None
+        assert turned.grad.isfinite().all()

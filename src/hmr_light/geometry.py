@@ -9,6 +9,8 @@ from torch.nn.functional import normalize
 NEWTON_STEPS = 8
 SMALLEST_GAP = 1e-4
 LARGEST_EXCESS = 1e-11
+# Nearer to 0 and to 1 than this, the sine of half an angle has no gradient: the angle's would be infinite.
+_LEAST_SINE, _MOST_SINE = 1e-6, 1 - 1e-7
 
 
 def rot6d_to_matrix(rot6d: torch.Tensor) -> torch.Tensor:
@@ -52,6 +54,15 @@ def matrix_to_axis_angle(rotations: torch.Tensor) -> torch.Tensor:
     cosine, vector = quaternion[..., :1].abs(), quaternion[..., 1:] * torch.where(quaternion[..., :1] < 0, -1.0, 1.0)
     sine = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
     return vector * torch.where(sine > 0, 2 * torch.atan2(sine, cosine) / sine, 2.0)
+
+
+def rotation_angle(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """The angles (...), radians, 0 to π, between rotation matrices (..., 3, 3): the geodesic distance.
+
+    Of the chord: |R - S|² = 8 sin²(angle / 2). Its gradient is finite where the angle is 0 or π, too.
+    """
+    sine = ((first - second).square().sum((-2, -1)) / 8).clamp(min=_LEAST_SINE**2).sqrt()
+    return 2 * torch.asin(sine.clamp(max=_MOST_SINE))
 
 
 def chordal_mean(rotations: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,9 @@ from hmr_light.config.help import choice_texts, help_text
 from hmr_light.config.schema import SCHEMAS
 from hmr_light.paths import conf_dir
 
-BUILDERS = ("compression", "backbone", "backbone/adapter", "regressor", "loss", "protocol", "source")
+BUILDERS = (
+    *("compression", "backbone", "backbone/adapter", "regressor", "loss", "distillation", "protocol", "source"),
+)
 
 
 def options(command: str, *overrides: str) -> dict[str, str]:

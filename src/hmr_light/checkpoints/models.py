@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from hmr_light.backbones.state_dicts import refuse_not_finite
@@ -10,11 +11,12 @@ from hmr_light.checkpoints.loading import DIVERGED, load_checkpoint
 from hmr_light.data.distributed import choose_device
 from hmr_light.errors import UserError
 from hmr_light.model.predictor import TorchPredictor
-from hmr_light.paths import home, zoo_file
+from hmr_light.paths import home, zoo_file, zoo_names
 from hmr_light.tracking import find_run_dir
 from hmr_light.tracking.records import selection_error
 from hmr_light.tracking.store import default_uri
 
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
 ZOO = Path(__file__).parents[1] / "zoo"
 """The models that come with the package: NAME.pt; docs/zoo.md describes them."""
 
@@ -26,12 +28,22 @@ def load_model(source: str | Path, device: str = "auto", *, tracking_uri: str | 
     `device` is auto, cpu or cuda. Run ids are looked up in `tracking_uri`; None takes the store of this project.
     Raises `UserError` for a source that does not exist, or that holds no model.
     """
+    return predictor_of(find_checkpoint(source, tracking_uri), device)
+
+
+def find_checkpoint(source: str | Path, tracking_uri: str | None = None) -> Checkpoint:
+    """The checkpoint that `source` names, in one of the ways of `load_model`."""
     path = Path(source).expanduser()
     if not path.exists() and (inside := zoo_file(str(source))):
         path = inside
     if path.is_file() or (path.suffix and not path.is_dir()):
-        return predictor_of(load_checkpoint(path), device)
-    return predictor_of(best_checkpoint(str(source), tracking_uri or default_uri(home())), device)
+        return load_checkpoint(path)
+    if not path.exists() and "/" not in str(source) and not _RUN_ID.fullmatch(str(source)):
+        raise UserError(
+            f"there is no run {source}",
+            f"Name a run's folder, its MLflow run id, a checkpoint, or one of: {', '.join(zoo_names())}.",
+        )
+    return best_checkpoint(str(source), tracking_uri or default_uri(home()))
 
 
 def best_checkpoint(run: str, tracking_uri: str | None) -> Checkpoint:

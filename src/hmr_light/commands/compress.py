@@ -21,7 +21,6 @@ from hmr_light.model.hmr import HMR
 from hmr_light.paths import zoo_file
 from hmr_light.training.context import RunContext
 from hmr_light.training.inputs import open_inputs
-from hmr_light.training.objectives import check_labels, supervised
 
 
 def run(config: CompressConfig) -> list[Path]:
@@ -37,9 +36,6 @@ def run(config: CompressConfig) -> list[Path]:
                 "compress runs in one process", "Run it without torchrun; fine-tune with `hmr-light train init=…`."
             )
         inputs = open_inputs(base, distributed)
-        if config.trainer.epochs:
-            check_labels(inputs.training, config.loss)
-        objective = supervised(config.loss, inputs.body)
 
         def draw(context: RunContext, model: HMR) -> None:
             draw_predictions(context, model, inputs)
@@ -49,7 +45,7 @@ def run(config: CompressConfig) -> list[Path]:
 
         chain = links(steps, _row(parent), config.row)
         try:
-            run_dirs = compress(config, base, parent, chain, inputs, objective, draw, say)
+            run_dirs = compress(config, base, parent, chain, inputs, draw, say)
         except Interrupted as stopped:
             saved = str(stopped).partition("\n")[0]
             raise Interrupted(f"{saved}\n  Go on with the same command and resume=auto.") from stopped
@@ -70,6 +66,8 @@ def _run_config(config: CompressConfig, parent: Checkpoint) -> TrainConfig:
     shared = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(config)}
     values = {name: getattr(config, name) for name in shared}
     values["data"] = replace(config.data, image_size=int(parent.config["data"]["image_size"]))
+    if config.objective == "distillation" and config.distillation["teacher"] is None:
+        values["distillation"] = {**config.distillation, "teacher": str(parent.path)}
     return TrainConfig(backbone=parent.config["backbone"], regressor=parent.config["regressor"], **values)
 
 

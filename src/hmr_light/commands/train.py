@@ -16,8 +16,7 @@ from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
 from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.training.context import RunContext
-from hmr_light.training.inputs import RunInputs, initial_model, open_inputs
-from hmr_light.training.objectives import check_labels, supervised
+from hmr_light.training.inputs import RunInputs, build_objective, initial_model, open_inputs
 from hmr_light.training.run import find_run, train_run
 
 
@@ -36,10 +35,8 @@ def run(config: TrainConfig) -> Path:
                 print_next(config, found.run_dir)
             return found.run_dir
         inputs = open_inputs(config, distributed)
-        if config.trainer.epochs:
-            check_labels(inputs.training, config.loss)
         model = initial_model(config, inputs.training, found)
-        objective = supervised(config.loss, inputs.body)
+        objective = build_objective(config, model, inputs)
 
         def draw(context: RunContext, trained: HMR) -> None:
             draw_predictions(context, trained, inputs)

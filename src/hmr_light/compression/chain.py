@@ -19,11 +19,9 @@ from hmr_light.compression.steps import Phase, Step, StepContext
 from hmr_light.config.schema import CompressConfig, TrainConfig
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model
-from hmr_light.tracking.state import mlflow_run_id
-from hmr_light.training.context import Lineage, RunContext
-from hmr_light.training.inputs import RunInputs, initial_model
-from hmr_light.training.objectives import Objective
-from hmr_light.training.provenance import file_sha256
+from hmr_light.training.context import RunContext
+from hmr_light.training.inputs import RunInputs, build_objective, initial_model
+from hmr_light.training.provenance import file_sha256, lineage_of
 from hmr_light.training.run import find_run, train_run
 
 
@@ -56,7 +54,6 @@ def compress(
     parent: Checkpoint,
     chain: Sequence[Link],
     inputs: RunInputs,
-    objective: Objective,
     at_end: Callable[[RunContext, HMR], None],
     say: Callable[[str], None],
 ) -> list[Path]:
@@ -80,8 +77,9 @@ def compress(
                 model = initial_model(phase_config, inputs.training, found)
             else:
                 say(f"{link.row} ({number} of {len(chain)}): computing it from {parent.path}")
-                model = apply_phase(link.phase, parent, phase_config, config, inputs, objective)
-            lineage = Lineage(mlflow_run_id(parent.run_dir, config.tracking.uri) or parent.run_dir.name, sha256)
+                model = apply_phase(link.phase, parent, phase_config, config, inputs)
+            objective = build_objective(phase_config, model, inputs)
+            lineage = lineage_of(parent, config.tracking.uri)
             result = train_run(phase_config, model, objective, inputs, lineage=lineage, at_end=at_end)
             run_dirs.append(result.run_dir)
         parent = best_checkpoint(str(run_dirs[-1]), None)
@@ -94,7 +92,6 @@ def apply_phase(
     phase_config: TrainConfig,
     config: CompressConfig,
     inputs: RunInputs,
-    objective: Objective,
 ) -> HMR:
     """The model that `phase` makes of `parent`, in evaluation mode, its batch norms measured anew.
 
@@ -107,6 +104,7 @@ def apply_phase(
         return calibration_batches(phase_config, config.calibration, distributed)
 
     model = parent.build().to(distributed.device)
+    objective = build_objective(phase_config, model, inputs)
     context = StepContext(phase_config, distributed.device, batches, objective)
     change = phase(copy.deepcopy(model), context)
     backbone = {**phase_config.backbone, "weights": None}

@@ -19,7 +19,10 @@ from hmr_light.config.hints import hydra_quoted
 from hmr_light.errors import UserError
 from hmr_light.paths import is_there
 
-_PATHS = {"amass", "annotations", "female", "fits", "images", "male", "out", "photographs", "root", "tars", "weights"}
+_PATHS = {
+    *("amass", "annotations", "female", "fits", "images", "male", "out", "photographs", "root", "tars", "teacher"),
+    "weights",
+}
 """Options that hold a path in groups that have no schema here, since their options are their builders'."""
 _PAIRS = {"[": "]", "{": "}"}
 

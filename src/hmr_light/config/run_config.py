@@ -19,7 +19,10 @@ from hmr_light.paths import atomic_write, conf_dir, home
 
 FILE_NAME = "config.yaml"
 HOME = "${oc.env:HMR_LIGHT_HOME}"
-_FREE_FORM = ("backbone", "regressor", "protocol", "loss", "data.train", "data.evaluation", "body", "compressed")
+_FREE_FORM = (
+    *("backbone", "regressor", "protocol", "loss", "distillation", "data.train", "data.evaluation", "body"),
+    "compressed",
+)
 """Mappings whose options depend on the choice: a run that lacks one of them is not given the default."""
 
 

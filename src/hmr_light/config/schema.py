@@ -46,6 +46,7 @@ __all__ = [
     "UiConfig",
 ]
 
+Objective = Annotated[str, OneOf("supervised", "distillation")]
 Seed = Annotated[int, Range(0, 2**63 - 1)]
 TableFormat = Annotated[str, OneOf("terminal", "markdown", "csv", "json", "latex", "html")]
 RecordFormat = Annotated[str, OneOf("terminal", "markdown", "csv", "json")]
@@ -62,6 +63,10 @@ class TrainConfig:
     data: DataConfig = MISSING
     protocol: dict[str, Any] = MISSING
     loss: dict[str, Any] = MISSING
+    objective: Objective = "supervised"
+    """supervised: learn from labels, by `loss`. distillation: learn what another model predicts."""
+    distillation: dict[str, Any] = field(default_factory=dict)
+    """What is learned of another model, by objective=distillation."""
     optimizer: OptimizerConfig = MISSING
     trainer: TrainerConfig = MISSING
     tracking: TrackingConfig = MISSING
@@ -85,6 +90,21 @@ class TrainConfig:
     def unread(self) -> tuple[str, ...]:
         """A run that is continued reads its own checkpoint and data."""
         return () if self.resume is None else ("data.", "init")
+
+    def __post_init__(self) -> None:
+        teacher = self.distillation.get("teacher")
+        if self.objective == "supervised" and teacher is not None:
+            raise UserError(
+                f"distillation.teacher={teacher} is not read: the objective is supervised",
+                "Add objective=distillation, or leave the teacher out.",
+            )
+        if self.objective == "distillation" and teacher is None:
+            raise UserError(
+                "objective=distillation needs the model to learn from: distillation.teacher=",
+                "Name a run, a checkpoint, or a model of the package: distillation.teacher=mobile",
+            )
+        if self.objective == "supervised":
+            self.distillation = {}
 
 
 @dataclass
@@ -117,6 +137,11 @@ class CompressConfig:
     protocol: dict[str, Any] = MISSING
     loss: dict[str, Any] = MISSING
     """The losses of fine-tuning. For a run: its own, unless `loss=` is given."""
+    objective: Objective = "supervised"
+    """What fine-tuning learns. supervised: labels, by `loss`. distillation: what another model predicts."""
+    distillation: dict[str, Any] = field(default_factory=dict)
+    """What is learned of another model, by objective=distillation. Its teacher is the model to compress, unless
+    `distillation.teacher=` is given."""
     optimizer: OptimizerConfig = MISSING
     trainer: TrainerConfig = MISSING
     """Fine-tuning after each step: `trainer.epochs=0` has none."""

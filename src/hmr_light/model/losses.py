@@ -105,7 +105,7 @@ def compute_losses(
 
     if "keypoints_3d" in wanted:
         target, confidence = batch["joints_3d"].split((3, 1), dim=-1)
-        each = confidence * error(_from_mid_hip(joints[:, _OPENPOSE:]), _from_mid_hip(target), reduction="none")
+        each = confidence * error(from_mid_hip(joints[:, _OPENPOSE:]), from_mid_hip(target), reduction="none")
         terms["keypoints_3d"] = _mean_over_samples(each, batch["has_joints_3d"].to(joints.dtype))
 
     if "pose" in wanted:
@@ -135,5 +135,6 @@ def _mean_over_samples(each: torch.Tensor, has: torch.Tensor) -> LossTerm:
     return LossTerm((per_sample.sum(1) * has).sum(), has.sum() * per_sample.shape[1])
 
 
-def _from_mid_hip(joints: torch.Tensor) -> torch.Tensor:
+def from_mid_hip(joints: torch.Tensor) -> torch.Tensor:
+    """The 24 `joints` (B, 24, …) of the ground truth relative to the middle of the hips."""
     return joints - joints[:, _HIPS].mean(1, keepdim=True)

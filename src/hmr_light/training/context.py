@@ -35,7 +35,7 @@ class Lineage:
     """The checkpoint that a run's model was made from, by compression or distillation."""
 
     parent_run: str
-    """MLflow's run id, or the name of the run directory where there is none."""
+    """MLflow's run id, or the name of the run directory where there is none; of a file of no run, its name."""
     parent_checkpoint: str
     """SHA-256 of the file."""
 

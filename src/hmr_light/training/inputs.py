@@ -1,4 +1,7 @@
-"""What a run reads before it begins: data, body, protocol, and the model's first weights. Nothing is written here."""
+"""What a run reads before it begins: data, body, protocol, the model's first weights, and what it is to learn.
+
+Nothing is written here.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import torch
 from hmr_light.body import SMPL, load_body
 from hmr_light.checkpoints.format import read_last
 from hmr_light.checkpoints.loading import start_from
+from hmr_light.checkpoints.models import find_checkpoint
 from hmr_light.checkpoints.transforms import apply_transforms
 from hmr_light.config.schema import TrainConfig
 from hmr_light.data.dataset import MeshDataset
@@ -18,6 +22,8 @@ from hmr_light.evaluation.datasets import open_evaluation
 from hmr_light.evaluation.protocols import Scorer, build_protocol
 from hmr_light.model.hmr import HMR, build_model, check_image_size
 from hmr_light.training.datasets import mean_parameters, open_training
+from hmr_light.training.distillation import build_distillation_config, distillation
+from hmr_light.training.objectives import Objective, check_labels, supervised
 from hmr_light.training.run_directory import Found
 from hmr_light.training.sampler import EpochBatches
 
@@ -66,3 +72,26 @@ def initial_model(config: TrainConfig, training: Mixture, found: Found | None = 
     if config.init is not None:
         start_from(model, config.init.expanduser(), config.init_allow)
     return model
+
+
+def build_objective(config: TrainConfig, model: HMR, inputs: RunInputs) -> Objective:
+    """What `config.objective` names: by it, `model` is to learn from `inputs`.
+
+    A new model that learns from a teacher where no person has a label starts from the teacher's mean. Raises
+    `UserError` for wrong options, labels that are wanted and not there, and a teacher that cannot be learned from.
+    """
+    if config.objective == "supervised":
+        if config.trainer.epochs:
+            check_labels(inputs.training, config.loss)
+        return supervised(config.loss, inputs.body)
+    options = build_distillation_config(config.distillation)
+    if options.labels and config.trainer.epochs:
+        check_labels(inputs.training, config.loss)
+    teacher = find_checkpoint(options.teacher, config.tracking.uri)
+    objective = distillation(config, model, inputs.body, teacher, inputs.distributed)
+    is_new = config.init is None and config.compressed is None
+    if is_new and not any(one.annotations.has_smpl.any() for one in inputs.training.datasets):
+        for name in ("init_pose", "init_shape", "init_cam"):
+            if (mean := teacher.state.get(f"regressor.{name}")) is not None:
+                model.regressor.get_buffer(name).copy_(mean)
+    return objective

@@ -90,7 +90,8 @@ def train(
         frozen = epoch < freezes
         state.model.backbone.train(not frozen)
         if network is None or epoch == freezes:
-            network = _network(state.model.regressor if frozen else state.model, config, distributed)
+            trained = objective.wrap(state.model) if objective.wrap else state.model
+            network = _network(state.model.regressor if frozen else trained, config, distributed)
         started, images = time.perf_counter(), 0
         for step in range(state.step, steps_per_epoch):
             loaded = next(batches)
@@ -100,12 +101,20 @@ def train(
 
             # Dropout's draws too are a function of (seed, epoch, step), so that a resumed run repeats them.
             torch.manual_seed(step_seed(config.seed, epoch, step, distributed.rank))
-            rate = learning_rate(config.optimizer, epoch * steps_per_epoch + step, total_steps)
+            done = epoch * steps_per_epoch + step
+            rate = learning_rate(config.optimizer, done, total_steps)
             set_learning_rate(state.optimizer, rate)
 
             notes = (stop.requested, bool(skipped))
             loss, terms, (asked_to_stop, has_bad) = forward(
-                network, objective, batch, config, distributed, notes, state.model.backbone if frozen else None
+                network,
+                objective,
+                batch,
+                config,
+                distributed,
+                notes,
+                state.model.backbone if frozen else None,
+                progress=done / total_steps,
             )
             state.optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -154,6 +163,7 @@ def forward(
     distributed: Distributed,
     notes: Sequence[bool] = (),
     frozen: nn.Module | None = None,
+    progress: float = 0.0,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
     """One forward pass: the loss to differentiate, every term's mean over all processes, and how many have each note.
 
@@ -179,9 +189,9 @@ def forward(
                 with torch.no_grad():
                     features = frozen(images)
                 prediction = network(features)
-        return SmplParameters(*(value.float() for value in prediction))
+        return prediction._make(value.float() for value in prediction)
 
-    terms = objective(predict, batch | {"image": images})
+    terms = objective(predict, batch | {"image": images}, progress)
     names = list(terms)
     noted = images.new_tensor(notes, dtype=torch.float32)
     counts = distributed.all_reduce_sum(torch.cat((torch.stack([terms[name].count.float() for name in names]), noted)))

@@ -1,28 +1,57 @@
 """What a run minimises: an objective maps a network and a batch to loss terms.
 
-An `Objective` is called with the network and a batch of `MeshDataset` samples on the device, whose `image` is already
-normalised, float32 (B, 3, S, S). It returns the terms by name; the loss is the sum of weight times mean. A term's mean
-is over the samples of all processes, therefore a term holds a sum and a count.
+The terms of an `Objective` come by name; the loss is the sum of weight times mean. A term's mean is over the samples of
+all processes, therefore a term holds a sum and a count. `supervised` compares with labels, and
+`hmr_light.training.distillation` with the predictions of another model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
 from hmr_light.body import SMPL
 from hmr_light.data.mixture import Mixture
 from hmr_light.errors import UserError
-from hmr_light.model.losses import LossTerm, build_loss_config, compute_losses
+from hmr_light.model.hmr import HMR
+from hmr_light.model.losses import LossConfig, LossTerm, build_loss_config, compute_losses
 from hmr_light.model.regressors import SmplParameters
+from hmr_light.training.context import Lineage
 
 Batch = dict[str, torch.Tensor]
 Network = Callable[[torch.Tensor], SmplParameters]
 """Normalised images (B, 3, S, S) → parameters in float32."""
-Objective = Callable[[Network, Batch], dict[str, LossTerm]]
+
+
+class Losses(Protocol):
+    """The loss terms of one step, by name."""
+
+    def __call__(self, network: Network, batch: Batch, progress: float = 0.0) -> dict[str, LossTerm]:
+        """`batch` is of `MeshDataset` samples on the device, its `image` normalised already, float32 (B, 3, S, S).
+
+        `progress` is the share of the run's steps that are done, from 0 to 1.
+        """
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a run minimises."""
+
+    losses: Losses
+    adapters: nn.Module | None = None
+    """What is trained beside the model for the objective alone: in the run's state, but not in its models."""
+    wrap: Callable[[HMR], nn.Module] | None = None
+    """What the network is that `losses` calls, where it is not the model itself: it holds the model and `adapters`."""
+    teacher: Lineage | None = None
+    """The checkpoint that is learned from. A run that is continued must have the same."""
+
+    def __call__(self, network: Network, batch: Batch, progress: float = 0.0) -> dict[str, LossTerm]:
+        return self.losses(network, batch, progress)
 
 
 def check_labels(training: Mixture, loss: Mapping[str, Any]) -> None:
@@ -57,15 +86,25 @@ def supervised(loss: Mapping[str, Any], body: SMPL) -> Objective:
     config = build_loss_config(loss)
     wants_vertices = "vertices" in config.term_weights()
 
-    def objective(network: Network, batch: Batch) -> dict[str, LossTerm]:
+    def losses(network: Network, batch: Batch, progress: float = 0.0) -> dict[str, LossTerm]:
         prediction = network(batch["image"])
-        vertices = None
-        if wants_vertices:
-            vertices, joints = body(prediction.rotations, prediction.betas)
-            with torch.no_grad():
-                batch = batch | {"vertices": body(batch["pose"], batch["betas"]).vertices}
-        else:
-            joints = body.joints(prediction.rotations, prediction.betas)
-        return compute_losses(prediction, joints, vertices, batch, config, batch["image"].shape[-1])
+        posed = pose_body(body, prediction, wants_vertices)
+        return compute_losses(prediction, *posed, with_vertices(batch, body, config), config, batch["image"].shape[-1])
 
-    return objective
+    return Objective(losses)
+
+
+def pose_body(body: SMPL, prediction: SmplParameters, wants_vertices: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The joints (B, 49, 3) of `prediction`, metres, and its vertices (B, V, 3), which take long, or None."""
+    if wants_vertices:
+        vertices, joints = body(prediction.rotations, prediction.betas)
+        return joints, vertices
+    return body.joints(prediction.rotations, prediction.betas), None
+
+
+@torch.no_grad()
+def with_vertices(batch: Batch, body: SMPL, config: LossConfig) -> Batch:
+    """`batch` with the labelled `vertices` (B, V, 3) too, if a term of `config` is measured on them."""
+    if "vertices" not in config.term_weights():
+        return batch
+    return batch | {"vertices": body(batch["pose"], batch["betas"]).vertices}

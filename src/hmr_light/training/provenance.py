@@ -8,6 +8,11 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from hmr_light.checkpoints.format import Checkpoint
+from hmr_light.config.run_config import FILE_NAME
+from hmr_light.tracking.state import mlflow_run_id
+from hmr_light.training.context import Lineage
+
 PACKAGES = ("hmr-light", "torch", "torchvision", "numpy", "opencv-python", "smplx", "mlflow", "hydra-core")
 
 
@@ -40,6 +45,13 @@ def file_sha256(path: str | Path | None) -> str | None:
         return None
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def lineage_of(checkpoint: Checkpoint, tracking_uri: str | None) -> Lineage:
+    """What a run is tagged with whose model comes from `checkpoint`; the run's MLflow id is that in `tracking_uri`."""
+    run_dir = checkpoint.run_dir
+    name = run_dir.name if (run_dir / FILE_NAME).is_file() else checkpoint.path.stem
+    return Lineage(mlflow_run_id(run_dir, tracking_uri) or name, file_sha256(checkpoint.path) or "")
 
 
 def _versions() -> list[str]:

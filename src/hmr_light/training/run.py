@@ -56,7 +56,8 @@ def train_run(
     """Train `model` in a new run directory, or go on with the run that `config.resume` names.
 
     `model` is the one that `config` describes, or what its `transforms` made of it; it is trained in place. The
-    checkpoints store `config` and the transforms; `lineage` says which checkpoint the model comes from. `at_end` is
+    checkpoints store `config` and the transforms; `lineage` says which checkpoint the model comes from;
+    without it, the teacher of `objective` is named as its parent. `at_end` is
     called with the trained model before the run counts as finished. Every process calls this function.
     Raises `UserError` for what ends the run, and `Interrupted` after a request to stop; the state is saved then.
     """
@@ -64,7 +65,7 @@ def train_run(
     model.to(distributed.device)
     if config.trainer.channels_last:
         model.to(memory_format=torch.channels_last)
-    state = initial_state(model, config)
+    state = initial_state(model, config, objective)
     plain_config = plain(config)
     found = find_run(config, distributed)
     run_dir = (
@@ -94,7 +95,7 @@ def train_run(
             progress.say(f"continuing {run_dir}{done}" if found else f"run {run_dir}")
             if warning:
                 progress.say(f"warning: {warning}")
-            describe_run(context, inputs, model, lineage)
+            describe_run(context, inputs, model, lineage or objective.teacher)
             if found:
                 record_changes(context, found.changed)
             with _resume_hint(context), explain_worker_failures(stop):

@@ -43,6 +43,8 @@ _PLACES = re.compile(r"data\.root|data\.(train|evaluation)\..*\.(annotations|ima
 """Where things are that are compared by their content when they are opened: a project may be moved."""
 _WEIGHTS = ("init", "backbone.weights")
 """Files that are compared by their content here."""
+_TEACHER = "distillation.teacher"
+"""What the run's state compares by its content."""
 CLAIM_SECONDS = 10.0
 """How long the loader processes of a run that was killed may live on."""
 
@@ -170,6 +172,8 @@ def _may_change(run_dir: Path, key: str, old: Any, new: Any, *, auto: bool = Fal
         return True
     if old is None or new is None:
         return False
+    if key == _TEACHER:
+        return not auto
     if _PLACES.fullmatch(key):
         return not (auto and Path(old).exists())
     return key in _WEIGHTS and summarize_run(run_dir).params.get(f"{key}.sha256", "") == file_sha256(new)

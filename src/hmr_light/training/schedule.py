@@ -20,10 +20,13 @@ def learning_rate(config: OptimizerConfig, step: int, total_steps: int) -> float
     return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def build_optimizer(config: OptimizerConfig, model: HMR) -> torch.optim.Optimizer | None:
+def build_optimizer(
+    config: OptimizerConfig, model: HMR, adapters: nn.Module | None = None
+) -> torch.optim.Optimizer | None:
     """The optimizer that `config` names, over the weights of `model`; None if it has none.
 
-    Each parameter group has a `factor`: its rate is that times `learning_rate`.
+    `adapters` are trained too (see `Objective`). Each parameter group has a `factor`: its rate is that times
+    `learning_rate`.
     """
     outputs = model.regressor.output_biases()
     inner = [parameter for parameter in model.regressor.parameters() if all(parameter is not bias for bias in outputs)]
@@ -34,6 +37,7 @@ def build_optimizer(config: OptimizerConfig, model: HMR) -> torch.optim.Optimize
         (inner, 1.0, config.weight_decay),
         (outputs, config.bias_factor, config.weight_decay),
         (depthwise, config.backbone_factor, 0.0),
+        (list(adapters.parameters()) if adapters else [], 1.0, config.weight_decay),
     )
     groups = [
         {"params": [one for one in parameters if one.requires_grad], "factor": factor, "weight_decay": decay}
