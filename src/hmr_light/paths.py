@@ -61,6 +61,12 @@ def zoo_file(name: str) -> Path | None:
     return file if name == Path(name).name and is_there(file) else None
 
 
+def checkpoint_file(named: Path) -> Path:
+    """The file that `checkpoint=` or `init=` names: a path, else a model that comes with the package, by its name."""
+    path = named.expanduser()
+    return path if is_there(path) else zoo_file(str(named)) or path
+
+
 def zoo_names() -> list[str]:
     """The names of the models that come with the package, sorted."""
     return sorted(file.stem for file in (_PACKAGE / "zoo").glob("*.pt"))

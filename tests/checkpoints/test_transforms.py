@@ -53,8 +53,10 @@ def test_a_folded_model_is_read_back_and_computes_what_it_did(tmp_path: Path, op
     assert any(isinstance(one, nn.BatchNorm2d) for one in built.modules()) != bool(options.get("batch_norms"))
     for name, value in built(images)._asdict().items():
         torch.testing.assert_close(value, getattr(expected, name), rtol=1e-3, atol=1e-4)
-    with pytest.raises(UserError, match="structure was changed \\(fold\\), from which training cannot start"):
-        start_from(build_model(CONFIG), tmp_path / "epoch-001.pt")
+    # Training may start from it, and goes on with the structure that it has.
+    started = start_from(build_model(CONFIG), tmp_path / "epoch-001.pt")
+    assert started.transforms == checkpoint.transforms
+    assert all(torch.equal(value, built.state_dict()[name]) for name, value in started.state_dict().items())
     # A second file made of it is the same model again.
     save_model(tmp_path / "epoch-002.pt", built, CONFIG, 2, {})
     assert load_checkpoint(tmp_path / "epoch-002.pt").transforms == checkpoint.transforms

@@ -11,7 +11,7 @@ import pytest
 
 from hmr_light.config import typed
 from hmr_light.config.hints import hydra_quoted
-from hmr_light.config.run_config import continue_run, evaluate_run, read_run_config, write_run_config
+from hmr_light.config.run_config import continue_run, evaluate_run, follow_checkpoint, read_run_config, write_run_config
 from hmr_light.config.schema import EvaluateConfig, TrainConfig
 from hmr_light.config.strict import flatten, plain
 from hmr_light.paths import conf_dir
@@ -32,6 +32,56 @@ def write_run(home: Path, *overrides: str) -> Path:
     run_dir.mkdir(parents=True)
     write_run_config(run_dir, config)
     return run_dir
+
+
+def started(network: dict[str, Any], *overrides: str) -> dict[str, Any]:
+    """The options that `hmr-light train init=CHECKPOINT OVERRIDES…` runs with, of a checkpoint of this `network`."""
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = follow_checkpoint(hydra.compose("train", list(overrides)), overrides, network)
+        return flatten(plain(typed(TrainConfig, config)))
+
+
+@pytest.mark.parametrize(
+    ("given", "followed"),
+    [
+        ([], {"backbone", "regressor", "size"}),
+        (["experiment=demo"], {"backbone", "regressor"}),  # the preset chooses the size
+        (["backbone=resnet18"], {"regressor", "size"}),
+        (["backbone/adapter=pooled", "data.image_size=64"], {"regressor"}),
+        (["experiment=mean_pose"], {"size"}),  # and the two nodes
+        (["regressor=spin"], {"backbone", "size"}),  # also where it is the default
+        (["data=coco", "seed=3"], {"backbone", "regressor", "size"}),
+    ],
+)
+def test_a_run_has_the_network_that_it_starts_from_unless_another_is_chosen(
+    home: Path, given: list[str], followed: set[str]
+) -> None:
+    network = {
+        "backbone": {"name": "mobilenet_v2", "width": 0.75, "padding": "same", "weights": "movenet"},
+        "regressor": {"name": "mlp", "hidden": [7, 8], "dropout": 0.25, "input_dropout": 0.125},
+        "image_size": 192,
+    }
+    found = started(network, *given)
+    assert (found.get("backbone.width") == 0.75) == ("backbone" in followed)
+    assert found["backbone.weights"] is None, "all weights come from the checkpoint"
+    assert (found.get("regressor.hidden") == [7, 8]) == ("regressor" in followed)
+    assert (found["data.image_size"] == 192) == ("size" in followed)
+    assert network["backbone"]["weights"] == "movenet"
+
+
+def test_a_single_option_changes_the_network_that_a_run_starts_from(home: Path) -> None:
+    network = {
+        "backbone": {"name": "mobilenet_v2", "width": 0.75, "padding": "same"},
+        "regressor": {"name": "spin", "hidden": 64, "dropout": 0.25},
+        "image_size": 192,
+    }
+    found = started(network, "regressor.dropout=0.5", "backbone.width=0.5")
+    assert {key: found[key] for key in ("regressor.dropout", "regressor.hidden", "backbone.width")} == {
+        "regressor.dropout": 0.5,
+        "regressor.hidden": 64,
+        "backbone.width": 0.5,
+    }
+    assert found["backbone.padding"] == "same"
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> set[str]:

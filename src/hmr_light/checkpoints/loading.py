@@ -12,18 +12,21 @@ from torch import nn
 from hmr_light.backbones.state_dicts import State, compare, read_torch_file, refuse_not_finite, without
 from hmr_light.checkpoints.foreign import Imported, import_weights
 from hmr_light.checkpoints.format import Checkpoint, is_ours, parse_model, verify
+from hmr_light.checkpoints.transforms import apply_transforms
 from hmr_light.errors import UserError
-from hmr_light.model.hmr import build_model
+from hmr_light.model.hmr import HMR, build_model
+from hmr_light.paths import checkpoint_file
 
 DIVERGED = "The training diverged: take another checkpoint, of an earlier epoch or of another run."
 
 
 def load_checkpoint(path: Path, allow: Sequence[str] = ()) -> Checkpoint:
-    """The model in an `epoch-NNN.pt` or in another system's checkpoint.
+    """The model in an `epoch-NNN.pt`, in another system's checkpoint, or one of the package by its name.
 
     Raises `UserError` for a file that holds none, and for weights that are missing or have no place, unless a pattern
     in `allow` names them: what is missing keeps its initial values then.
     """
+    path = checkpoint_file(path)
     content = _load(path)
     if is_ours(content):
         return parse_model(content, path)
@@ -37,21 +40,33 @@ def load_checkpoint(path: Path, allow: Sequence[str] = ()) -> Checkpoint:
     )
 
 
-def start_from(model: nn.Module, path: Path, allow: Sequence[str] = ()) -> None:
-    """Give `model` the weights in `path`; see `load_checkpoint`."""
+def network_config(path: Path) -> dict[str, Any]:
+    """What the network in `path` is built from: the nodes `backbone` and `regressor`, and `image_size`, pixels.
+
+    Raises `UserError` for a file that holds none.
+    """
+    path = checkpoint_file(path)
+    content = _load(path)
+    config = parse_model(content, path).config if is_ours(content) else _imported(content, path).config
+    return {
+        "backbone": dict(config["backbone"]),
+        "regressor": dict(config["regressor"]),
+        "image_size": config["data"]["image_size"],
+    }
+
+
+def start_from(model: HMR, path: Path, allow: Sequence[str] = ()) -> HMR:
+    """`model` with the weights in `path`, and changed as the model there was; see `load_checkpoint`."""
+    path = checkpoint_file(path)
     content = _load(path)
     if is_ours(content):
         checkpoint = parse_model(content, path)
-        if checkpoint.transforms:
-            names = ", ".join(change["name"] for change in checkpoint.transforms)
-            raise UserError(
-                f"{path} holds a model whose structure was changed ({names}), from which training cannot start",
-                "Start from the checkpoint that it was made of.",
-            )
+        model = apply_transforms(model.eval(), checkpoint.transforms)
         take_weights(model, checkpoint.state, (), path, "init_allow", allow)
     else:
         imported = _imported(content, path)
         take_weights(model, imported.state, imported.unexpected, path, "init_allow", allow)
+    return model
 
 
 def take_weights(

@@ -11,7 +11,6 @@ from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.checkpoints.models import run_checkpoints
 from hmr_light.commands.robustness import has_run, report_robustness
-from hmr_light.config.choices import choices
 from hmr_light.config.hints import command_line, table_command, tracking_options
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.data.progress import ProgressBar
@@ -141,18 +140,8 @@ def next_step(checkpoints: Sequence[Checkpoint], config: EvaluateConfig) -> str:
         trained = checkpoints[0].config.get("tracking") or {}
         experiment = str(trained.get("experiment", config.tracking.experiment))
         return table_command(config.tracking.uri, experiment, checkpoints[0].run_dir)
-    if checkpoints[0].transforms:
-        return command_line("benchmark", {"models": [config.checkpoint]})
-    # Another system's, or a file that was moved: there is no run to write the figures to.
-    network = checkpoints[0].config
-    parts = {
-        "backbone": network["backbone"]["name"],
-        "backbone/adapter": (network["backbone"].get("adapter") or {}).get("name"),
-        "regressor": network["regressor"]["name"],
-    }
-    chosen = {group: name for group, name in parts.items() if name in choices(group)}
-    if image_size := (network.get("data") or {}).get("image_size"):
-        chosen["data.image_size"] = image_size
+    # A model of the package, another system's, or a file that was moved: there is no run to write the figures to.
+    chosen = {}
     if config.data.name.startswith("synthetic") and config.data.root != home() / "data" / "synthetic":
         chosen["data.root"] = str(config.data.root)  # where the training sets are, too
     # Without a store there would be no row.

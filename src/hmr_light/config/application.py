@@ -23,10 +23,10 @@ from hmr_light.config.explanation import explain, valid_keys
 from hmr_light.config.help import help_text
 from hmr_light.config.hints import hydra_quoted
 from hmr_light.config.limits import check_places
-from hmr_light.config.names import Run
+from hmr_light.config.names import Run, Trained
 from hmr_light.config.overrides import name_experiment, read_arguments
 from hmr_light.config.renamed import refuse_old_names
-from hmr_light.config.run_config import continue_run, evaluate_run
+from hmr_light.config.run_config import continue_run, evaluate_run, follow_checkpoint
 from hmr_light.config.schema import SCHEMAS
 from hmr_light.config.strict import typed
 from hmr_light.config.sweep import sweep
@@ -69,6 +69,7 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> None:
     def run(config: DictConfig) -> Any:
         if command == "train":
             config = continue_run(config, HydraConfig.get().overrides.task)
+            config = _follow_init(config)
         if command in _OF_RUNS and config.run is not None and config.checkpoint is None:
             Run().check("run", str(config.run))
             find = importlib.import_module("hmr_light.tracking").find_run_dir
@@ -100,6 +101,15 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> None:
         application()
     if stopped:
         raise stopped[0]
+
+
+def _follow_init(config: DictConfig) -> DictConfig:
+    """The configuration of `hmr-light train`, with the network of the checkpoint that `init=` names."""
+    if config.init is None or config.resume not in (None, "auto"):
+        return config
+    Trained().check("init", str(config.init))
+    network = importlib.import_module("hmr_light.checkpoints.loading").network_config(Path(str(config.init)))
+    return follow_checkpoint(config, HydraConfig.get().overrides.task, network)
 
 
 def _print_help(command: str, overrides: list[str], own: list[Path]) -> None:

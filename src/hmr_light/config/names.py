@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from hmr_light.config.choices import choices, suggest
 from hmr_light.errors import UserError
-from hmr_light.paths import is_there, zoo_file, zoo_names
+from hmr_light.paths import checkpoint_file, is_there, zoo_names
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _HELD = ("config.yaml", "journal.jsonl", "checkpoints")
@@ -63,7 +63,7 @@ class Trained:
     before_running: ClassVar[bool] = True
 
     def check(self, key: str, value: Any) -> None:
-        if not is_there(Path(value).expanduser()) and zoo_file(value) is None:
+        if not is_there(checkpoint_file(Path(value))):
             raise UserError(
                 f"{key}: there is no checkpoint at {value}",
                 f"Name an epoch-NNN.pt in the folder checkpoints/ of a run, or one of: {', '.join(zoo_names())}.",

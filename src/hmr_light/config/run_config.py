@@ -120,6 +120,37 @@ def evaluate_run(
     return OmegaConf.create(_map_text(merged | values, _literal))
 
 
+def follow_checkpoint(config: DictConfig, overrides: Sequence[str], network: Mapping[str, Any]) -> DictConfig:
+    """The configuration of `hmr-light train init=CHECKPOINT OVERRIDES…`: the network is the checkpoint's.
+
+    `config` is what Hydra has composed of the overrides, `network` what the checkpoint's network is built from:
+    `backbone`, `regressor` and `image_size`. What the overrides or a preset choose stays as it is chosen; a single
+    option of the two nodes (regressor.dropout=0) changes the checkpoint's.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    names = [one.key_or_group.replace("/", ".") for one in parsed]
+    is_within_hydra = GlobalHydra.instance().is_initialized()
+    with nullcontext() if is_within_hydra else hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        defaults: Any = OmegaConf.to_container(hydra.compose("train"), resolve=True)
+    merged: Any = OmegaConf.to_container(config, resolve=True)
+    single = [name for name in names if name.startswith(("backbone.", "regressor.")) and name != "backbone.adapter"]
+    for node in ("backbone", "regressor"):
+        own = {name: OmegaConf.select(config, name) for name in single if name.startswith(f"{node}.")}
+        composed, default = (
+            {key: value for key, value in flatten({node: each[node]}).items() if not _is_in(key, own)}
+            for each in (merged, defaults)
+        )
+        if composed != default or node in names or (node == "backbone" and "backbone.adapter" in names):
+            continue
+        # All weights come from the checkpoint, not from those that its training began with.
+        merged[node] = {**network[node], "weights": None} if "weights" in network[node] else dict(network[node])
+        for name, value in own.items():
+            _set(merged, name.split("."), value)
+    if "data.image_size" not in names and merged["data"]["image_size"] == defaults["data"]["image_size"]:
+        merged["data"]["image_size"] = network["image_size"]
+    return OmegaConf.create(_map_text(merged, _literal))
+
+
 def _flat(config: DictConfig) -> dict[str, Any]:
     return flatten(OmegaConf.to_container(config, resolve=True))
 

@@ -50,7 +50,7 @@ Objective = Annotated[str, OneOf("supervised", "distillation")]
 Seed = Annotated[int, Range(0, 2**63 - 1)]
 TableFormat = Annotated[str, OneOf("terminal", "markdown", "csv", "json", "latex", "html")]
 RecordFormat = Annotated[str, OneOf("terminal", "markdown", "csv", "json")]
-Checkpoint = Annotated[Path, Existing("checkpoint", "Name an epoch-NNN.pt in the folder checkpoints/ of a run.")]
+Checkpoint = Annotated[Path, Trained()]
 
 
 @dataclass
@@ -77,8 +77,9 @@ class TrainConfig:
     resume: Annotated[str, Run(("auto",))] | None = None
     """null: a new run. auto: continue the newest unfinished run of this row. A run's folder: continue that run."""
     init: Checkpoint | None = None
-    """A checkpoint to start from: hmr_light's own (epoch-NNN.pt), or one of SPIN, HMR, CLIFF, BEDLAM, mmhuman3d or
-    4D-Humans, as far as its network is the one that is chosen here."""
+    """A checkpoint to start from: hmr_light's own (epoch-NNN.pt), a model of the package (mobile), or one of SPIN, HMR,
+    CLIFF, BEDLAM, mmhuman3d or 4D-Humans. Backbone, regressor and image size are its own, unless they are chosen
+    here."""
     init_allow: list[str] = field(default_factory=list)
     """Weights that `init` may lack or have too many of, by name; names may hold *: [regressor.*] takes the backbone
     alone."""
@@ -179,7 +180,7 @@ class EvaluateConfig:
     """`hmr-light evaluate`."""
 
     checkpoint: Checkpoint | None = None
-    """A checkpoint file, of hmr_light or of another system; or give `run`."""
+    """A checkpoint file, of hmr_light or of another system, or a model of the package (mobile); or give `run`."""
     run: Annotated[str, Run()] | None = None
     """A run: its folder, or its MLflow id; or give `checkpoint`."""
     checkpoint_allow: list[str] = field(default_factory=list)

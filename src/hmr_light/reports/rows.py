@@ -244,6 +244,8 @@ def _start(run: RunRecord) -> str:
         value = run.params.get(name, "")
         if value not in ("", "None", "null"):
             digest = run.params.get(recorded, "") or run.tags.get(f"hmr_light.{recorded}", "")
+            if name == "init" and not {"/", "."} & set(value):  # a model of the package, of which there are versions
+                return f"{value} {digest[:12]}".strip()
             return digest[:12] or value.replace("\\", "/").rpartition("/")[2]
     return "random" if "backbone.weights" in run.params or "init" in run.params else ""
 

@@ -68,9 +68,9 @@ def initial_model(config: TrainConfig, training: Mixture, found: Found | None = 
     check_image_size(model, name, config.data.image_size, "data.image_size", batch)
     model.regressor.set_mean(*mean_parameters(training))
     if found is not None and continued:
-        return apply_transforms(model, read_last(found.checkpoints)[0].get("transforms", ()))
+        return apply_transforms(model.eval(), read_last(found.checkpoints)[0].get("transforms", ()))
     if config.init is not None:
-        start_from(model, config.init.expanduser(), config.init_allow)
+        return start_from(model, config.init, config.init_allow)
     return model
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.config.run_config import FILE_NAME
+from hmr_light.paths import checkpoint_file
 from hmr_light.tracking.state import mlflow_run_id
 from hmr_light.training.context import Lineage
 
@@ -40,8 +41,8 @@ def versions() -> str:
 
 
 def file_sha256(path: str | Path | None) -> str | None:
-    """The SHA-256 of a file's content; None where there is no such file."""
-    if path is None or not (file := Path(path).expanduser()).is_file():
+    """The SHA-256 of the content of a file, or of a model of the package by its name; None where there is no such."""
+    if path is None or not (file := checkpoint_file(Path(path))).is_file():
         return None
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
