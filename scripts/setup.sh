@@ -19,4 +19,5 @@ echo "setup: installing into $venv (about 7 GB with torch; a minute or two the f
 # Compiled once, here: where Python may not write its bytecode, as in many containers, each command would compile torch anew.
 UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} "$uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" \
     -c constraints.txt -e . --group dev
+"$venv/bin/python" -m compileall -q src
 echo "setup: done"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from support.cli import compose
+from support.figures import landscape, put
 
 from hmr_light.checkpoints.format import save_model
 from hmr_light.commands.predict import _target
@@ -189,6 +190,34 @@ def test_without_a_checkpoint_the_model_in_the_package_draws(
     )
 
 
+def test_without_boxes_the_people_are_found_and_a_picture_without_anybody_is_answered(
+    checkpoint: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    rng = np.random.default_rng()
+    empty, person = (landscape(rng, 240, 320) for _ in range(2))
+    put(person, (90, 20), 200)
+    for name, image in (("empty.png", empty), ("person.png", person)):
+        cv2.imwrite(str(folder / name), image[..., ::-1])
+    predict(compose("predict", *options(checkpoint, folder, tmp_path / "out")))
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {f"person.{s}" for s in ("png", "npz", "glb", "obj")}
+    said = capsys.readouterr().err
+    assert "boxes: found by MoveNet" in said
+    assert "empty.png: nobody was found in it" in said
+    seen = read(tmp_path / "out" / "person.npz")
+    assert seen["keypoints"].shape == (1, 17, 3)
+    assert 190 < 200 * seen["scale"][0] < 240
+    assert seen["score"][0] > 0.6
+    np.testing.assert_allclose(seen["confidence"], np.sqrt(seen["score"] * seen["agreement"]), rtol=1e-5)
+
+    for more in ((folder / "empty.png",), (folder / "person.png", "min_score=0.99")):
+        with pytest.raises(UserError, match=r"none of 1 image could be done; .*: nobody was found in it") as caught:
+            predict(compose("predict", *options(checkpoint, more[0], tmp_path / "none", *more[1:])))
+        assert "boxes=image" in caught.value.remedy
+    assert not (tmp_path / "none").exists()
+
+
 def test_boxes_that_cannot_be_right_are_told_and_never_drawn(
     checkpoint: Path, photographs: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,21 +252,6 @@ def test_what_is_skipped_in_a_folder_is_told(
     said = capsys.readouterr().err
     assert "(d.HEIC)" in said
     assert "1 subfolder (sub)" in said
-
-
-def test_without_boxes_the_user_is_told_what_is_taken_for_the_person(
-    checkpoint: Path,
-    photographs: Path,
-    tmp_path: Path,
-    home: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    predict(compose("predict", *options(checkpoint, photographs / "a.png", tmp_path / "out", "meshes=[]")))
-    said = capsys.readouterr().err
-    assert "the whole image is taken for one person" in said
-    assert "boxes=FILE" in said
 
 
 def test_of_a_run_the_best_checkpoint_draws(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hmr_light.data.boxes import BoxFile, box_of_corner
-from hmr_light.data.finders import WHOLE_IMAGE, finder_of_file
+from hmr_light.data.finders import MOVENET, WHOLE_IMAGE, finder_of_file
 from hmr_light.data.pictures import Picture
 from hmr_light.errors import UserError
 
@@ -46,6 +46,8 @@ def test_an_image_is_found_by_its_name_alone_unless_several_have_it() -> None:
             finder.find(picture(name), IMAGE)
 
 
-def test_without_boxes_the_whole_image_is_said() -> None:
-    assert WHOLE_IMAGE.find(picture("a.png"), IMAGE) is None
+def test_finders_say_what_they_do_without_boxes() -> None:
+    assert WHOLE_IMAGE.find(picture("a.png"), IMAGE) == "image"
     assert "whole image" in WHOLE_IMAGE.says
+    assert MOVENET.find(picture("a.png"), IMAGE) is None
+    assert "MoveNet" in MOVENET.says

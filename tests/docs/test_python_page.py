@@ -51,4 +51,5 @@ def test_the_examples_run_and_the_tables_say_what_there_is(page: dict, tmp_path:
     with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
         named = rows("## The npz").keys() | {"crop_focal"}
         also = {"rotations", "pose", "betas", "camera", "joints", "joints_2d", "translation", "focal"}
+        also |= {"keypoints", "agreement", "confidence"}
         assert set(file.files) == named | also

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from support.figures import KEYPOINTS, landscape, put
 
 from hmr_light.body import SMPL, load_body
+from hmr_light.body.joints import COCO17_NAMES, J24_NAMES
 from hmr_light.data.boxes import Box, box_of_corner
+from hmr_light.data.crop import transform_points
 from hmr_light.errors import UserError
 from hmr_light.model.predictor import Predictor
 from hmr_light.model.regressors import SmplParameters
@@ -85,7 +90,7 @@ def test_one_image_gives_its_people_as_arrays(body: SMPL) -> None:
 def test_several_images_are_predicted_together_and_each_has_its_own(body: SMPL) -> None:
     rng = np.random.default_rng()
     images, colours = zip(*(plain(rng, 60 + 10 * number, 80) for number in range(4)), strict=True)
-    boxes = [[[20, 20, 20, 20]] * 3, None, [], np.array([[30.0, 30, 10, 20]])]
+    boxes = [[[20, 20, 20, 20]] * 3, "image", [], np.array([[30.0, 30, 10, 20]])]
     model = MeanColour()
     found = Predictor(model, body, batch_size=3)(images, boxes)
     assert model.batches == [3, 2]
@@ -95,13 +100,39 @@ def test_several_images_are_predicted_together_and_each_has_its_own(body: SMPL) 
         # Of the whole image, which is not square, the crop has black edges.
         np.testing.assert_allclose(people.betas[:, :3], np.tile(share * colour, (len(people), 1)), atol=0.02)
         assert people.joints_2d.shape == (len(people), 49, 2)
-    assert [len(people) for people in Predictor(model, body)(images[:2])] == [1, 1]
+    assert [len(people) for people in Predictor(model, body)(images[:2], "image")] == [1, 1]
     assert Predictor(model, body)([]) == []
+
+
+def test_without_boxes_people_are_found_and_each_has_a_confidence(body: SMPL) -> None:
+    rng = np.random.default_rng()
+    image = landscape(rng, 300, 400)
+    where = put(image, (100, 40), 240)
+    predictor = Predictor(MeanColour(), body)
+    people, nobody = predictor([image, landscape(rng, 200, 200)])
+    assert (len(people), len(nobody)) == (1, 0)
+    assert nobody.confidence.shape == (0,)
+    nose = transform_points(where, KEYPOINTS[:1, :2])[0] - 0.5
+    np.testing.assert_allclose(people.keypoints[0, 0, :2], nose, atol=8)
+    # By hand: how near the joints are to the keypoints, in shares of the box's side.
+    side = 200 * people.boxes[0].scale
+    joints = {name: people.joints_2d[0, 25 + index] for index, name in enumerate(J24_NAMES)}
+    total = weights = 0.0
+    for name, (x, y, score) in zip(COCO17_NAMES, people.keypoints[0].astype(float), strict=True):
+        joint = joints.get(name, joints.get(f"{name}_lsp"))
+        total += score * np.exp(-((np.hypot(*(joint - (x, y))) / (0.05 * side)) ** 2) / 2)
+        weights += score
+    assert people.agreement[0] == pytest.approx(total / weights, rel=1e-4)
+    assert people.confidence[0] == pytest.approx(np.sqrt(people.scores[0] * total / weights), rel=1e-4)
+    # Where the joints are the keypoints, nothing is left to doubt but what the finder doubts.
+    sure = replace(people, keypoints=people.keypoints.copy())
+    sure.keypoints[0, :, :2] = [joints.get(name, joints.get(f"{name}_lsp")) for name in COCO17_NAMES]
+    assert sure.agreement[0] == pytest.approx(1)
 
 
 def test_the_focal_length_moves_people_and_leaves_what_is_seen(body: SMPL) -> None:
     image, _ = plain(np.random.default_rng(), 90, 120)
-    near, far = (Predictor(MeanColour(), body, focal=focal)(image) for focal in (None, 1500.0))
+    near, far = (Predictor(MeanColour(), body, focal=focal)(image, "image") for focal in (None, 1500.0))
     assert near.focal == 150
     np.testing.assert_allclose(far.translation[:, 2], 10 * near.translation[:, 2], rtol=1e-5)
     np.testing.assert_array_equal(far.joints_2d, near.joints_2d)
@@ -117,6 +148,7 @@ def test_a_box_may_be_given_as_it_is_cropped(body: SMPL) -> None:
 @pytest.mark.parametrize(
     ("image", "boxes", "says"),
     [
+        (np.zeros((60, 80, 3), np.uint8), "picture", "boxes='picture' is not known"),
         (None, None, "the image is None"),
         (np.zeros((60, 80)), None, "an image is float64 \\(60, 80\\)"),
         (np.zeros((60, 80, 4), np.uint8), None, "not uint8 \\(H, W, 3\\)"),
@@ -127,7 +159,7 @@ def test_a_box_may_be_given_as_it_is_cropped(body: SMPL) -> None:
     ],
 )
 def test_what_is_no_image_or_no_box_is_refused(
-    body: SMPL, image: np.ndarray, boxes: list[list[float]] | None, says: str
+    body: SMPL, image: np.ndarray, boxes: list[list[float]] | str | None, says: str
 ) -> None:
     with pytest.raises(UserError, match=says):
         Predictor(MeanColour(), body)([image], [boxes])

@@ -25,7 +25,10 @@ def random_people(body: SMPL, rng: np.random.Generator, focal: float, boxes: lis
     rotations, betas = rotations.astype(np.float32), rng.normal(size=(count, 10)).astype(np.float32)
     posed = body(torch.from_numpy(rotations), torch.from_numpy(betas))
     vertices, joints = (value.numpy() for value in posed)
-    return PredictedPeople(WIDTH, HEIGHT, focal, CROP, boxes, rotations, betas, camera, vertices, joints)
+    keypoints = rng.uniform(0, [WIDTH, HEIGHT, 1], (count, 17, 3)).astype(np.float32)
+    scores = rng.uniform(0.3, 0.9, count).astype(np.float32)
+    values = (rotations, betas, camera, vertices, joints, keypoints, scores)
+    return PredictedPeople(WIDTH, HEIGHT, focal, CROP, boxes, *values)
 
 
 def silhouette(pixels: np.ndarray, faces: np.ndarray, width: int, height: int) -> np.ndarray:

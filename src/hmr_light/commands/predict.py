@@ -12,7 +12,7 @@ import numpy as np
 from hmr_light.config.schema import PredictConfig
 from hmr_light.data.boxes import read_boxes
 from hmr_light.data.claim import claim
-from hmr_light.data.finders import WHOLE_IMAGE, Finder, detector, finder_of_file, has_detector
+from hmr_light.data.finders import MOVENET, WHOLE_IMAGE, Finder, detector, finder_of_file
 from hmr_light.data.pictures import IMAGE_SUFFIXES, Pictures, open_pictures, shrink_to
 from hmr_light.data.progress import track
 from hmr_light.errors import UserError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 """Images that the list of failures names."""
+_LEAST_DETECTED = 0.7
+"""Score of people whom torchvision's detector finds, where min_score is not given."""
 
 
 class Task(NamedTuple):
@@ -65,7 +67,8 @@ def run(config: PredictConfig) -> Path:
     if not written:
         name, reason = next(iter(failures.items()))
         raise UserError(
-            f"none of {_images(len(failures))} could be done; {name}: {reason}", "Give other images or boxes."
+            f"none of {_images(len(failures))} could be done; {name}: {reason}",
+            "Give other images, boxes=FILE, or boxes=image where one person fills the image.",
         )
     print(f"{out}: {_images(len(written))}, {people} {'person' if people == 1 else 'people'}")
     for note in pictures.notes:
@@ -107,21 +110,16 @@ def _open(config: PredictConfig) -> tuple[Pictures, Finder | None]:
 
 
 def _without_file(config: PredictConfig) -> Finder:
-    if config.boxes == "detector" or (config.boxes == "auto" and has_detector()):
-        return detector(config.device, config.min_score)
-    if config.boxes == "auto":
-        print(
-            "note: no boxes are given and no detector's weights are here; for people who do not fill the image give "
-            "boxes=FILE (see hmr-light predict --help)",
-            file=sys.stderr,
-        )
-    return WHOLE_IMAGE
+    if config.boxes == "detector":
+        return detector(config.device, _LEAST_DETECTED if config.min_score is None else config.min_score)
+    return MOVENET if config.boxes == "auto" else WHOLE_IMAGE
 
 
 def _predictor(config: PredictConfig) -> Predictor:
     from hmr_light.body import load_body
     from hmr_light.checkpoints.loading import load_checkpoint
     from hmr_light.checkpoints.models import ZOO, best_checkpoint, predictor_of
+    from hmr_light.model.finder import LEAST_SCORE, PeopleFinder
     from hmr_light.model.predictor import Predictor
 
     if config.checkpoint is not None:
@@ -134,7 +132,14 @@ def _predictor(config: PredictConfig) -> Predictor:
         print(f"checkpoint: {checkpoint.path}", file=sys.stderr)
     _say_if_bodies_differ(checkpoint, config.body.name)
     model = predictor_of(checkpoint, config.device)
-    return Predictor(model, load_body(**config.body.files()), batch_size=config.batch_size, focal=config.focal)
+    least = LEAST_SCORE if config.min_score is None else config.min_score
+    return Predictor(
+        model,
+        load_body(**config.body.files()),
+        batch_size=config.batch_size,
+        focal=config.focal,
+        finder=PeopleFinder(model.device, least),
+    )
 
 
 def _say_if_bodies_differ(checkpoint: Checkpoint, name: str) -> None:
@@ -150,6 +155,8 @@ def _tasks(
         try:
             image = picture.read()
             cropped = predictor.crop(image, finder.find(picture, image))
+            if not cropped.found:
+                raise UserError("nobody was found in it")
         except UserError as error:
             failures[picture.name] = error.message
             continue
@@ -161,7 +168,7 @@ def _batches(tasks: Iterator[Task], batch_size: int) -> Iterator[list[Task]]:
     batch: list[Task] = []
     for task in tasks:
         batch.append(task)
-        if sum(len(one.image.boxes) for one in batch) >= batch_size:
+        if sum(len(one.image.found) for one in batch) >= batch_size:
             yield batch
             batch = []
     if batch:

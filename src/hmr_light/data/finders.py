@@ -1,11 +1,11 @@
-"""What says where the people of an image are: a file of boxes, a detector, or the whole image as one person."""
+"""What says where the people of an image are: MoveNet, a file of boxes, a detector, the whole image as one person."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -19,11 +19,13 @@ class Finder(NamedTuple):
 
     says: str
     """Where the boxes come from, as the pictures and the terminal say it."""
-    find: Callable[[Picture, np.ndarray], list[Box] | None]
-    """None is the whole image. Raises `UserError` for an image of which nothing is known."""
+    find: Callable[[Picture, np.ndarray], list[Box] | Literal["image"] | None]
+    """The boxes that `Predictor` takes: None leaves it to the predictor's finder. Raises `UserError` for an image of
+    which nothing is known."""
 
 
-WHOLE_IMAGE = Finder("the whole image is taken for one person", lambda picture, image: None)
+MOVENET = Finder("found by MoveNet, which comes with the package", lambda picture, image: None)
+WHOLE_IMAGE = Finder("the whole image is taken for one person", lambda picture, image: "image")
 
 
 def finder_of_file(file: BoxFile, path: Path, notes: list[str]) -> Finder:
@@ -62,13 +64,6 @@ def detector(device_name: str, score: float) -> Finder:
         return boxes
 
     return Finder(f"found by torchvision's {name}, at least {score:g} sure", find)
-
-
-def has_detector() -> bool:
-    """Whether the weights of a detector are on this machine."""
-    from hmr_light.data.detector import detector_file
-
-    return detector_file() is not None
 
 
 def _boxes_of(source: str, boxes: dict[str, list[Box]], file: Path) -> list[Box]:

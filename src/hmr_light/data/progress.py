@@ -83,9 +83,12 @@ class ProgressBar:
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
-    """`items`, with a bar of those that are done."""
+    """`items`, with a bar of those that are done; of a single one there is no bar."""
     if total is None and isinstance(items, Sized):
         total = len(items)
+    if total == 1:  # nothing to wait for that a bar could show
+        yield from items
+        return
     with ProgressBar(total, description) as bar:
         for item in items:
             yield item

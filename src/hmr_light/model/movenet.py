@@ -1,4 +1,4 @@
-"""MoveNet Lightning (Google, Apache-2.0): 17 keypoints of the person nearest the middle of an image.
+"""MoveNet Lightning (Google, Apache-2.0): COCO's 17 keypoints of the person nearest the middle of an image.
 
 MobileNetV2, a pyramid that brings its maps to a quarter of the image's size, and CenterNet's heads (Zhou et al.,
 "Objects as Points", 2019). The layers and how keypoints are read off the maps are those of the published graph;
@@ -22,12 +22,6 @@ from hmr_light.backbones.weights import MOVENET
 HEADS = MOVENET.with_name("movenet_heads.pth")
 """The weights of all but the backbone, which is in `MOVENET`; `scripts/build_movenet.py` writes both."""
 
-KEYPOINTS = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-    "right_ankle",
-)  # fmt: skip
-"""COCO's, in its order."""
 IMAGE_SIZE = 192
 """Side of the images, pixels."""
 STRIDE = 4
@@ -85,22 +79,25 @@ def separable(inputs: int, outputs: int) -> nn.Sequential:
 
 def load_movenet(backbone: Path = MOVENET, heads: Path = HEADS) -> MoveNet:
     """The network with the weights in the package, float32, for evaluation."""
-    network = MoveNet()
-    state = _state(backbone) | _state(heads)
-    counters = {name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
-    network.load_state_dict(counters | state)
+    with torch.device("meta"):  # random values would be drawn in vain
+        network = MoveNet()
+    state = {name: value.float() for path in (backbone, heads) for name, value in _state(path).items()}
+    counters = [name for name in network.state_dict() if name.endswith("num_batches_tracked")]
+    network.load_state_dict(state | dict.fromkeys(counters, torch.tensor(0)), assign=True)
     return network.eval()
 
 
 def nearest_person(maps: Maps) -> torch.Tensor:
     """The keypoints (B, 17, 3) of the person nearest the middle of each image: x, y, score 0…1; see `keypoints_of`."""
+    best = (maps.centers * center_weights(maps)).flatten(1).argmax(1)
+    return keypoints_of(maps, torch.arange(len(best), device=best.device), best)
+
+
+def center_weights(maps: Maps) -> torch.Tensor:
+    """(h, w): by which the scores of centres are multiplied, so that those far from the middle count less."""
     height, width = maps.centers.shape[2:]
-    weighted = maps.centers[:, 0] / (
-        _distances(height, width, maps.centers.new_tensor([[height / 2, width / 2]])) + SOFTENING
-    )
-    best = weighted.flatten(1).argmax(1)
-    people = torch.arange(len(best), device=best.device)
-    return keypoints_of(maps, people, best)
+    middle = maps.centers.new_tensor([[height / 2, width / 2]])
+    return 1 / (_distances(height, width, middle)[0] + SOFTENING)
 
 
 def keypoints_of(maps: Maps, images: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:

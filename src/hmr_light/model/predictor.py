@@ -11,21 +11,26 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol, overload
+from typing import Literal, NamedTuple, Protocol, overload
 
 import numpy as np
 import torch
 
 from hmr_light.body import SMPL, load_body
+from hmr_light.body.joints import COCO_TO_J24
 from hmr_light.data.boxes import Box, box_of_corner, misfit, whole_image
 from hmr_light.data.pictures import crop_person
 from hmr_light.errors import UserError
 from hmr_light.geometry import full_image_translation, matrix_to_axis_angle, project, weak_perspective_translation
+from hmr_light.model.finder import Found, PeopleFinder
 from hmr_light.model.hmr import normalize
 from hmr_light.model.regressors import SmplParameters
 
 CROP_FOCAL = 5000.0
 """Pixels of the network's crop: SPIN's camera, which the losses project with."""
+_COCO_JOINTS = tuple(25 + joint for joint in COCO_TO_J24)
+_NEAR = 0.05
+"""Of the box's side: a joint that is so far from the keypoint that the finder sees agrees with it by exp(-1/2)."""
 
 
 class CropPredictor(Protocol):
@@ -80,6 +85,11 @@ class PredictedPeople:
     """(P, V, 3) about the body's own origin; add `translation` for their place before the image's camera."""
     joints: np.ndarray
     """(P, 49, 3) likewise: SPIN's joints (`hmr_light.body.joints`)."""
+    keypoints: np.ndarray
+    """(P, 17, 3): what the finder sees in the box: COCO's keypoints (`hmr_light.body.joints.COCO17_NAMES`), x, y in
+    pixels as in `joints_2d`, and the score, 0…1."""
+    scores: np.ndarray
+    """(P,): how sure the finder is that somebody is in the box, 0…1; see `hmr_light.model.finder.Found`."""
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -108,6 +118,23 @@ class PredictedPeople:
         """(P, 49, 2): where the joints are in the image, pixels; (0, 0) is the centre of the top left pixel."""
         return self.in_image(self.joints)
 
+    @cached_property
+    def agreement(self) -> np.ndarray:
+        """(P,): how well `joints_2d` agree with `keypoints`, 0…1.
+
+        The mean over the keypoints, weighted by their scores, of exp(-(d / 0.05 a)² / 2), where d is the distance
+        between the two and a the side of the box.
+        """
+        sides = np.array([200 * box.scale for box in self.boxes])[:, None]
+        distances = np.linalg.norm(self.joints_2d[:, _COCO_JOINTS] - self.keypoints[..., :2], axis=2) / sides
+        weights = self.keypoints[..., 2] / self.keypoints[..., 2].sum(1, keepdims=True)
+        return np.asarray((weights * np.exp(-((distances / _NEAR) ** 2) / 2)).sum(1))
+
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        """(P,): how far the person can be trusted, 0…1: the root of `scores` times `agreement`."""
+        return np.asarray(np.sqrt(self.scores * self.agreement))
+
     def in_image(self, points: np.ndarray) -> np.ndarray:
         """Pixels (P, N, 2) of `points` (P, N, 3), such as `vertices`, by the camera of each person's crop.
 
@@ -124,25 +151,33 @@ class CroppedImage(NamedTuple):
 
     width: int
     height: int
-    boxes: list[Box]
+    found: list[Found]
     crops: np.ndarray
     """(P, S, S, 3) RGB uint8."""
 
 
-Boxes = Sequence[Box | Sequence[float]] | np.ndarray
-"""The people of one image: `Box`, or x, y, width, height of the tight box, pixels from the image's corner."""
+Boxes = Sequence[Box | Sequence[float]] | np.ndarray | Literal["image"]
+"""The people of one image: `Box`, or x, y, width, height of the tight box, pixels from the image's corner; or `image`,
+where the whole image is one person."""
 
 
 class Predictor:
     """The people in images, by a `CropPredictor` (see `hmr_light.load_model`) and a body."""
 
     def __init__(
-        self, model: CropPredictor, body: SMPL | None = None, *, batch_size: int = 16, focal: float | None = None
+        self,
+        model: CropPredictor,
+        body: SMPL | None = None,
+        *,
+        batch_size: int = 16,
+        focal: float | None = None,
+        finder: PeopleFinder | None = None,
     ) -> None:
         """`body` None is the embedded one. `batch_size` people go through the network at once.
 
         `focal` is that of the images' camera, pixels; None takes each image's diagonal. It changes how far away people
-        stand (`translation`), and nothing else.
+        stand (`translation`), and nothing else. `finder` looks for people where no boxes are given, and at all of them
+        for their `confidence`; None is MoveNet on the model's device.
         """
         if body is None and model.body_name not in (None, "embedded"):
             warnings.warn(
@@ -154,6 +189,7 @@ class Predictor:
         self.body = load_body() if body is None else body
         self.batch_size = batch_size
         self.focal = focal
+        self.finder = PeopleFinder(getattr(model, "device", "cpu")) if finder is None else finder
 
     @property
     def faces(self) -> np.ndarray:
@@ -174,13 +210,14 @@ class Predictor:
         """The people of one RGB image uint8 (H, W, 3), or of each image of a list.
 
         `boxes` are the people of the image, or, for a list, of each image: (P, 4) x, y, width, height of the tight box,
-        pixels from the image's corner (as COCO has it), to which a margin is added as in training; or `Box`. Without
-        boxes the whole image is taken for one person. Raises `UserError` for an image or a box that is none, and for a
-        box outside the image.
+        pixels from the image's corner (as COCO has it), to which a margin is added as in training; or `Box`; or
+        "image", where the whole image is one person. Without boxes the people are those that the finder sees, the one
+        nearest the middle first, and none where it sees nobody. Raises `UserError` for an image or a box that is none,
+        and for a box outside the image.
         """
         if images is None or (isinstance(images, np.ndarray) and images.ndim == 3):
             return self.people([self.crop(images, boxes)])[0]  # type: ignore[arg-type]
-        of_each = [None] * len(images) if boxes is None else boxes
+        of_each = [boxes] * len(images) if boxes is None or isinstance(boxes, str) else boxes
         if len(of_each) != len(images):
             raise UserError(f"{len(of_each)} lists of boxes for {len(images)} images", "Give one list an image.")
         return self.people([self.crop(image, own) for image, own in zip(images, of_each, strict=True)])
@@ -195,9 +232,14 @@ class Predictor:
                 f"an image is {image.dtype} {image.shape}, not uint8 (H, W, 3)", "Give RGB values of 0 to 255."
             )
         height, width = image.shape[:2]
-        found = [whole_image(width, height)] if boxes is None else [_box(one, width, height) for one in boxes]
+        if boxes is None:
+            found = self.finder.find(image)
+        elif isinstance(boxes, str):
+            found = self.finder.look(image, [_whole(boxes, width, height)])
+        else:
+            found = self.finder.look(image, [_box(one, width, height) for one in boxes])
         size = self.model.image_size
-        crops = [crop_person(image, box, size) for box in found]
+        crops = [crop_person(image, person.box, size) for person in found]
         return CroppedImage(width, height, found, np.array(crops, np.uint8).reshape(-1, size, size, 3))
 
     @torch.no_grad()
@@ -211,19 +253,33 @@ class Predictor:
             parameters = SmplParameters(*(value.float() for value in self.model(chunk)))
             posed = self.body.to(parameters.rotations.device)(parameters.rotations, parameters.betas)
             parts.append([value.float().cpu().numpy() for value in (*parameters, *posed)])
-        ends = np.cumsum([len(image.boxes) for image in images])[:-1]
+        ends = np.cumsum([len(image.found) for image in images])[:-1]
         values = [np.split(np.concatenate(part), ends) for part in zip(*parts, strict=True)]
-        return [
-            PredictedPeople(
-                image.width,
-                image.height,
-                self.focal or math.hypot(image.width, image.height),
-                crops.shape[-1],
-                image.boxes,
-                *own,
-            )
-            for image, *own in zip(images, *values, strict=True)
-        ]
+        return [self._people(image, *own) for image, *own in zip(images, *values, strict=True)]
+
+    def _people(self, image: CroppedImage, *values: np.ndarray) -> PredictedPeople:
+        rotations, betas, camera, vertices, joints = values
+        found = image.found
+        return PredictedPeople(
+            image.width,
+            image.height,
+            self.focal or math.hypot(image.width, image.height),
+            self.model.image_size,
+            [person.box for person in found],
+            rotations,
+            betas,
+            camera,
+            vertices,
+            joints,
+            np.array([person.keypoints for person in found], np.float32).reshape(-1, 17, 3),
+            np.array([person.score for person in found], np.float32),
+        )
+
+
+def _whole(name: str, width: int, height: int) -> Box:
+    if name != "image":
+        raise UserError(f"boxes={name!r} is not known", 'Give "image", or None, or a list of boxes.')
+    return whole_image(width, height)
 
 
 def _box(value: Box | Sequence[float], width: int, height: int) -> Box:

@@ -31,16 +31,19 @@ def draw_people(people: PredictedPeople, image: np.ndarray, faces: np.ndarray) -
 
 
 def draw_sheet(people: PredictedPeople, image: np.ndarray, faces: np.ndarray, caption: str) -> np.ndarray:
-    """`draw_people` with the outline of each person's box, and with `caption` in a strip below."""
+    """`draw_people` with the outline of each person's box and the confidence, and with `caption` in a strip below."""
     ratio = image.shape[1] / people.width
-    outlined = image.copy()
-    for index, box in enumerate(people.boxes):
+    outlined, labels = image.copy(), []
+    for index, (box, confidence) in enumerate(zip(people.boxes, people.confidence.tolist(), strict=True)):
         corners = (ratio * (box.center + 0.5 + np.array([[-1], [1]]) * 100 * box.scale) - 0.5).round().astype(int)
         # A box that is the image itself would be drawn outside it.
         (left, top), (right, bottom) = np.clip(corners, 0, np.array(image.shape[1::-1]) - 1).tolist()
         colour = tuple(round(255 * value) for value in COLOURS[index % len(COLOURS)])
         cv2.rectangle(outlined, (left, top), (right, bottom), colour, max(1, image.shape[1] // 400))
+        labels.append((f"{confidence:.2f}", (left, top), colour))
     drawn = draw_people(people, outlined, faces)
+    for text, corner, colour in labels:
+        _label(drawn, text, corner, colour)
     return np.concatenate([drawn, caption_strip(caption, drawn.shape[1])])
 
 
@@ -57,7 +60,8 @@ def write_parameters(people: PredictedPeople, out: Path) -> None:
     `rotations` (P,24,3,3), `pose` (P,72) the same as axis-angle, `betas` (P,10), `camera` (P,3) = (s, tx, ty) of the
     crop; `crop_translation` (P,3) with `crop_focal` and `crop_size`, pixels of the crop; `translation` (P,3) with
     `focal`, pixels of the whole image of `image_size` (width, height); `center` (P,2), `scale` (P,); `joints` (P,49,3)
-    about the body's own origin, and `joints_2d` (P,49,2) in the image, pixels. Metres.
+    about the body's own origin, and `joints_2d` (P,49,2) in the image, pixels. Metres. `keypoints` (P,17,3), `score`,
+    `agreement` and `confidence` (P,), as in `PredictedPeople`.
     """
     with atomic_write(out) as temporary, temporary.open("wb") as file:
         np.savez(
@@ -76,6 +80,10 @@ def write_parameters(people: PredictedPeople, out: Path) -> None:
             scale=np.array([box.scale for box in people.boxes], np.float32),
             joints=people.joints,
             joints_2d=people.joints_2d.astype(np.float32),
+            keypoints=people.keypoints,
+            score=people.scores,
+            agreement=people.agreement.astype(np.float32),
+            confidence=people.confidence.astype(np.float32),
         )
 
 
@@ -89,6 +97,14 @@ def _views(people: PredictedPeople, vertices: np.ndarray, faces: np.ndarray, wid
         pixels = ratio * (points + 0.5) - 0.5
         views.append(MeshView(pixels, depth, vertex_normals(mesh, faces), COLOURS[index % len(COLOURS)]))
     return views
+
+
+def _label(image: np.ndarray, text: str, corner: tuple[int, int], colour: tuple[int, ...]) -> None:
+    """Write `text` on a ground of `colour` into the box whose top left corner is `corner`, in place."""
+    font, size = cv2.FontFace("sans"), max(11, image.shape[1] // 90)
+    _, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), font, size)
+    cv2.rectangle(image, corner, (corner[0] + width + size, corner[1] + size * 8 // 5), colour, cv2.FILLED)
+    cv2.putText(image, text, (corner[0] + size // 2, corner[1] + size * 5 // 4), (0, 0, 0), font, size)
 
 
 def caption_strip(text: str, width: int) -> np.ndarray:

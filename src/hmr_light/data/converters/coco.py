@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hmr_light.body.joints import COCO_TO_J24
 from hmr_light.data.coco import PEOPLE, load_json, read_coco, tight_box, why_no_person
 from hmr_light.data.converters.builder import (
     BOX_MARGIN,
@@ -19,9 +20,6 @@ from hmr_light.data.converters.summary import ConversionSummary, train_step
 from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 
-# Where COCO's 17 keypoints (nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left before right) stand
-# among the 24 joints.
-COCO_TO_J24 = (19, 20, 21, 22, 23, 9, 8, 10, 7, 11, 6, 3, 2, 4, 1, 5, 0)
 # The first five are of the face; the twelve after them say how the body stands.
 FACE_KEYPOINTS = 5
 
