@@ -6,13 +6,14 @@ makes one of the new structure, into which the checkpoint's weights fit. Options
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from hmr_light.config.registry import Registry
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.fusion import fuse_conv_bn
 from hmr_light.model.hmr import HMR
+from hmr_light.model.pruned import resize
 from hmr_light.model.sparsity import keep_zeros
 
 
@@ -79,4 +80,11 @@ def fold(model: HMR, *, batch_norms: bool = False) -> HMR:
 def sparse(model: HMR, *, layers: Sequence[Any]) -> HMR:
     """Weights of the convolutions and linear layers called `layers` that are zero, and stay so in training."""
     keep_zeros(model, layers)
+    return model
+
+
+@transforms.register("prune")
+def prune(model: HMR, *, sizes: Mapping[str, Any], features: int) -> HMR:
+    """Layers of other widths, `sizes`: name → [inputs, outputs, groups]; the backbone gives `features` features."""
+    resize(model, sizes, features)
     return model

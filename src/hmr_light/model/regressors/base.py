@@ -59,8 +59,15 @@ class MeanRegressor(nn.Module):
         """The regressor that computes in evaluation what this one does, with the fewest parameters; may be itself."""
         return self
 
+    def estimate(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Pose, betas (B, 10) and camera (B, 3) of `features` (B, F), before the pose becomes rotations.
+
+        The pose is in 6D (B, 144), unless the regressor says otherwise.
+        """
+        return self._mean(len(features))
+
     def forward(self, features: torch.Tensor) -> SmplParameters:
-        return to_parameters(*self._mean(len(features)))
+        return to_parameters(*self.estimate(features))
 
     def _mean(self, batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return self.init_pose.expand(batch, -1), self.init_shape.expand(batch, -1), self.init_cam.expand(batch, -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hmr_light.model.regressors.base import NUM_OUTPUTS, MeanRegressor, SmplParameters, to_parameters
+from hmr_light.model.regressors.base import NUM_OUTPUTS, MeanRegressor
 
 
 class FeedForwardRegressor(MeanRegressor):
@@ -15,9 +15,9 @@ class FeedForwardRegressor(MeanRegressor):
         super().__init__()
         self.correction = correction
 
-    def forward(self, features: torch.Tensor) -> SmplParameters:
+    def estimate(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         pose, betas, camera = self.correction(features).split((144, 10, 3), dim=1)
-        return to_parameters(self.init_pose + pose, self.init_shape + betas, self.init_cam + camera)
+        return self.init_pose + pose, self.init_shape + betas, self.init_cam + camera
 
     def output_biases(self) -> list[nn.Parameter]:
         *_, output = self.correction.modules()

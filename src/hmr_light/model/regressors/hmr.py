@@ -39,7 +39,8 @@ class HmrRegressor(MeanRegressor):
         # Kept beside the mean, for it would take longer than a pass does.
         return matrix_to_axis_angle(rot6d_to_matrix(self.init_pose.unflatten(1, (24, 6)))).flatten(1)
 
-    def forward(self, features: torch.Tensor) -> SmplParameters:
+    def estimate(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Pose in axis-angle (B, 72), betas and camera."""
         mean = torch.cat((self.init_cam, self.mean_axis_angle, self.init_shape), dim=1)
         body = mean.expand(len(features), -1)
         for _ in range(self.iterations):
@@ -47,6 +48,10 @@ class HmrRegressor(MeanRegressor):
             x = self.drop2(self.fc2(x).relu())
             body = body + self.decode(x)
         camera, pose, betas = body.split((3, 72, 10), dim=1)
+        return pose, betas, camera
+
+    def forward(self, features: torch.Tensor) -> SmplParameters:
+        pose, betas, camera = self.estimate(features)
         return SmplParameters(axis_angle_to_matrix(pose.unflatten(1, (24, 3))), betas, camera)
 
     def output_biases(self) -> list[nn.Parameter]:

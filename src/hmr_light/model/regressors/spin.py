@@ -8,11 +8,9 @@ from torch import nn
 from hmr_light.model.regressors.base import (
     NUM_OUTPUTS,
     MeanRegressor,
-    SmplParameters,
     check_dropout,
     check_widths,
     regressors,
-    to_parameters,
 )
 from hmr_light.model.regressors.linear import LinearRegressor
 
@@ -39,7 +37,7 @@ class SpinRegressor(MeanRegressor):
             # The first estimate of an untrained network is nearly the mean.
             nn.init.xavier_uniform_(layer.weight, gain=0.01)
 
-    def forward(self, features: torch.Tensor) -> SmplParameters:
+    def estimate(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         pose, betas, camera = self._mean(len(features))
         for _ in range(self.iterations):
             x = torch.cat((features, pose, betas, camera), dim=1)
@@ -48,7 +46,7 @@ class SpinRegressor(MeanRegressor):
             pose = pose + self.decpose(x)
             betas = betas + self.decshape(x)
             camera = camera + self.deccam(x)
-        return to_parameters(pose, betas, camera)
+        return pose, betas, camera
 
     def output_biases(self) -> list[nn.Parameter]:
         return [self.decpose.bias, self.decshape.bias, self.deccam.bias]
