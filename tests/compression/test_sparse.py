@@ -11,6 +11,8 @@ from support.models import model_of
 from torch import nn
 
 from hmr_light.compression.steps import read_steps
+from hmr_light.config.choices import compose_choice
+from hmr_light.cost.parameters import count_effective, count_parameters
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
 
@@ -82,3 +84,15 @@ def test_wrong_options_are_refused_before_anything_is_done(options: dict[str, ob
 def test_a_name_that_no_layer_has_is_told(model: HMR) -> None:
     with pytest.raises(UserError, match="names fire2, and no convolution"):
         change(model, "sparse", layers={"fire2": 0.5})
+
+
+def test_the_table_of_squeezenet_keeps_its_421098_parameters() -> None:
+    network = model_of("squeezenet1_0_logits", "linear")
+    options = {key: value for key, value in compose_choice("compression", "squeezenet_table").items() if key != "steps"}
+    small = rebuilt(network, change(network, **options))
+    assert count_parameters(small).backbone == 1_248_424
+    assert count_effective(small.backbone) == 421_098
+    by_fire = [count_effective(one) for one in small.backbone.trunk if type(one).__name__ == "Fire"]
+    assert by_fire == [5_746, 6_258, 20_646, 24_742, 44_700, 46_236, 77_581, 77_581]
+    assert count_effective(small.backbone.trunk[0]) == 14_208
+    assert count_effective(small.backbone.adapter) == 103_400

@@ -13,6 +13,7 @@ from hmr_light.config.registry import Registry
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.fusion import fuse_conv_bn
 from hmr_light.model.hmr import HMR
+from hmr_light.model.low_rank import reduce_ranks
 from hmr_light.model.pruned import resize
 from hmr_light.model.sparsity import keep_zeros
 
@@ -87,4 +88,11 @@ def sparse(model: HMR, *, layers: Sequence[Any]) -> HMR:
 def prune(model: HMR, *, sizes: Mapping[str, Any], features: int) -> HMR:
     """Layers of other widths, `sizes`: name → [inputs, outputs, groups]; the backbone gives `features` features."""
     resize(model, sizes, features)
+    return model
+
+
+@transforms.register("low_rank")
+def low_rank(model: HMR, *, ranks: Mapping[str, Any]) -> HMR:
+    """Linear layers and 1×1 convolutions, `ranks`: name → rank, as two layers each."""
+    reduce_ranks(model, ranks)
     return model

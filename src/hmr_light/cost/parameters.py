@@ -28,6 +28,14 @@ def count_parameters(model: HMR) -> ParameterCounts:
     return ParameterCounts(_count(model), backbone, _count(model.regressor), folded)
 
 
+@torch.no_grad()
+def count_effective(model: nn.Module) -> int:
+    """The number of parameters of `model`, less the weights of convolutions and linear layers that are zero."""
+    layers = (layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear))
+    zeros = sum(layer.weight.numel() - int(torch.count_nonzero(layer.weight)) for layer in layers)
+    return _count(model) - zeros
+
+
 def bytes_on_disk(model: nn.Module) -> int:
     """The size of the file that `torch.save` makes of the model's state: parameters and buffers in their own type.
 

@@ -6,7 +6,7 @@ import torch
 
 from hmr_light.cost.latency import Latency, measure_latency
 from hmr_light.cost.macs import count_macs
-from hmr_light.cost.parameters import count_parameters
+from hmr_light.cost.parameters import count_effective, count_parameters
 from hmr_light.model.hmr import HMR
 
 
@@ -29,4 +29,6 @@ def cost_metrics(model: HMR, image_size: int, device: torch.device) -> tuple[dic
         "parameters_folded": parameters.folded,
         "macs": macs.total,
     }
+    if (effective := count_effective(model)) < parameters.total:
+        metrics["parameters_effective"] = effective
     return {name: float(value) for name, value in metrics.items()} | latency.figures(), latency

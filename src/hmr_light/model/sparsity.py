@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from hmr_light.errors import UserError
@@ -23,9 +22,3 @@ def keep_zeros(model: nn.Module, names: Sequence[Any]) -> None:
         if not isinstance(layer, nn.Conv2d | nn.Linear):
             raise UserError(f"the transform sparse names {name}, which is no convolution or linear layer of the model")
         layer.weight.register_hook(lambda gradient, weight=layer.weight: gradient * (weight != 0))
-
-
-def count_zeros(model: nn.Module) -> int:
-    """How many weights of the convolutions and linear layers of `model` are zero."""
-    layers = (layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear))
-    return sum(int(torch.count_nonzero(layer.weight == 0)) for layer in layers)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from hmr_light.errors import UserError
+from hmr_light.model.low_rank import LowRankLinear
 from hmr_light.model.regressors.base import check_dropout, check_widths, regressors
 from hmr_light.model.regressors.feedforward import FeedForwardRegressor, output_layer
 
@@ -37,13 +38,15 @@ class MlpRegressor(FeedForwardRegressor):
             return self
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        kept = [copy.deepcopy(layer) for layer in self.correction if isinstance(layer, nn.Linear | nn.ReLU)]
-        first = kept[0]
-        assert isinstance(first, nn.Linear)
+        kept = [copy.deepcopy(one) for one in self.correction if not isinstance(one, nn.BatchNorm1d | nn.Dropout)]
+        layer = kept[0]
+        assert isinstance(layer, nn.Linear | LowRankLinear)
+        # A layer of low rank is two.
+        first, last = (layer.down, layer.up) if isinstance(layer, LowRankLinear) else (layer, layer)
         scale = (norm.running_var.double() + norm.eps).rsqrt()
-        weight = first.weight.double() * scale
-        first.bias.copy_(first.bias.double() - weight @ norm.running_mean.double())
-        first.weight.copy_(weight)
+        weight = layer.weight.double() * scale
+        last.bias.copy_(last.bias.double() - weight @ norm.running_mean.double())
+        first.weight.copy_(first.weight.double() * scale)
         folded = FeedForwardRegressor(nn.Sequential(*kept)).train(self.training)
         for name, value in self.named_buffers(recurse=False):
             setattr(folded, name, value.clone())
