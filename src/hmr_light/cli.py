@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 
-from hmr_light.errors import Interrupted, UserError, did_you_mean, refused_by_the_system
+from hmr_light.errors import Interrupted, UserError, as_user_error, did_you_mean
 from hmr_light.paths import home
 
 # Hydra and the commands' own imports wait until a command is known: `hmr-light --help` answers at once.
@@ -110,10 +110,10 @@ def _run(command: str, arguments: list[str]) -> int:
     except BrokenPipeError:
         # The reader of our output (head, less) has what it wanted.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if (refused := refused_by_the_system(error)) is None:
+    except Exception as error:
+        if (told := as_user_error(error)) is None:
             raise
-        _complain(refused.message, refused.remedy)
+        _complain(told.message, told.remedy)
         return EXIT_USER_ERROR
     return 0
 

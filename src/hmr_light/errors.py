@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -10,6 +11,8 @@ _MOST_NAMES, _FEW_NAMES = 40, 5
 
 _REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
 """Permissions, disks that are read-only or full, names that are too long."""
+_NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|[Oo]ut of memory|[Ii]nsufficient memory|bad_alloc")
+_ASKED = re.compile(r"(?:[Tt]ried to allocate|Failed to allocate|Unable to allocate) ([\d.]+ (?:bytes|[KMGTP]iB))")
 
 
 class UserError(Exception):
@@ -28,12 +31,41 @@ class UserError(Exception):
         return f"{self.message}\n  {self.remedy}" if self.remedy else self.message
 
 
+def as_user_error(error: Exception) -> UserError | None:
+    """The message for an error that the surroundings make, not the code; None for any other."""
+    if isinstance(error, OSError):
+        return refused_by_the_system(error)
+    if isinstance(error, RuntimeError) and str(error).startswith("Could not determine home directory"):
+        return UserError("a path begins with ~ and the name of a user who does not exist", "Write the whole path.")
+    return out_of_memory(error)
+
+
 def refused_by_the_system(error: OSError) -> UserError | None:
     """The message for a file or folder that the system refuses to read or write; None for any other error."""
     if error.errno not in _REFUSALS:
         return None
     place = f" {error.filename}" if error.filename else ""
     return UserError(f"cannot read or write{place}: {error.strerror}", "Name a place that you may read and write.")
+
+
+def out_of_memory(error: Exception) -> UserError | None:
+    """The message for an allocation that has failed, of torch's on a CPU or a GPU, NumPy's or OpenCV's; None for any
+    other error."""
+    text = str(error)
+    is_one = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _NO_MEMORY.search(text)
+    if not is_one or isinstance(error, UserError):
+        return None
+    asked = _ASKED.search(text)
+    how_much = f": {_readable(asked[1])} more were asked for" if asked else ""
+    place = " of the GPU" if "CUDA" in text else ""
+    return UserError(
+        f"the memory{place} is not enough{how_much}",
+        "Take fewer or smaller images at once (--help lists the options of sizes), or a machine with more memory.",
+    )
+
+
+def _readable(size: str) -> str:
+    return f"{int(size.split()[0]) / 2**30:.1f} GiB" if size.endswith("bytes") else size
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from rich.console import Console
 from support.cli import Command, compose
 
 from hmr_light.body import load_body
-from hmr_light.checkpoints.format import Checkpoint, save
+from hmr_light.checkpoints.format import Checkpoint, save, save_model
 from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.commands.evaluate import body_notes, next_step, scores_table
 from hmr_light.commands.evaluate import run as evaluate
@@ -223,3 +223,18 @@ def test_another_body_than_that_of_the_checkpoint_is_said() -> None:
     assert body_notes([of("embedded"), of(None)], "embedded") == []
     (note,) = body_notes([of("smpl"), of("embedded"), of("smpl")], "embedded")
     assert "note: trained with body=smpl, scored with body=embedded" in note
+
+
+def test_a_model_without_a_finite_error_is_told_after_its_table(
+    trained: Path, rendered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = load_checkpoint(max(trained.glob("checkpoints/epoch-*.pt")))
+    model = checkpoint.build()
+    with torch.no_grad():
+        model.regressor.decpose.weight.fill_(3e38)  # finite, but no product of it is
+    broken = tmp_path / "broken.pt"
+    save_model(broken, model, checkpoint.config, 1, {})
+    with pytest.raises(UserError, match=r"broken.pt has no finite error on synthetic") as told:
+        evaluate(compose("evaluate", f"checkpoint={broken}", *options(rendered)))
+    assert "diverged" in told.value.remedy
+    assert "nan" in capsys.readouterr().out

@@ -179,3 +179,24 @@ def test_an_experiment_is_mlflows_where_no_run_is_trained(command: str) -> None:
     arguments = ["experiment=demo", "format=csv", "tracking.experiment=x", "my.experiment=y"]
     assert name_experiment(command, arguments) == ["tracking.experiment=demo", *arguments[1:]]
     assert name_experiment("train", arguments) == arguments
+
+
+def test_a_mapping_of_sets_names_all_sets_that_there_are() -> None:
+    def sets(kind: str, *given: str) -> dict[str, Any]:
+        return getattr(compose("train", *read_arguments(SCHEMAS["train"], given)).data, kind)
+
+    assert sets("train", "data.train={}") == {}
+    assert sets("evaluation", "data.evaluation={}") == {}
+    assert [*sets("train", "data.evaluation={}")] == ["synthetic"]
+    mine = "data.train={my own: {annotations: it's.npz, images: /x}}"
+    assert {name: str(one.annotations) for name, one in sets("train", mine).items()} == {"my own": "it's.npz"}
+    # One more set, and one option of a set, leave the others as they are.
+    assert [*sets("train", "data.train.more.annotations=a.npz", "data.train.more.images=/x")] == ["synthetic", "more"]
+    assert sets("train", "data.train.synthetic.ratio=0.5")["synthetic"].ratio == 0.5
+
+
+def test_a_path_with_a_comma_in_a_list_is_one_path(tmp_path: Path) -> None:
+    odd = tmp_path / "a, b,c" / "run"
+    odd.mkdir(parents=True)
+    read = read_arguments(SCHEMAS["benchmark"], [f"models=[mobilenet_v2,{odd}, resnet18,a]"])
+    assert compose("benchmark", *read).models == ["mobilenet_v2", str(odd), "resnet18", "a"]

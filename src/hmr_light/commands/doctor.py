@@ -12,16 +12,16 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.text import Text
 
 from hmr_light.body.npy import read_header
 from hmr_light.config.choices import choices, compose_data
-from hmr_light.config.hints import command_line
+from hmr_light.config.makers import make_command
 from hmr_light.config.schema import BodyConfig, DoctorConfig
-from hmr_light.errors import UserError, refused_by_the_system
+from hmr_light.errors import UserError, as_user_error
 from hmr_light.paths import home, is_there, without_secret
 from hmr_light.reports.terminal import show_text
 from hmr_light.tracking.schema import find_problem
@@ -92,7 +92,7 @@ def _safely(title: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findi
     except UserError as error:
         yield Finding(title, error.message, _BROKEN, error.remedy)
     except Exception as error:  # whatever is wrong with this machine is what we are asked for
-        if isinstance(error, OSError) and (refused := refused_by_the_system(error)):
+        if refused := as_user_error(error):
             yield Finding(title, refused.message, _BROKEN, refused.remedy)
             return
         yield Finding(title, f"{type(error).__name__}: {error}", _BROKEN, "Install hmr_light anew (make setup).")
@@ -170,7 +170,6 @@ def _body(
 
 def _data() -> Iterator[Finding]:
     """The annotations that each choice of `data=` reads, and others that lie in the data folder."""
-    sources = choices("source")
     listed: set[Path] = set()
     for name in choices("data"):
         config = compose_data(name)
@@ -178,25 +177,13 @@ def _data() -> Iterator[Finding]:
         files = dict.fromkeys(Path(one["annotations"]) for one in sets)
         listed |= files.keys()
         if missing := [file for file in files if not file.exists()]:
-            makers = [source for source in sources if name.startswith(source)]
-            remedy = _maker(max(makers, key=len), missing[0]) if makers else "See data/README.md."
+            remedy = make_command(missing[0], name) or "See data/README.md."
             yield Finding(f"data={name}", f"no {missing[0]}", _MISSING, remedy)
         elif files:
             yield Finding(f"data={name}", "\n".join(f"{file}: {_people(file) or 'unknown'} people" for file in files))
     for file in sorted((home() / "data").glob("*/*.npz")):
         if file not in listed and (people := _people(file)):
             yield Finding(f"data/{file.parent.name}", f"{file}: {people} people")
-
-
-def _maker(source: str, file: Path) -> str:
-    """The command that makes the annotations `file`, of which a source may have several."""
-    part = file.stem.removeprefix(f"{source}_")
-    options: dict[str, Any] = {"source": source}
-    if part in ("train", "validation", "test") and part != file.stem:
-        options["source.split"] = part
-    elif part in ("p1", "p2"):
-        options["source.protocol"] = int(part[1])
-    return command_line("prepare", options)
 
 
 def _people(file: Path) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
 from hmr_light.checkpoints.format import Checkpoint
-from hmr_light.checkpoints.loading import load_checkpoint
+from hmr_light.checkpoints.loading import DIVERGED, load_checkpoint
 from hmr_light.checkpoints.models import run_checkpoints
 from hmr_light.commands.robustness import has_run, report_robustness
 from hmr_light.config.hints import command_line, table_command, tracking_options
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.data.progress import ProgressBar
+from hmr_light.errors import UserError
 from hmr_light.evaluation.evaluate import MODEL, Scores, evaluate_checkpoint
 from hmr_light.evaluation.inputs import EvaluationInputs, open_inputs
 from hmr_light.evaluation.keypoints import KeypointSums
@@ -26,6 +28,7 @@ from hmr_light.reports.keypoints import draw_joints, joint_table
 from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.reports.terminal import show_table
 from hmr_light.tracking import continue_tracking
+from hmr_light.tracking.records import SELECTION
 
 _PIPE = 1000
 
@@ -57,8 +60,21 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
             if config.robustness:
                 report_robustness(checkpoint, inputs, config, console, messages)
         show_table(scores_table(inputs.scorer.protocol, rows), console)
+        _refuse_without_errors(checkpoints, everything)
     messages.print(f"next: {next_step(checkpoints, config)}", highlight=False, markup=False, soft_wrap=True)
     return everything
+
+
+def _refuse_without_errors(checkpoints: Sequence[Checkpoint], everything: Sequence[Mapping[str, float]]) -> None:
+    """Raise `UserError` for a checkpoint without a finite error on a set, once all that was measured is shown."""
+    for checkpoint, figures in zip(checkpoints, everything, strict=True):
+        broken = {
+            name.rpartition("/")[0]
+            for name, value in figures.items()
+            if name.rpartition("/")[2] in SELECTION and not math.isfinite(value)
+        }
+        if broken:
+            raise UserError(f"{checkpoint.path} has no finite error on {', '.join(sorted(broken))}", DIVERGED)
 
 
 def scores_table(protocol: Protocol, rows: Sequence[Sequence[str]]) -> Table:

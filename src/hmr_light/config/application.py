@@ -30,7 +30,7 @@ from hmr_light.config.run_config import continue_run, evaluate_run, follow_check
 from hmr_light.config.schema import SCHEMAS
 from hmr_light.config.strict import typed
 from hmr_light.config.sweep import sweep
-from hmr_light.errors import Interrupted, UserError, did_you_mean, refused_by_the_system
+from hmr_light.errors import Interrupted, UserError, as_user_error, did_you_mean
 from hmr_light.paths import conf_dir, without_secret
 
 _SWEEP = {"-m", "--multirun"}
@@ -87,10 +87,10 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> None:
             return run(config)
         except (UserError, Interrupted) as error:
             stopped.append(error)
-        except OSError as error:
-            if (refused := refused_by_the_system(error)) is None:
+        except Exception as error:
+            if (told := as_user_error(error)) is None:
                 raise
-            stopped.append(refused)
+            stopped.append(told)
 
     # Hydra would print its own traceback and exit with 1; with this it raises, and the command line decides.
     os.environ["HYDRA_FULL_ERROR"] = "1"

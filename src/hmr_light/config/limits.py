@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, get_args, get_origin, get_type_hints
 
@@ -89,12 +89,15 @@ class Existing:
     """The path of a file or folder that is there."""
 
     what: str
-    remedy: str = "Correct the path."
+    remedy: str | Callable[[str, Path], str] = "Correct the path."
+    """Or what works it out of the option's key and the path."""
     before_running: ClassVar[bool] = True
 
     def check(self, key: str, value: Any) -> None:
-        if not is_there(Path(value).expanduser()):
-            raise UserError(f"{key}: there is no {self.what} at {value}", self.remedy)
+        path = Path(value).expanduser()
+        if not is_there(path):
+            remedy = self.remedy if isinstance(self.remedy, str) else self.remedy(key, path)
+            raise UserError(f"{key}: there is no {self.what} at {value}", remedy)
 
     def describe(self) -> str:
         return ""

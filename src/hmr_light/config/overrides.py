@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -40,7 +40,15 @@ def read_arguments(schema: type, arguments: Iterable[str], *, sweep: bool = Fals
     With `sweep`, commas part the values of a sweep, as in Hydra. Raises `UserError` for what is no `key=value`, and for
     a path or a name that is empty.
     """
-    return [_readable(schema, one, sweep) for one in _whole_lists(schema, list(arguments))]
+    read = [_readable(schema, one, sweep) for one in _whole_lists(schema, list(arguments))]
+    return [part for one in read for part in _replacing(schema, one)]
+
+
+def _replacing(schema: type, argument: str) -> list[str]:
+    """`data.train={…}` names all sets that there are: Hydra would add them to those of the chosen data."""
+    key, _, value = argument.partition("=")
+    is_mapping = value[:1] == "{" and value[-1:] == "}" and len(_parts(value)) == 1
+    return [f"~{key}", f"+{argument}"] if is_mapping and _kind(schema, key)[0] == "sets" else [argument]
 
 
 def _readable(schema: type, argument: str, sweep: bool) -> str:
@@ -56,8 +64,20 @@ def _readable(schema: type, argument: str, sweep: bool) -> str:
     if kind == "text" and value.lower() != "null":
         value = _text(value, sweep)
     elif kind == "texts" and value[:1] == "[" and value[-1:] == "]" and len(_parts(value)) == 1:
-        value = f"[{','.join(_text(one.strip(), False) for one in _parts(value[1:-1]) if one.strip())}]"
+        value = f"[{','.join(_text(one, False) for one in _names(_parts(value[1:-1])))}]"
     return f"{key}={value if _parsed(value) is not _UNREADABLE else _mended(value, sweep)}"
+
+
+def _names(parts: list[str]) -> Iterator[str]:
+    """The paths and names of a list that was cut at its commas; those that are there as one path are joined again."""
+    while parts:
+        for count in range(len(parts), 0, -1):
+            name = ",".join(parts[:count]).strip()
+            if count == 1 or is_there(Path(name)):
+                break
+        if name:
+            yield name
+        parts = parts[count:]
 
 
 def _text(value: str, sweep: bool) -> str:
@@ -106,7 +126,8 @@ def _is_quoted(value: str) -> bool:
 
 
 def _kind(schema: type, key: str) -> tuple[str, bool]:
-    """Whether the option `key` holds text, a list of texts or something else; and whether a user may name its node."""
+    """Whether the option `key` holds text, a list of texts, sets by name or something else; and whether a user may name
+    its node."""
     hint: Any = schema
     is_open = False
     names = key.split(".")
@@ -122,7 +143,9 @@ def _kind(schema: type, key: str) -> tuple[str, bool]:
         hint = alone[0]
     if get_origin(hint) is list:
         return ("texts" if get_args(hint)[0] in (str, Path) else ""), is_open
-    return ("text" if {str, Path} & {hint, *get_args(hint)} and get_origin(hint) is not dict else ""), is_open
+    if get_origin(hint) is dict:
+        return ("sets" if dataclasses.is_dataclass(get_args(hint)[1]) else ""), is_open
+    return ("text" if {str, Path} & {hint, *get_args(hint)} else ""), is_open
 
 
 def _whole_lists(schema: type, arguments: list[str]) -> list[str]:

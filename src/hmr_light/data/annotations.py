@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from hmr_light.config.makers import make_remedy
 from hmr_light.data.npz import NpzFile, write_npz
 from hmr_light.data.sidecar import add_to_sidecar, read_sidecar
 from hmr_light.errors import UserError
@@ -104,7 +105,7 @@ class Annotations:
         for key in REQUIRED:
             if key not in arrays:
                 raise UserError(
-                    f"{source} has no '{key}'; it has: {', '.join(sorted(arrays)) or 'nothing'}",
+                    f"{source} has no '{key}'; it has {', '.join(sorted(arrays)) or 'no arrays'}",
                     f"Annotations need {', '.join(REQUIRED)}; see data/README.md.",
                 )
         if not passed:
@@ -179,10 +180,7 @@ def load_annotations(path: Path, *, keep_faulty: bool = False) -> Annotations:
     that is noted beside it, and from then on opening takes no longer than for a small one.
     """
     if not path.is_file():
-        raise UserError(
-            f"there are no annotations at {path}",
-            "Make them with `hmr-light prepare`, or correct the path; see data/README.md.",
-        )
+        raise UserError(f"there are no annotations at {path}", make_remedy("", path))
     passed = read_sidecar(path).get("rules") == _RULES
     try:
         with NpzFile(path) as file:

@@ -10,14 +10,18 @@ from omegaconf import MISSING
 
 from hmr_light.config.limits import Count, Existing, Fraction, OneOf, Range
 
-MAKE_ANNOTATIONS = "Make it with `hmr-light prepare`, or correct the path; see data/README.md."
+
+def _make_annotations(key: str, file: Path) -> str:
+    from hmr_light.config.makers import make_remedy  # it reads the configs, which are checked by what stands here
+
+    return make_remedy(key, file)
 
 
 @dataclass
 class SetConfig:
     """One set of annotated images."""
 
-    annotations: Annotated[Path, Existing("file of annotations", MAKE_ANNOTATIONS)] = MISSING
+    annotations: Annotated[Path, Existing("file of annotations", _make_annotations)] = MISSING
     """The annotations (npz)."""
     images: Path = MISSING
     """The folder that the annotations' image names are relative to."""
