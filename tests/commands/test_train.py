@@ -17,8 +17,13 @@ import pytest
 import torch
 from support.cli import Command, compose
 
+from hmr_light.checkpoints.format import save_model
+from hmr_light.checkpoints.models import best_checkpoint
+from hmr_light.commands.evaluate import run as evaluate
 from hmr_light.commands.train import run
+from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
 from hmr_light.errors import UserError
+from hmr_light.model.hmr import build_model
 
 
 def state(folder: Path) -> dict[str, Any]:
@@ -127,6 +132,32 @@ def test_the_mean_pose_is_a_run_like_any_other(quick: list[str]) -> None:
     (mpjpe,) = journal_metrics(folder, "mpjpe_mm")
     assert 50 < mpjpe < 1000
     assert journal_metrics(folder, "parameters") == [0]
+
+
+def test_few_labels_fine_tune_a_model_and_its_start_is_scored_too(
+    quick: list[str], rendered: Path, tmp_path: Path
+) -> None:
+    network = {"backbone": {"name": "squeezenet1_1", "adapter": {"name": "pooled"}}, "regressor": {"name": "linear"}}
+    config = {**network, "data": {"image_size": 64}, "body": {"name": "embedded"}}
+    start = tmp_path / "start" / "checkpoints" / "epoch-001.pt"
+    save_model(start, build_model(network), config, 1, {})
+    labels = load_annotations(rendered / "train.npz").to_arrays()
+    two_d = {key: labels[key] for key in ("imgname", "center", "scale", "part")}
+    save_annotations(tmp_path / "people.npz", Annotations.from_arrays(two_d))
+    own = [f"data.train.custom.annotations={tmp_path / 'people.npz'}", f"data.train.custom.images={rendered}"]
+    few = ["experiment=few_labels", f"init={start}", *own, *quick, "backbone/adapter=pooled", "regressor=linear"]
+    folder = run(compose("train", *few, "trainer.epochs=1"))
+
+    before, after = journal_metrics(folder, "held_out/error_2d_percent")
+    held_out = f"annotations: {tmp_path / 'people.npz'}, images: {rendered}, split: held_out"
+    where = ["data=custom", f"+data.evaluation.held_out={{{held_out}}}", "protocol=keypoints_2d", "data.workers=0"]
+    (scored,) = evaluate(compose("evaluate", f"checkpoint={start}", *where, "tracking=journal", "device=cpu"))
+    assert before == pytest.approx(scored["held_out:keypoints_2d/error_2d_percent"], rel=1e-4)
+    assert after != before
+    assert sorted(path.name for path in (folder / "checkpoints").glob("epoch-*")) == ["epoch-000.pt", "epoch-001.pt"]
+    assert best_checkpoint(str(folder), None).epoch == (0 if before < after else 1)
+    for name in ("loss/teacher_rotations", "loss/keypoints_2d"):
+        assert np.isfinite(journal_metrics(folder, name)).tolist() == [True]
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         teacher = self.distillation.get("teacher")
+        if isinstance(teacher, Path):  # it refers to `init`
+            teacher = self.distillation["teacher"] = str(teacher)
         if self.objective == "supervised" and teacher is not None:
             raise UserError(
                 f"distillation.teacher={teacher} is not read: the objective is supervised",

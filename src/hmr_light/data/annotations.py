@@ -166,6 +166,18 @@ class Annotations:
             **columns, extras=extras, faulty={index: one for index, one in self.faulty.items() if index < count}
         )
 
+    def take(self, indices: np.ndarray) -> Annotations:
+        """The people `indices` (K,), in this order."""
+        columns = {
+            item.name: getattr(self, item.name)[indices] for item in fields(self) if item.name not in _NOT_ARRAYS
+        }
+        places = {index: place for place, index in enumerate(indices.tolist())}
+        return Annotations(
+            **columns,
+            extras={key: value[indices] for key, value in self.extras.items()},
+            faulty={places[index]: one for index, one in self.faulty.items() if index in places},
+        )
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The arrays by the names of the file's keys, extras included."""
         named = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _NOT_ARRAYS}

@@ -26,6 +26,7 @@ from hmr_light.data.augment import (
 from hmr_light.data.crop import CONTEXT, crop_image, crop_matrix, shrink_factor, stretch_contrast
 from hmr_light.data.images import open_images
 from hmr_light.data.look import change_look
+from hmr_light.data.split import split_people
 from hmr_light.errors import UserError
 
 Sample = dict[str, torch.Tensor]
@@ -51,7 +52,8 @@ class MeshDataset(Dataset[Sample]):
     augmentation, so that a pack of crops (`hmr_light.data.converters.pack`) can hold the very same ones.
 
     `contrast` spin stretches the values of each crop to 0…255. With `shuffle_images`, each person gets the image of the
-    person half the dataset further on. With `limit`, the set is the first `limit` people of the file.
+    person half the dataset further on. With `limit`, the set is the first `limit` people of the file; with
+    `split`, those who are in `train` or `held_out` (`hmr_light.data.split`).
 
     Raises `UserError` at once if the annotations are faulty, the first image is missing, or boxes are in pixels rather
     than pixels / 200; and on access if another image is missing, is not an image, or does not reach into the box. With
@@ -70,11 +72,15 @@ class MeshDataset(Dataset[Sample]):
         keep_faulty: bool = False,
         shuffle_images: bool = False,
         limit: int | None = None,
+        split: str | None = None,
     ) -> None:
         self.path = Path(annotations)
         self.keep_faulty = keep_faulty
         self.shuffle_images = shuffle_images
         labels = load_annotations(self.path, keep_faulty=keep_faulty)
+        self.split = split
+        self._rows = None if split is None else split_people(labels, split, self.path)
+        labels = labels if self._rows is None else labels.take(self._rows)
         self.limit = limit if limit is not None and limit < len(labels) else None
         """None where all people of the file are taken."""
         self.annotations = labels if self.limit is None else labels.first(self.limit)
@@ -111,6 +117,7 @@ class MeshDataset(Dataset[Sample]):
         options: dict[str, Any] = {"image_size": self.image_size, "contrast": self.contrast, "seed": self.seed}
         options |= {"augmentation": self.augmentation}
         options |= {"keep_faulty": self.keep_faulty, "shuffle_images": self.shuffle_images, "limit": self.limit}
+        options |= {"split": self.split}
         return partial(MeshDataset, **options), (self.path, self.image_root)
 
     def __len__(self) -> int:
@@ -167,7 +174,8 @@ class MeshDataset(Dataset[Sample]):
         try:
             image, window = self.images.read(index, shrink)
         except UserError as error:
-            raise UserError(f"{error.message} (imgname[{index}] of {self.path})", error.remedy) from None
+            row = index if self._rows is None else int(self._rows[index])
+            raise UserError(f"{error.message} (imgname[{row}] of {self.path})", error.remedy) from None
         if self.contrast == "spin":
             turned = change.rotation_degrees != 0
             image = stretch_contrast(image, window, center, scale * change.scale, turned=turned)

@@ -30,6 +30,7 @@ def _open_evaluation_set(
         contrast=data.contrast,
         keep_faulty=keep_faulty,
         limit=config.limit,
+        split=config.split,
     )
     protocol.check(f"data.evaluation.{name} ({config.annotations})", dataset.annotations)
     return dataset

@@ -38,6 +38,7 @@ def open_training(config: TrainConfig) -> Mixture:
             keep_faulty=config.trainer.on_bad_sample == "skip",
             shuffle_images=config.trainer.shuffle_images,
             limit=set_config.limit,
+            split=set_config.split,
         )
         for set_config in data.train.values()
     ]

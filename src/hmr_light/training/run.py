@@ -131,6 +131,8 @@ def _train(state: TrainingState, objective: Objective, report: RunReport) -> Non
         return
     if state.epoch and not state.step:  # the last epoch's end was perhaps killed before it was evaluated
         report.epoch(state.epoch, state.evaluated_model, state.figures)
+    if context.config.trainer.evaluate_start and state.epoch == state.step == 0:
+        report.epoch(0, state.evaluated_model, {})
     if state.epoch < epochs:
         trainer, cached = context.config.trainer, None
         if trainer.feature_views and state.epoch < trainer.freeze_backbone:

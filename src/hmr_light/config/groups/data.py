@@ -30,6 +30,9 @@ class SetConfig:
     limit: Count | None = None
     """The first so many people of the set, for a quick trial; null: all of them. Errors on a part of an evaluation set
     are named after it (NAME-first-20), and never compared with others."""
+    split: Annotated[str | None, OneOf("train", "held_out")] = None
+    """Two sets of one file: held_out has everybody in every fifth image, chosen by a hash of the images' names, and
+    train all others. null: everybody."""
 
 
 @dataclass

@@ -57,5 +57,8 @@ class TrainerConfig:
     """Steps between logged losses of single steps (loss_by_step); null: none."""
     evaluate_every: Count = 1
     """Epochs between evaluations. An epoch whose checkpoint is kept is always evaluated."""
+    evaluate_start: bool = False
+    """Evaluate and keep the model before the first step too, as epoch 0: so a row says what training changed, and a
+    start that is better than all that follows stays the run's best."""
     shuffle_images: bool = False
     """Train every person with the image of another person: a baseline that can learn from the labels alone."""
