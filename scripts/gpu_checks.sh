@@ -10,7 +10,7 @@ export HMR_LIGHT_HOME=${HMR_LIGHT_HOME:-$PWD}
 hmr=${HMR_LIGHT:-.venv/bin/hmr-light}
 python=${PYTHON:-.venv/bin/python}
 images=${IMAGES:-120000}                        # to train the models in the box on
-workers=${WORKERS:-$(($(nproc) * 3 / 8))}       # loader processes of each of the two
+workers=${WORKERS:-$(($(nproc) - 2))}           # loader processes
 data=$HMR_LIGHT_HOME/data/results
 hard=$HMR_LIGHT_HOME/data/synthetic
 track=tracking=journal
@@ -43,9 +43,22 @@ starts() {
     done
 }
 
-in_box() { # NAME OPTIONS...
-    $hmr train experiment="$1" data.root="$hard" data.workers="$workers" trainer.precision=bfloat16 trainer.threads=1 \
-        trainer.checkpoint_steps=1000 resume=auto tracking.experiment=zoo $track "${@:2}"
+in_box="data.workers=$workers trainer.precision=bfloat16 trainer.threads=1 trainer.checkpoint_steps=1000 resume=auto
+    tracking.experiment=zoo $track"
+
+mobile() { # OPTIONS...
+    $hmr train experiment=mobile data.root="$hard" $in_box "$@"
+}
+
+# Most channels of `mobile` go; what is left learns from the labels and from what `mobile` predicts.
+pocket() { # OPTIONS...
+    local run
+    run=$(ls -td "$HMR_LIGHT_HOME"/outputs/zoo/*-mobile/ | head -1)
+    $hmr compress run="$run" row=pocket compression=prune compression.criterion=taylor compression.scope=global \
+        compression.budget.parameters=950000 objective=distillation distillation=mixed optimizer=adamw \
+        optimizer.learning_rate=1e-3 optimizer.backbone_factor=1 optimizer.bias_factor=1 optimizer.weight_decay=0.05 \
+        optimizer.decay_depthwise=false optimizer.warmup_steps=200 trainer.epochs=8 trainer.batch_size=256 \
+        trainer.clip_gradient_norm=1 trainer.ema_decay=0.999 $in_box "$@"
 }
 
 evaluate() {
@@ -57,7 +70,6 @@ evaluate() {
 }
 
 case ${1:-} in
-    tests | render | starts | evaluate) "$1" ;;
-    mobile | pocket) in_box "$@" ;;
+    tests | render | starts | mobile | pocket | evaluate) "$@" ;;
     *) sed -n 's/^#   //p' "$0"; exit 2 ;;
 esac
