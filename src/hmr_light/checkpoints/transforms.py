@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 from hmr_light.config.registry import Registry
 from hmr_light.errors import UserError, did_you_mean
+from hmr_light.model.compact import replace_convolutions
 from hmr_light.model.fusion import fuse_conv_bn
 from hmr_light.model.hmr import HMR
 from hmr_light.model.low_rank import reduce_ranks
@@ -95,4 +96,11 @@ def prune(model: HMR, *, sizes: Mapping[str, Any], features: int) -> HMR:
 def low_rank(model: HMR, *, ranks: Mapping[str, Any]) -> HMR:
     """Linear layers and 1×1 convolutions, `ranks`: name → rank, as two layers each."""
     reduce_ranks(model, ranks)
+    return model
+
+
+@transforms.register("compact")
+def compact(model: HMR, *, multipliers: Mapping[str, Any], splits: Sequence[Any]) -> HMR:
+    """Convolutions as two cheaper ones: see `replace_convolutions`."""
+    replace_convolutions(model, multipliers, splits)
     return model

@@ -1,6 +1,7 @@
 """A trained model → a smaller one, as a new run: steps, each of which changes the model's structure and weights."""
 
 # Each file that registers steps is imported here.
+from hmr_light.compression import compact as compact
 from hmr_light.compression import low_rank as low_rank
 from hmr_light.compression import prune as prune
 from hmr_light.compression import sparse as sparse
