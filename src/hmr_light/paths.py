@@ -168,3 +168,9 @@ def _cannot_write(target: Path, error: OSError) -> UserError:
         f"cannot write {target}: {error.strerror or error}",
         "Free some space or choose a folder that you can write to.",
     )
+
+
+def camera_number(source: str) -> int | None:
+    """The number of the camera that `camera` or `camera:1` names, from 0; None for another source."""
+    found = re.fullmatch(r"camera(?::(\d{1,3}))?", source)
+    return int(found[1] or 0) if found else None

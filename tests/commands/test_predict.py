@@ -138,6 +138,44 @@ def test_a_video_is_drawn_frame_by_frame(checkpoint: Path, tmp_path: Path, home:
     assert {file.name for file in out.iterdir()} == frames
 
 
+@pytest.mark.parametrize("boxes", ["auto", "image"])
+def test_the_people_of_a_video_are_followed_and_smoothed(
+    checkpoint: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str], boxes: str
+) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240))
+    rng = np.random.default_rng()
+    ground = landscape(rng, 240, 320)
+    for x in (10, 30, 50, 70, None):
+        frame = ground.copy()
+        if x is not None:
+            put(frame, (x, 20), 200)
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()
+    results = {}
+    for smoothing in ("none", "one_euro"):
+        out = tmp_path / smoothing
+        more = (f"boxes={boxes}", f"smoothing={smoothing}", "meshes=[]", "picture_size=64")
+        predict(compose("predict", *options(checkpoint, tmp_path / "clip.avi", out, *more)))
+        results[smoothing] = [read(file) for file in sorted(out.glob("*.npz"))]
+    if boxes == "auto":
+        assert "clip-000004: nobody was found in it" in capsys.readouterr().err
+        centers = [seen["center"][0, 0] for seen in results["none"]]
+        # The first two are cropped where the first is seen, each later one where the one before was.
+        assert centers[1] == centers[0]
+        np.testing.assert_allclose(np.diff(centers[1:]), 20, atol=8)
+    plain, smooth = (np.array([seen["betas"][0] for seen in results[name]]) for name in ("none", "one_euro"))
+    assert len(plain) == (4 if boxes == "auto" else 5)
+    assert np.abs(np.diff(smooth, axis=0)).sum() < np.abs(np.diff(plain, axis=0)).sum()
+    np.testing.assert_allclose(smooth[0], plain[0], atol=1e-5)
+
+
+def test_smoothing_is_for_videos(checkpoint: Path, photographs: Path, tmp_path: Path, home: Path) -> None:
+    more = ("smoothing=one_euro", "boxes=image")
+    with pytest.raises(UserError, match="smoothing=one_euro is for videos"):
+        predict(compose("predict", *options(checkpoint, photographs, tmp_path / "out", *more)))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_that_another_process_writes_is_left_to_it(
     checkpoint: Path, photographs: Path, tmp_path: Path, home: Path
 ) -> None:

@@ -112,6 +112,8 @@ def test_without_boxes_people_are_found_and_each_has_a_confidence(body: SMPL) ->
     people, nobody = predictor([image, landscape(rng, 200, 200)])
     assert (len(people), len(nobody)) == (1, 0)
     assert nobody.confidence.shape == (0,)
+    assert nobody.vertices.shape == (0, body.num_vertices, 3)
+    assert len(predictor(landscape(rng, 200, 200))) == 0
     nose = transform_points(where, KEYPOINTS[:1, :2])[0] - 0.5
     np.testing.assert_allclose(people.keypoints[0, 0, :2], nose, atol=8)
     # By hand: how near the joints are to the keypoints, in shares of the box's side.

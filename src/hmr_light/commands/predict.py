@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hmr_light.commands.predictors import finder_without_file, load_predictor
 from hmr_light.config.schema import PredictConfig
 from hmr_light.data.boxes import read_boxes
+from hmr_light.data.camera import check_display, open_camera, show
 from hmr_light.data.claim import claim
-from hmr_light.data.finders import MOVENET, WHOLE_IMAGE, Finder, detector, finder_of_file
+from hmr_light.data.finders import MOVENET, Finder, finder_of_file
 from hmr_light.data.pictures import IMAGE_SUFFIXES, Pictures, open_pictures, shrink_to
 from hmr_light.data.progress import track
 from hmr_light.errors import UserError
+from hmr_light.paths import camera_number
 
 # What needs torch, which takes seconds to import, is imported in the functions: a wrong path is answered at once.
 if TYPE_CHECKING:
-    from hmr_light.checkpoints.format import Checkpoint
     from hmr_light.model.predictor import CroppedImage, PredictedPeople, Predictor
 
 _SHOWN = 20
 """Images that the list of failures names."""
-_LEAST_DETECTED = 0.7
-"""Score of people whom torchvision's detector finds, where min_score is not given."""
 
 
 class Task(NamedTuple):
@@ -35,22 +35,31 @@ class Task(NamedTuple):
     picture: np.ndarray
     """(h, w, 3) RGB, the whole image at the size of the drawing."""
     image: CroppedImage
+    time: float | None
+    """Of a frame, seconds."""
 
 
-def run(config: PredictConfig) -> Path:
-    """Predict the people of `config.input`, and return the folder that was written.
+class Drawing(NamedTuple):
+    """An image whose people are known."""
+
+    name: str
+    picture: np.ndarray
+    people: PredictedPeople
+
+
+def run(config: PredictConfig) -> Path | None:
+    """Predict the people of `config.input`, and return the folder that was written; None of a camera.
 
     Images that fail are named at the end, and the others are done; raises `UserError` only when none can be.
     """
+    if (number := camera_number(str(config.input))) is not None:
+        _watch(config, number)
+        return None
     out = _new_folder(config.out)
     pictures, finder = _open(config)
 
-    import torch
-
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    predictor = _predictor(config)
-    finder = finder or _without_file(config)
+    predictor = load_predictor(config)
+    finder = finder or finder_without_file(config)
     print(f"boxes: {finder.says}", file=sys.stderr)
 
     failures: dict[str, str] = {}
@@ -58,12 +67,11 @@ def run(config: PredictConfig) -> Path:
     written: list[Path] = []
     with claim(out, "out"):
         _new_folder(out)  # another process may have written it by now
-        for tasks in _batches(_tasks(pictures, finder, failures, predictor, config), config.batch_size):
-            for task, seen in zip(tasks, predictor.people([task.image for task in tasks]), strict=True):
-                target = _target(out, task.name, written)
-                _write(seen, task, predictor.faces, target, finder.says, config.meshes)
-                written.append(target)
-                people += len(seen)
+        for drawing in _drawings(pictures, finder, failures, predictor, config):
+            target = _target(out, drawing.name, written)
+            _write(drawing, predictor.faces, target, finder.says, config.meshes)
+            written.append(target)
+            people += len(drawing.people)
     if not written:
         name, reason = next(iter(failures.items()))
         raise UserError(
@@ -83,6 +91,20 @@ def run(config: PredictConfig) -> Path:
     return out
 
 
+def _watch(config: PredictConfig, number: int) -> None:
+    from hmr_light.commands.watch import watch
+
+    if config.boxes != "auto":
+        raise UserError(
+            f"boxes={config.boxes} is for images and videos; before a camera, MoveNet finds the people",
+            "Leave boxes out.",
+        )
+    check_display()
+    frames = open_camera(number)
+    smooth = config.smoothing != "none"
+    watch(frames, load_predictor(config), show, smooth=smooth, picture_size=config.picture_size)
+
+
 def _images(count: int) -> str:
     return f"{count} image{'' if count == 1 else 's'}"
 
@@ -100,51 +122,53 @@ def _open(config: PredictConfig) -> tuple[Pictures, Finder | None]:
     source = config.input.expanduser()
     if config.boxes in ("auto", "detector", "image"):
         # Labels are for the pixels as they are stored; a photograph without labels is for the eye.
-        return open_pictures(source, names=None, as_stored=False, every=config.every), None
+        pictures = open_pictures(source, names=None, as_stored=False, every=config.every)
+        _refuse_smoothing(pictures, config)
+        return pictures, None
     path = Path(config.boxes).expanduser()
     file = read_boxes(path)
     pictures = open_pictures(source, names=file.boxes, as_stored=True, every=config.every, boxes=path)
     if left_out := file.describe_left_out():
         pictures.notes.append(f"entries of {path} that were left out: {left_out}")
+    _refuse_smoothing(pictures, config)
     return pictures, finder_of_file(file, path, pictures.notes)
 
 
-def _without_file(config: PredictConfig) -> Finder:
-    if config.boxes == "detector":
-        return detector(config.device, _LEAST_DETECTED if config.min_score is None else config.min_score)
-    return MOVENET if config.boxes == "auto" else WHOLE_IMAGE
+def _refuse_smoothing(pictures: Pictures, config: PredictConfig) -> None:
+    if config.smoothing != "none" and not pictures.is_video:
+        raise UserError(
+            f"smoothing={config.smoothing} is for videos, and {config.input} is none",
+            "Leave it out, or make a video of the images.",
+        )
 
 
-def _predictor(config: PredictConfig) -> Predictor:
-    from hmr_light.body import load_body
-    from hmr_light.checkpoints.loading import load_checkpoint
-    from hmr_light.checkpoints.models import ZOO, best_checkpoint, predictor_of
-    from hmr_light.model.finder import LEAST_SCORE, PeopleFinder
-    from hmr_light.model.predictor import Predictor
+def _drawings(
+    pictures: Pictures, finder: Finder, failures: dict[str, str], predictor: Predictor, config: PredictConfig
+) -> Iterator[Drawing]:
+    """The images one by one with their people; those that fail go to `failures` with the reason."""
+    from hmr_light.model.following import Follower, Smoother
 
-    if config.checkpoint is not None:
-        checkpoint = load_checkpoint(config.checkpoint.expanduser())
-    elif config.run is None:
-        checkpoint = load_checkpoint(ZOO / "mobile.pt")
-        print("checkpoint: mobile, which comes with the package", file=sys.stderr)
-    else:
-        checkpoint = best_checkpoint(config.run, config.tracking.uri)
-        print(f"checkpoint: {checkpoint.path}", file=sys.stderr)
-    _say_if_bodies_differ(checkpoint, config.body.name)
-    model = predictor_of(checkpoint, config.device)
-    least = LEAST_SCORE if config.min_score is None else config.min_score
-    return Predictor(
-        model,
-        load_body(**config.body.files()),
-        batch_size=config.batch_size,
-        focal=config.focal,
-        finder=PeopleFinder(model.device, least),
-    )
-
-
-def _say_if_bodies_differ(checkpoint: Checkpoint, name: str) -> None:
-    if checkpoint.body not in (None, name):
-        print(f"note: trained with body={checkpoint.body}, drawn with body={name}: shapes will differ", file=sys.stderr)
+    smoother = None if config.smoothing == "none" else Smoother(predictor)
+    if pictures.is_video and finder is MOVENET:
+        follower = Follower(predictor)
+        for picture in track(pictures.pictures, "predicting", pictures.total):
+            try:
+                image = picture.read()
+                people = follower(image)
+                if not len(people):
+                    raise UserError("nobody was found in it")
+            except UserError as error:
+                failures[picture.name] = error.message
+                continue
+            if smoother and picture.time is not None:
+                people = smoother(people, follower.identities, picture.time)
+            yield Drawing(picture.name, shrink_to(image, config.picture_size), people)
+        return
+    for tasks in _batches(_tasks(pictures, finder, failures, predictor, config), config.batch_size):
+        for task, people in zip(tasks, predictor.people([task.image for task in tasks]), strict=True):
+            if smoother and task.time is not None:
+                people = smoother(people, range(len(people)), task.time)
+            yield Drawing(task.name, task.picture, people)
 
 
 def _tasks(
@@ -160,7 +184,7 @@ def _tasks(
         except UserError as error:
             failures[picture.name] = error.message
             continue
-        yield Task(picture.name, shrink_to(image, config.picture_size), cropped)
+        yield Task(picture.name, shrink_to(image, config.picture_size), cropped, picture.time)
 
 
 def _batches(tasks: Iterator[Task], batch_size: int) -> Iterator[list[Task]]:
@@ -188,19 +212,18 @@ def _target(out: Path, name: str, written: list[Path]) -> Path:
     return target
 
 
-def _write(
-    people: PredictedPeople, task: Task, faces: np.ndarray, target: Path, boxes: str, formats: list[str]
-) -> None:
+def _write(drawing: Drawing, faces: np.ndarray, target: Path, boxes: str, formats: list[str]) -> None:
     from hmr_light.reports.meshes import write_glb, write_obj
     from hmr_light.reports.predictions import draw_sheet, write_parameters, write_picture
 
     def file(suffix: str) -> Path:
         return target.with_name(f"{target.name}.{suffix}")
 
+    people = drawing.people
     write_parameters(people, file("npz"))
     if "obj" in formats:
         write_obj(people.vertices, faces, people.translation, file("obj"))
     if "glb" in formats:
         photograph = {"width": people.width, "height": people.height}
         write_glb(people.vertices, faces, people.translation, file("glb"), focal=people.focal, **photograph)
-    write_picture(draw_sheet(people, task.picture, faces, f"boxes: {boxes}"), file("png"))
+    write_picture(draw_sheet(people, drawing.picture, faces, f"boxes: {boxes}"), file("png"))

@@ -21,6 +21,7 @@ from hmr_light.config.groups.trainer import TrainerConfig
 from hmr_light.config.limits import Count, Device, Existing, Fraction, OneOf, Range, Threads
 from hmr_light.config.names import Choice, Model, Run, Trained
 from hmr_light.errors import UserError
+from hmr_light.paths import camera_number
 
 __all__ = [
     "SCHEMAS",
@@ -277,12 +278,13 @@ class PredictConfig:
     run: Annotated[str, Run()] | None = None
     """A run: its folder, or its MLflow id. Its best checkpoint draws; or give `checkpoint`."""
     input: Annotated[Path, Existing("image, folder of images or video")] | None = None
-    """An image, a folder of images, or a video."""
+    """An image, a folder of images, a video, or camera (camera:1 is the second): what it sees, in a window."""
     boxes: str = MISSING
-    """Where the people are. auto: MoveNet, which comes with the package, finds them. image: one person, who fills the
-    image. detector: torchvision's, whose weights must be in $TORCH_HOME (nothing is downloaded). Or a file, in pixels:
-    json ({"image.jpg": [[x, y, width, height]]}, or COCO's), csv (image,x,y,width,height) or npz (annotations, as
-    training reads them). A video's boxes hold for each of its frames."""
+    """Where the people are. auto: MoveNet, which comes with the package, finds them, the one nearest the middle first;
+    it misses those who are small in the image, and some of a crowd. image: one person, who fills it. detector:
+    torchvision's, whose weights must be in $TORCH_HOME (nothing is downloaded). Or a file, in pixels: json
+    ({"image.jpg": [[x, y, width, height]]}, or COCO's), csv (image,x,y,width,height) or npz (annotations, as training
+    reads them). A video's boxes hold for each of its frames."""
     min_score: Fraction | None = None
     """People who are found with a lower score are left out; null: 0.35 of MoveNet's, 0.7 of the detector's."""
     out: Path = MISSING
@@ -296,6 +298,8 @@ class PredictConfig:
     """Longer side of the drawn pictures, pixels."""
     every: Count = MISSING
     """Of a video, every N-th frame."""
+    smoothing: Annotated[str, OneOf("none", "one_euro")] = MISSING
+    """Of people in a video or before a camera. one_euro: steady where little moves, quick where much does."""
     batch_size: Annotated[int, Range(1, 10**6)] = MISSING
     """People that go through the network at once."""
     body: BodyConfig = MISSING
@@ -313,6 +317,10 @@ class PredictConfig:
             )
         if self.input is None:
             raise UserError("say which input: input=", "For example: hmr-light predict input=photographs")
+
+    def unread(self) -> tuple[str, ...]:
+        """A camera is no path."""
+        return () if camera_number(str(self.input)) is None else ("input",)
 
 
 @dataclass

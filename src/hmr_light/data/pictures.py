@@ -18,6 +18,8 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".a
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 _OF_SEVERAL = (".gif", ".tif", ".tiff", ".webp", ".avif", ".png")
 """Formats that can hold several images in one file."""
+_USUAL_RATE = 25.0
+"""Frames a second of a video that does not say it."""
 _SHOWN = 5
 """Names that a note lists."""
 
@@ -31,6 +33,8 @@ class Picture(NamedTuple):
     """The name that boxes are looked up by: the image's, or the video's for all of its frames."""
     read: Callable[[], np.ndarray]
     """The pixels, RGB uint8 (H, W, 3). Raises `UserError` when it cannot be read."""
+    time: float | None = None
+    """Of a frame, seconds from the video's start; None for an image."""
 
 
 class Pictures(NamedTuple):
@@ -40,6 +44,7 @@ class Pictures(NamedTuple):
     pictures: Iterator[Picture]
     notes: list[str]
     """What of the input is not among the pictures; a video's are complete when its last frame was given."""
+    is_video: bool = False
 
 
 def open_pictures(
@@ -149,6 +154,7 @@ def _video(file: Path, every: int) -> Pictures:
     if not video.isOpened():
         raise UserError(f"{file} is not a video, or a damaged one", "Convert it to mp4 (H.264), or give its frames.")
     total = max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+    rate = video.get(cv2.CAP_PROP_FPS) or _USUAL_RATE
     notes: list[str] = []
 
     def frames() -> Iterator[Picture]:
@@ -156,13 +162,14 @@ def _video(file: Path, every: int) -> Pictures:
         while video.grab():
             if number % every == 0:
                 found, frame = video.retrieve()
-                yield Picture(f"{file.stem}-{number:06d}", file.name, partial(_frame, found, frame, file))
+                read = partial(_frame, found, frame, file)
+                yield Picture(f"{file.stem}-{number:06d}", file.name, read, number / rate)
             number += 1
         video.release()
         if number < total:
             notes.append(f"{file} announces {total} frames, and {number} could be read: the file may be cut")
 
-    return Pictures(-(-total // every), frames(), notes)
+    return Pictures(-(-total // every), frames(), notes, is_video=True)
 
 
 def _frame(found: bool, frame: np.ndarray, file: Path) -> np.ndarray:

@@ -19,9 +19,10 @@ nobody has 0.3 and less."""
 LEAST_KEYPOINT = 0.2
 """Of a keypoint's score, so that the box is drawn around it."""
 FEWEST_KEYPOINTS = 3
+SAME_PERSON = 0.1
+"""Two who are less `apart` are one person."""
 _LEAST_CENTER = 0.15  # of a person's centre, to be looked at once more
 _MOST_PEOPLE = 12
-_SAME_PERSON = 0.1  # mean distance of the keypoints, over the box's side, under which two are one person
 
 # How far a body goes on behind its keypoints, as a share of the distance between two of them.
 _HAND, _FOOT, _HEAD = 0.3, 0.25, 0.9
@@ -61,7 +62,7 @@ class PeopleFinder:
         boxes = [box_of_keypoints(points, width, height) for points in self._candidates(image, whole)]
         people: list[Found] = []
         for found in self.look(image, [box for box in boxes if box is not None]):
-            if found.score >= self.least and not any(_same(found, other) for other in people):
+            if found.score >= self.least and all(apart(found, other) > SAME_PERSON for other in people):
                 better = box_of_keypoints(found.keypoints, width, height)
                 people.append(found if better is None else found._replace(box=better))
         return people
@@ -125,6 +126,7 @@ def _in_image(keypoints: np.ndarray, box: Box) -> np.ndarray:
     return np.column_stack([places, keypoints[:, 2]]).astype(np.float32)
 
 
-def _same(one: Found, other: Found) -> bool:
+def apart(one: Found, other: Found) -> float:
+    """The mean distance between the same keypoints of two, over the side of the smaller box."""
     distance = np.linalg.norm(one.keypoints[:, :2] - other.keypoints[:, :2], axis=1).mean()
-    return bool(distance < _SAME_PERSON * 200 * min(one.box.scale, other.box.scale))
+    return float(distance) / (200 * min(one.box.scale, other.box.scale))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol, overload
 
@@ -28,7 +28,8 @@ from hmr_light.model.regressors import SmplParameters
 
 CROP_FOCAL = 5000.0
 """Pixels of the network's crop: SPIN's camera, which the losses project with."""
-_COCO_JOINTS = tuple(25 + joint for joint in COCO_TO_J24)
+COCO_JOINTS = tuple(25 + joint for joint in COCO_TO_J24)
+"""Where COCO's 17 keypoints stand among the 49 joints."""
 _NEAR = 0.05
 """Of the box's side: a joint that is so far from the keypoint that the finder sees agrees with it by exp(-1/2)."""
 
@@ -126,7 +127,7 @@ class PredictedPeople:
         between the two and a the side of the box.
         """
         sides = np.array([200 * box.scale for box in self.boxes])[:, None]
-        distances = np.linalg.norm(self.joints_2d[:, _COCO_JOINTS] - self.keypoints[..., :2], axis=2) / sides
+        distances = np.linalg.norm(self.joints_2d[:, COCO_JOINTS] - self.keypoints[..., :2], axis=2) / sides
         weights = self.keypoints[..., 2] / self.keypoints[..., 2].sum(1, keepdims=True)
         return np.asarray((weights * np.exp(-((distances / _NEAR) ** 2) / 2)).sum(1))
 
@@ -238,6 +239,11 @@ class Predictor:
             found = self.finder.look(image, [_whole(boxes, width, height)])
         else:
             found = self.finder.look(image, [_box(one, width, height) for one in boxes])
+        return self.cropped(image, found)
+
+    def cropped(self, image: np.ndarray, found: list[Found]) -> CroppedImage:
+        """What the network sees of people who were found."""
+        height, width = image.shape[:2]
         size = self.model.image_size
         crops = [crop_person(image, person.box, size) for person in found]
         return CroppedImage(width, height, found, np.array(crops, np.uint8).reshape(-1, size, size, 3))
@@ -248,14 +254,25 @@ class Predictor:
         if not images:
             return []
         crops = torch.from_numpy(np.concatenate([image.crops for image in images])).permute(0, 3, 1, 2)
-        parts: list[list[np.ndarray]] = []
-        for chunk in torch.split(crops, self.batch_size):
+        shapes = ((24, 3, 3), (10,), (3,), (self.body.num_vertices, 3), (49, 3))
+        parts = [[np.empty((0, *shape), np.float32) for shape in shapes]]
+        for chunk in torch.split(crops, self.batch_size) if len(crops) else ():
             parameters = SmplParameters(*(value.float() for value in self.model(chunk)))
             posed = self.body.to(parameters.rotations.device)(parameters.rotations, parameters.betas)
             parts.append([value.float().cpu().numpy() for value in (*parameters, *posed)])
         ends = np.cumsum([len(image.found) for image in images])[:-1]
         values = [np.split(np.concatenate(part), ends) for part in zip(*parts, strict=True)]
         return [self._people(image, *own) for image, *own in zip(images, *values, strict=True)]
+
+    @torch.no_grad()
+    def posed(
+        self, people: PredictedPeople, rotations: np.ndarray, betas: np.ndarray, camera: np.ndarray
+    ) -> PredictedPeople:
+        """`people` with other parameters, and the meshes and joints of these."""
+        place = self.body.faces.device
+        posed = self.body(torch.from_numpy(rotations).to(place), torch.from_numpy(betas).to(place))
+        vertices, joints = (value.cpu().numpy() for value in posed)
+        return replace(people, rotations=rotations, betas=betas, camera=camera, vertices=vertices, joints=joints)
 
     def _people(self, image: CroppedImage, *values: np.ndarray) -> PredictedPeople:
         rotations, betas, camera, vertices, joints = values

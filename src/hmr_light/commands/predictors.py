@@ -1,0 +1,61 @@
+"""What `hmr-light predict` draws with: the model, the body, and what finds the people."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from hmr_light.config.schema import PredictConfig
+from hmr_light.data.finders import MOVENET, WHOLE_IMAGE, Finder, detector
+
+# What needs torch, which takes seconds to import, is imported in the functions.
+if TYPE_CHECKING:
+    from hmr_light.checkpoints.format import Checkpoint
+    from hmr_light.model.predictor import Predictor
+
+_LEAST_DETECTED = 0.7
+"""Score of people whom torchvision's detector finds, where min_score is not given."""
+
+
+def finder_without_file(config: PredictConfig) -> Finder:
+    """What finds the people where `boxes` is no file."""
+    if config.boxes == "detector":
+        return detector(config.device, _LEAST_DETECTED if config.min_score is None else config.min_score)
+    return MOVENET if config.boxes == "auto" else WHOLE_IMAGE
+
+
+def load_predictor(config: PredictConfig) -> Predictor:
+    """The model that `config` names, with the body and the finder."""
+    import torch
+
+    from hmr_light.body import load_body
+    from hmr_light.checkpoints.loading import load_checkpoint
+    from hmr_light.checkpoints.models import ZOO, best_checkpoint, predictor_of
+    from hmr_light.model.finder import LEAST_SCORE, PeopleFinder
+    from hmr_light.model.predictor import Predictor
+
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if config.checkpoint is not None:
+        checkpoint = load_checkpoint(config.checkpoint.expanduser())
+    elif config.run is None:
+        checkpoint = load_checkpoint(ZOO / "mobile.pt")
+        print("checkpoint: mobile, which comes with the package", file=sys.stderr)
+    else:
+        checkpoint = best_checkpoint(config.run, config.tracking.uri)
+        print(f"checkpoint: {checkpoint.path}", file=sys.stderr)
+    _say_if_bodies_differ(checkpoint, config.body.name)
+    model = predictor_of(checkpoint, config.device)
+    least = LEAST_SCORE if config.min_score is None else config.min_score
+    return Predictor(
+        model,
+        load_body(**config.body.files()),
+        batch_size=config.batch_size,
+        focal=config.focal,
+        finder=PeopleFinder(model.device, least),
+    )
+
+
+def _say_if_bodies_differ(checkpoint: Checkpoint, name: str) -> None:
+    if checkpoint.body not in (None, name):
+        print(f"note: trained with body={checkpoint.body}, drawn with body={name}: shapes will differ", file=sys.stderr)
