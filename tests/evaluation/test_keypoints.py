@@ -13,7 +13,7 @@ from hmr_light.body import SMPL, load_body
 from hmr_light.body.joints import J24_NAMES, OPENPOSE25_NAMES
 from hmr_light.data.annotations import Annotations
 from hmr_light.errors import UserError
-from hmr_light.evaluation.keypoints import KeypointProtocol, KeypointSums
+from hmr_light.evaluation.keypoints import KeypointProtocol, KeypointScorer, KeypointSums
 from hmr_light.evaluation.protocols import build_protocol
 from hmr_light.model.regressors.base import SmplParameters
 
@@ -134,6 +134,27 @@ def test_sums_of_two_processes_are_those_of_one() -> None:
     assert (first.count, first.dropped) == (whole.count, whole.dropped)
     assert first.per_joint().keys() == whole.per_joint().keys()
     assert all(np.isnan(value) for value in KeypointSums(J24_NAMES).means().values())
+
+
+def test_larger_boxes_do_not_change_the_unit(body: SMPL) -> None:
+    rng = np.random.default_rng()
+    parameters, projected = random_people(rng, 3, body)
+    factor, said = rng.uniform(1, 2), projected + rng.normal(0, 0.1, projected.shape)
+    scorer = protocol().scorer(body, image_size=SIZE)
+
+    def errors(scorer: KeypointScorer, found: np.ndarray, said: np.ndarray) -> torch.Tensor:
+        keypoints = torch.from_numpy(np.concatenate([said, np.ones((3, 49, 1))], 2)).float()
+        predicted = scorer.predicted(parameters)
+        moved = predicted._replace(joints=predicted.joints * torch.from_numpy((found / projected)[:, 25:]))
+        return scorer.compare(moved, scorer.truth({"keypoints_2d": keypoints}, GENDER))["error_2d_percent"]
+
+    # The same distances in pixels are so much smaller shares of the larger box.
+    torch.testing.assert_close(
+        errors(scorer.for_boxes(factor), projected / factor, said / factor),
+        errors(scorer, projected, said),
+        rtol=1e-4,
+        atol=1e-3,
+    )
 
 
 def labels(**changes: np.ndarray) -> Annotations:

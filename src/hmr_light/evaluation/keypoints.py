@@ -18,7 +18,7 @@ What differs:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -134,6 +134,11 @@ class KeypointScorer(Scorer):
     def errors(self, parameters: SmplParameters, truth: Pose) -> dict[str, torch.Tensor]:
         """Each person's means (B,) over the labelled joints; NaN where there is none."""
         return {name: value.nanmean(1) for name, value in self.compare(self.predicted(parameters), truth).items()}
+
+    def for_boxes(self, factor: float) -> KeypointScorer:
+        """For people whose boxes were made `factor` times as large: the unit stays the tight box."""
+        protocol = replace(self.protocol, margin=self.protocol.margin * factor)
+        return KeypointScorer(protocol, self.body, self._image_size)
 
     def new_sums(self) -> KeypointSums:
         return KeypointSums(self.protocol.joint_names, self.body.faces.device)

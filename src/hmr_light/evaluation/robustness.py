@@ -64,7 +64,7 @@ def measure_robustness(
         sums = score(
             {"": predictor},
             with_boxes(dataset, change),
-            scorer,
+            scorer.for_boxes(change.scale),
             distributed,
             batch_size=batch_size,
             workers=workers,

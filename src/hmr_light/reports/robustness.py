@@ -17,7 +17,15 @@ from hmr_light.reports.cells import Table, text_table
 
 _WIDTH, _HEIGHT = 420, 300  # of a panel's axes
 _LEFT, _TOP, _GAP, _BOTTOM = 60, 60, 40, 60
-_COLOURS = {"mpjpe_mm": (180, 90, 20), "reconstruction_error_mm": (40, 140, 40), "pve_mm": (40, 40, 190)}  # BGR
+_BLUE, _GREEN, _RED = (180, 90, 20), (40, 140, 40), (40, 40, 190)  # BGR
+_COLOURS = {
+    "mpjpe_mm": _BLUE,
+    "reconstruction_error_mm": _GREEN,
+    "pve_mm": _RED,
+    "error_2d_percent": _BLUE,
+    "pck2d_05_percent": _GREEN,
+    "pck2d_10_percent": _RED,
+}
 _INK, _GRID = (40, 40, 40), (225, 225, 225)
 _PANELS: tuple[tuple[str, Callable[[BoxChange], float | None]], ...] = (
     ("side of the box, times", lambda change: change.scale if not (change.right or change.down) else None),
@@ -49,7 +57,7 @@ def write_csv(path: Path, measured: Sequence[Measured]) -> None:
 
 
 def draw_curves(path: Path, measured: Sequence[Measured], title: str) -> None:
-    """A PNG: the errors in mm over the scale, the shift to the right and the shift down, a panel each."""
+    """A PNG: the errors, mm or percent, over the scale, the shift to the right and the shift down, a panel each."""
     metrics = [metric for metric in measured[0].sums.metrics if metric in _COLOURS]
     curves = {
         metric: [(one.change, one.sums.means()[metric]) for one in measured if np.isfinite(one.sums.means()[metric])]
