@@ -76,13 +76,13 @@ def where_now(written: Path | str) -> Path:
     """Where a file or folder is that was written down as the absolute path `written`: its home may have moved since.
 
     `written` itself if it is there, or if nothing is found. Otherwise the caller has to compare what it holds: it is
-    what has the same place in today's home.
+    what has the same place in today's home, or in the folder that the home is in.
     """
     path = Path(written)
     if is_there(path):
         return path
     parts = path.parts
-    places = (home().joinpath(*parts[first:]) for first in range(1, len(parts) - 1))
+    places = (base.joinpath(*parts[first:]) for base in (home(), home().parent) for first in range(1, len(parts) - 1))
     return next((place for place in places if is_there(place)), path)
 
 

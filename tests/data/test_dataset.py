@@ -13,8 +13,10 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch.utils.data import DataLoader
 
+from hmr_light.body import load_body
 from hmr_light.config.schema import AugmentationConfig
 from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
+from hmr_light.data.boxes import MARGIN
 from hmr_light.data.contact_sheet import contact_sheet
 from hmr_light.data.converters.spin_npz import convert as convert_spin
 from hmr_light.data.dataset import MeshDataset, worker_init
@@ -190,6 +192,27 @@ def test_missing_image_is_named_with_its_annotation(folder: Path, tmp_path: Path
     (tmp_path / "000.png").unlink()
     with pytest.raises(UserError, match="names images that are not in"):
         open_dataset(tmp_path)
+
+
+def test_contact_sheet_draws_3d_labels_alone_in_the_middle_of_the_box(folder: Path, tmp_path: Path) -> None:
+    arrays = {**load_annotations(folder / "labels.npz").to_arrays()}
+    labels = {"smpl": ("pose", "shape", "has_smpl"), "joints": ("S",), "none": ()}
+    blank = np.zeros((SIZE, SIZE, 3), np.uint8)
+    for name, kept in labels.items():
+        one = {key: arrays[key] for key in ("imgname", "center", "scale", *kept)}
+        save_annotations(folder / f"{name}.npz", Annotations.from_arrays(one))
+        dataset = MeshDataset(folder / f"{name}.npz", folder, image_size=SIZE)
+        out = tmp_path / f"{name}.png"
+        contact_sheet(dataset, out, [1], draw=lambda image, sample, index: blank, body=load_body())
+        sheet = cv2.imread(str(out))
+        gap = (sheet.shape[0] - SIZE) // 2
+        rows, columns = np.nonzero((sheet[gap:-gap, gap:-gap] > 60).any(-1))
+        assert bool(len(rows)) == (name != "none")
+        if len(rows):
+            middle = [(axis.min() + axis.max()) / 2 for axis in (rows, columns)]
+            np.testing.assert_allclose(middle, (SIZE - 1) / 2, atol=3)
+            longer = max(int(np.ptp(rows)), int(np.ptp(columns)))
+            assert SIZE / MARGIN - 4 < longer < SIZE / MARGIN + SIZE / 12  # and the dots of the joints
 
 
 def test_contact_sheet_draws_the_joints_where_they_are(folder: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hmr_light.body import load_body
+from hmr_light.body import SMPL, load_body
 from hmr_light.config import typed
 from hmr_light.config.hints import command_line
 from hmr_light.config.registry import check_options
@@ -34,7 +34,7 @@ def run(config: PrepareConfig) -> None:
         return
     if name == "check":
         check_options("source", "check", _check, options)
-        _check(**options)
+        _check(load_body(**config.body.files()), **options)
         return
     from hmr_light.data.converters import CONVERTERS
 
@@ -63,7 +63,7 @@ def _prepare_body(config: PrepareConfig, *, out: str, gender: str | None) -> Non
     prepare_bodies(files.pop("path"), Path(out).expanduser(), gender=gender, **files)
 
 
-def _check(*, annotations: str | None, images: str | None, out: str) -> None:
+def _check(body: SMPL, *, annotations: str | None, images: str | None, out: str | None) -> None:
     """Say what annotations hold, and draw some of them."""
     from hmr_light.data.annotations import load_annotations
     from hmr_light.data.check import describe_annotations
@@ -75,12 +75,13 @@ def _check(*, annotations: str | None, images: str | None, out: str) -> None:
             "source=check needs source.annotations= and source.images=",
             "Give the npz, and the folder that its image names are relative to.",
         )
-    path, folder, sheet = (Path(one).expanduser() for one in (annotations, images, out))
+    path, folder = Path(annotations).expanduser(), Path(images).expanduser()
+    sheet = Path(out).expanduser() if out else path.with_suffix(".png")
     labels = load_annotations(path, keep_faulty=True)
     print("\n".join(describe_annotations(labels, path, folder)))
     dataset = MeshDataset(path, folder, image_size=224, keep_faulty=True)
     shown = _spread(len(labels))
-    _say_what_to_look_at(contact_sheet(dataset, sheet, shown, columns=6), shown, sheet)
+    _say_what_to_look_at(contact_sheet(dataset, sheet, shown, columns=6, body=body), shown, sheet)
 
 
 def _spread(people: int) -> list[int]:
@@ -122,7 +123,8 @@ def _convert(name: str, options: dict[str, Any], config: PrepareConfig) -> None:
     if summary.images is None:
         pose_sheet(np.load(summary.out, allow_pickle=False)["pose"][shown], sheet, load_body(**config.body.files()))
     else:
-        problems = contact_sheet(MeshDataset(summary.out, summary.images, image_size=224), sheet, shown, columns=6)
+        dataset, body = MeshDataset(summary.out, summary.images, image_size=224), load_body(**config.body.files())
+        problems = contact_sheet(dataset, sheet, shown, columns=6, body=body)
     _say_what_to_look_at(problems, shown, sheet)
     if summary.next_step:
         # A step takes no more people than there are.

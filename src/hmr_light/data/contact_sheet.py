@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from hmr_light.body import SMPL
 from hmr_light.body.joints import J24_NAMES, J24_SKELETON
+from hmr_light.data.boxes import MARGIN
 from hmr_light.data.dataset import Sample
 from hmr_light.errors import UserError
 from hmr_light.geometry import axis_angle_to_matrix
@@ -29,13 +30,19 @@ _GAP = 4
 
 
 def contact_sheet(
-    dataset: Dataset[Sample], out: Path, indices: Sequence[Any], columns: int = 8, draw: Draw | None = None
+    dataset: Dataset[Sample],
+    out: Path,
+    indices: Sequence[Any],
+    columns: int = 8,
+    draw: Draw | None = None,
+    body: SMPL | None = None,
 ) -> list[str]:
     """Write the samples `dataset[i] for i in indices` as a PNG, `columns` a row; an index may be (epoch, index).
 
     The 24 joints are drawn with their limbs (orange: the person's right, blue: left), OpenPose's 25 as white rings.
-    `draw` adds to each crop, under the joints. Samples that cannot be read are left out, and why is returned; without
-    any other nothing is written. Raises `UserError` if `out` cannot be written.
+    Of people who have 3D labels alone, the joints of SMPL (with a `body`) or else the 3D joints are drawn in the middle
+    of the box. `draw` adds to each crop, under the joints. Samples that cannot be read are left out, and why is
+    returned; without any other nothing is written. Raises `UserError` if `out` cannot be written.
     """
     tiles, problems = [], []
     for index in indices:
@@ -47,7 +54,7 @@ def contact_sheet(
         image = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
         if draw is not None:
             image = draw(image, sample, index)
-        tiles.append(draw_keypoints(image, sample["keypoints_2d"].numpy()))
+        tiles.append(draw_keypoints(image, _points(sample, body)))
     if tiles:
         _write(tiles, out, columns)
     return problems
@@ -58,12 +65,11 @@ def pose_sheet(pose: np.ndarray, out: Path, body: SMPL, columns: int = 6, size: 
     rotations = axis_angle_to_matrix(torch.from_numpy(pose).float().view(-1, 24, 3))
     with torch.no_grad():
         joints = body.joints(rotations, torch.zeros(len(pose), 10))[:, 25:].numpy()
-    seen = np.stack([joints[..., 0], -joints[..., 2]], -1)
-    seen -= (seen.min(1, keepdims=True) + seen.max(1, keepdims=True)) / 2
     tiles = []
-    for figure in seen / 1.1:  # metres from the middle of the tile to its edge
+    for figure in joints:
         keypoints = np.zeros((49, 3))
-        keypoints[25:, :2], keypoints[25:, 2] = figure, 1
+        seen = _centred(np.stack([figure[:, 0], -figure[:, 2]], -1))
+        keypoints[25:, :2], keypoints[25:, 2] = seen / 1.1, 1  # metres from the middle of the tile to its edge
         tiles.append(draw_keypoints(np.full((size, size, 3), 60, np.uint8), keypoints))
     _write(tiles, out, columns)
 
@@ -87,6 +93,30 @@ def draw_keypoints(image: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     for index in np.flatnonzero(known).tolist():
         cv2.circle(image, joints[index].tolist(), radius, _colour(index), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
     return image
+
+
+def _points(sample: Sample, body: SMPL | None) -> np.ndarray:
+    """The keypoints to draw (49,3): the sample's own, else its 3D labels from the front, as large as in a box."""
+    keypoints = sample["keypoints_2d"].numpy()
+    if (keypoints[:, 2] > 0).any():
+        return keypoints
+    if sample["has_smpl"] and body is not None:
+        with torch.no_grad():
+            joints = body.joints(sample["pose"][None], sample["betas"][None])[0, 25:].numpy()
+        known = np.ones(24, bool)
+    else:
+        joints, known = sample["joints_3d"][:, :3].numpy(), sample["joints_3d"][:, 3].numpy() > 0
+    if known.any():
+        keypoints = np.zeros((49, 3))
+        seen = _centred(joints[known, :2])
+        keypoints[25:][known, :2] = seen / (MARGIN * max(np.abs(seen).max(), 1e-6))
+        keypoints[25:, 2] = known
+    return keypoints
+
+
+def _centred(points: np.ndarray) -> np.ndarray:
+    """Points (N,2) around the middle of what they span."""
+    return points - (points.min(0) + points.max(0)) / 2
 
 
 def _colour(joint: int) -> tuple[int, int, int]:

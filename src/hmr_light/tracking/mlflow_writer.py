@@ -13,6 +13,7 @@ from hmr_light.paths import home
 from hmr_light.tracking import batch
 from hmr_light.tracking.journal import Entry, read_journal
 from hmr_light.tracking.loadable import is_loadable, make_loadable
+from hmr_light.tracking.moved_store import ARTIFACTS
 from hmr_light.tracking.records import CHANGED, PRIMARY_SET
 from hmr_light.tracking.state import Sent, load_sent, save_sent
 from hmr_light.tracking.store import connect, deleted_experiment, refusal, safe_text, sqlite_path
@@ -163,7 +164,7 @@ class MlflowWriter:
             if not self._uri.startswith(("http:", "https:")):
                 # MLflow's own default is relative to the current folder.
                 base = sqlite_path(self._uri).parent if self._uri.startswith("sqlite:") else home()
-                location = (base / "mlartifacts" / re.sub(r"[^\w.-]|^\.", "_", name)[:80]).as_uri()
+                location = (base / ARTIFACTS / re.sub(r"[^\w.-]|^\.", "_", name)[:80]).as_uri()
             try:
                 return self._client.create_experiment(name, location, {"mlflow.experimentKind": EXPERIMENT_KIND})
             except MlflowException as error:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from hmr_light.errors import UserError
 from hmr_light.paths import without_secret
+from hmr_light.tracking.moved_store import follow_store
 from hmr_light.tracking.schema import find_problem
 from hmr_light.tracking.store import SETTINGS, normal_uri, sqlite_path
 
@@ -51,8 +52,10 @@ def mlflow_server(uri: str, port: int) -> Iterator[Server]:
         raise UserError(f"the store is a server already: {without_secret(uri)}", "Open that address in a browser.")
     if uri.startswith("sqlite:") and not sqlite_path(uri).is_file():
         raise UserError(f"there is no tracking store at {sqlite_path(uri)}", "Train a run first: hmr-light train")
-    if uri.startswith("sqlite:") and (problem := find_problem(sqlite_path(uri), uri)):
-        raise problem
+    if uri.startswith("sqlite:"):
+        if problem := find_problem(sqlite_path(uri), uri):
+            raise problem
+        follow_store(sqlite_path(uri))
     _check_free(port)
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(

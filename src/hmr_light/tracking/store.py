@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.paths import home, without_secret
+from hmr_light.tracking.moved_store import follow_store
 from hmr_light.tracking.schema import other_version
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def connect(uri: str, *, create: bool) -> MlflowClient:
         os.environ["MLFLOW_TRACKING_URI"] = own
     try:
         with _first_use(uri):
+            if uri.startswith("sqlite:") and sqlite_path(uri).is_file():
+                follow_store(sqlite_path(uri))
             client = mlflow.MlflowClient(uri)
             client.search_experiments(max_results=1)
     except MlflowException as error:
