@@ -131,3 +131,5 @@ def _convert(name: str, options: dict[str, Any], config: PrepareConfig) -> None:
         is_small = summary.next_step.startswith("hmr-light train") and summary.kept < _BATCH_SIZE
         more = f" trainer.batch_size={summary.kept}" if is_small else ""
         print(f"  next: {summary.next_step}{more}", file=sys.stderr)
+    if summary.or_step:
+        print(f"  or: {summary.or_step}", file=sys.stderr)

@@ -40,7 +40,7 @@ def _boxes(labels: Annotations) -> str:
 def _keypoints(labels: Annotations) -> list[str]:
     lines = []
     for key, title, use in (
-        ("part", "2D joints", "the 2D keypoint loss"),
+        ("part", "2D joints", "the 2D keypoint loss, and errors in the image (protocol=keypoints_2d)"),
         ("openpose", "OpenPose's 2D joints", "the 2D keypoint loss, by loss.openpose"),
     ):
         points = getattr(labels, key)

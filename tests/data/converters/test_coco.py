@@ -185,3 +185,11 @@ def test_a_category_of_another_name_is_people_where_the_user_says_so(tmp_path: P
         convert(path, tmp_path, tmp_path / "coco.npz")
     assert "source.category=; the file has: Player" in caught.value.remedy
     assert convert(path, tmp_path, tmp_path / "coco.npz", category="player").kept == 1
+
+
+@pytest.mark.parametrize(("count", "told"), [(19, False), (20, True)])
+def test_some_people_are_a_set_to_fine_tune_on(tmp_path: Path, count: int, told: bool) -> None:
+    rng = np.random.default_rng()
+    summary = convert(write(tmp_path, [person(rng, 7) for _ in range(count)]), tmp_path, tmp_path / "coco.npz")
+    options = [f"data.train.custom.annotations={tmp_path}/coco.npz", f"data.train.custom.images={tmp_path}"]
+    assert summary.or_step == (" ".join(["hmr-light train experiment=few_labels", *options]) if told else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from hmr_light.data.converters.builder import (
     image_path,
     refuse_existing,
 )
-from hmr_light.data.converters.summary import ConversionSummary, train_step
+from hmr_light.data.converters.summary import ConversionSummary, fine_tune_step, train_step
 from hmr_light.data.progress import track
 from hmr_light.errors import UserError
 
 # The first five are of the face; the twelve after them say how the body stands.
 FACE_KEYPOINTS = 5
+# So many people are a set of one's own, on which a trained model is fine-tuned: enough for a batch, and less than COCO.
+_FEW = range(20, 5000)
 
 
 def convert(
@@ -61,7 +64,8 @@ def convert(
         f"Give the folder of images (now {images}); ask for fewer keypoints (source.min_keypoints=); or name the "
         f"category of people (source.category=; the file has: {', '.join(file.categories.values()) or 'none'})."
     )
-    return people.save(out, annotations, images, train_step("coco", out, images), remedy)
+    summary = people.save(out, annotations, images, train_step("coco", out, images), remedy)
+    return replace(summary, or_step=fine_tune_step(out, images)) if summary.kept in _FEW else summary
 
 
 def _labels(

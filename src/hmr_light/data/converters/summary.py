@@ -21,6 +21,8 @@ class ConversionSummary:
     """The folder that the images' paths are relative to; null where a set has no images."""
     next_step: str = ""
     """What the user can do with it: a command to type."""
+    or_step: str = ""
+    """What else: another command."""
     what: str = "people"
     notes: dict[str, int] = field(default_factory=dict)
     """Labels of the people kept that the source has and `out` has not, or has otherwise: how many, by reason."""
@@ -38,6 +40,12 @@ def train_step(data: str, out: Path, images: Path) -> str:
     """The command that trains on the annotations `out`, as the only set of the choice `data`."""
     places = {f"data.train.{data}.annotations": out, f"data.train.{data}.images": images}
     return command_line("train", {"experiment": "mobilenet_v2", "data": data} | places)
+
+
+def fine_tune_step(out: Path, images: Path) -> str:
+    """The command that fine-tunes the model of the package on the 2D keypoints in `out`."""
+    places = {"data.train.custom.annotations": out, "data.train.custom.images": images}
+    return command_line("train", {"experiment": "few_labels"} | places)
 
 
 def evaluate_step(data: str, name: str, out: Path, options: dict[str, Any]) -> str:
