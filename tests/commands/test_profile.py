@@ -105,3 +105,13 @@ def test_a_mistake_gets_one_message(override: str, says: str, hmr_light: Command
     assert (result.returncode, result.stdout) == (2, "")
     assert says in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_checkpoints_are_profiled_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    run(compose("profile", "checkpoints=[mobile]", "format=json"))
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["model"] == "mobile"
+    assert row["image_size"] == 192
+    assert 0.99 * row["parameters"] < row["parameters_effective"] <= row["parameters"] == 3_222_941
+    with pytest.raises(UserError, match="are both given"):
+        run(compose("profile", "checkpoints=[mobile]", "backbones=[resnet18]"))

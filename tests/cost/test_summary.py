@@ -21,6 +21,8 @@ def test_the_rows_figures_have_their_names_and_leave_the_model_as_it_was(trainin
     )
     assert figures["parameters_folded"] == 1_773_120 + 157 * 2048 + 157
     assert figures["macs"] == count_macs(model, 96).total
+    assert figures["disk_bytes"] == pytest.approx(4 * figures["parameters"], rel=0.05)
+    assert "parameters_effective" not in figures, "no weight is zero"
     assert 0 < latency.min_s <= figures["inference_time_s"] <= figures["inference_time_p95_s"]
     assert 0 < figures["inference_cpu_share"] <= 1
     assert figures["inference_cpu_time_s"] <= figures["inference_time_p95_s"]

@@ -1,13 +1,16 @@
-"""`hmr-light profile`: each backbone, as its config file has it → parameters, MACs, memory; no run is needed."""
+"""`hmr-light profile`: backbones as their config files have them, or checkpoints → parameters, MACs, memory."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.config.choices import choices, compose_choice, suggest
 from hmr_light.config.schema import ProfileConfig
 from hmr_light.cost.layers import Layer, trace_layers
+from hmr_light.cost.parameters import count_effective
 from hmr_light.cost.profile import profile, shares
 from hmr_light.cost.shapes import only_shapes
 from hmr_light.errors import UserError
@@ -64,26 +67,44 @@ OF_LAYERS: Columns = MODEL | {
     "parameters": Column("# Parameters", _count),
     "macs": Column("MACs", _count),
 }
+OF_CHECKPOINTS: Columns = {
+    "parameters_effective": Column("# Effective", _count),
+    "image_size": Column("Image size"),
+}
 COLUMNS = {"model": OF_MODELS, "layer_type": OF_LAYER_TYPES, "layer": OF_LAYERS}
 
 
 def run(config: ProfileConfig) -> None:
     """Print or write the costs of `config.backbones`, of all if there are none."""
     rows: list[Record] = []
-    for name, model in _models(config):
+    columns, facts = COLUMNS[config.by], {"image_size": config.image_size, "regressor": config.regressor["name"]}
+    if config.checkpoints:
+        columns = {**columns, **OF_CHECKPOINTS} if config.by == "model" else columns
+        facts = {"image_size": "as trained", "regressor": "its own"}
+    for name, model, image_size in _checkpoints(config) if config.checkpoints else _models(config):
         if config.by == "model":
-            rows.append({"model": name, **profile(model, config.image_size)._asdict()})
+            more = (
+                {"image_size": image_size, "parameters_effective": count_effective(model)} if config.checkpoints else {}
+            )
+            rows.append({"model": name, **profile(model, image_size)._asdict(), **more})
             continue
-        layers = trace_layers(model.backbone, config.image_size)
+        layers = trace_layers(model.backbone, image_size)
         if config.by == "layer_type":
             rows += [{"model": name, **share._asdict()} for share in shares(layers)]
         else:
             rows += [{"model": name, "output": _shapes(layer), **layer._asdict()} for layer in layers]
-    facts = {"image_size": config.image_size, "regressor": config.regressor["name"]}
-    deliver(tabulate(rows, COLUMNS[config.by], facts), config.format, config.out)
+    deliver(tabulate(rows, columns, facts), config.format, config.out)
 
 
-def _models(config: ProfileConfig) -> Iterator[tuple[str, HMR]]:
+def _checkpoints(config: ProfileConfig) -> Iterator[tuple[str, HMR, int]]:
+    if config.backbones:
+        raise UserError("backbones= and checkpoints= are both given", "Choose one of them.")
+    for name in config.checkpoints:
+        checkpoint = load_checkpoint(Path(name))
+        yield name, checkpoint.build(), int(checkpoint.config["data"]["image_size"])
+
+
+def _models(config: ProfileConfig) -> Iterator[tuple[str, HMR, int]]:
     known = choices("backbone")
     for name in config.backbones:
         if name not in known:
@@ -102,4 +123,4 @@ def _models(config: ProfileConfig) -> Iterator[tuple[str, HMR]]:
             print(f"{name} is left out: {error.message}", file=sys.stderr)
             continue
         if config.backbones or next(model.backbone.parameters(), None) is not None:
-            yield name, model
+            yield name, model, config.image_size

@@ -250,6 +250,10 @@ class TableConfig:
     of them in any case."""
     sort: str | None = None
     """The column to sort by, for example mpjpe_mm, or -parameters from the greatest down; null: grouped by model."""
+    lineage: bool = False
+    """Another table: each model beside the one that it was made from, with what it lost and what it costs."""
+    pareto: Path | None = None
+    """A file, for a picture of errors against bytes, multiply-accumulates and time: it is written as .png and .svg."""
     verify: bool = False
     """Evaluate the checkpoint of each row again, after a check of its hash, and say whether the figures hold."""
     tracking: TrackingConfig = MISSING
@@ -346,6 +350,9 @@ class ProfileConfig:
 
     backbones: list[Annotated[str, Choice("backbone")]] = field(default_factory=list)
     """Choices of backbone=, as a list; [] for all of them."""
+    checkpoints: list[Annotated[str, Trained()]] = field(default_factory=list)
+    """Instead of backbones: checkpoint files, or models that come with the package, as a list. They are profiled as
+    they are, compressed ones too, at the image size that they were trained with."""
     by: Annotated[str, OneOf("model", "layer_type", "layer")] = MISSING
     """model: a row for each backbone. layer_type: its kinds of layers and their shares. layer: every layer."""
     image_size: Annotated[int, Range(64, 4096)] = MISSING

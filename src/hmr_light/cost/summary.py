@@ -6,7 +6,7 @@ import torch
 
 from hmr_light.cost.latency import Latency, measure_latency
 from hmr_light.cost.macs import count_macs
-from hmr_light.cost.parameters import count_effective, count_parameters
+from hmr_light.cost.parameters import bytes_on_disk, count_effective, count_parameters
 from hmr_light.model.hmr import HMR
 
 
@@ -28,6 +28,7 @@ def cost_metrics(model: HMR, image_size: int, device: torch.device) -> tuple[dic
         "parameters_regressor": parameters.regressor,
         "parameters_folded": parameters.folded,
         "macs": macs.total,
+        "disk_bytes": bytes_on_disk(model),
     }
     if (effective := count_effective(model)) < parameters.total:
         metrics["parameters_effective"] = effective

@@ -29,7 +29,16 @@ CONSTANT_SHARE = 0.05
 Measured on the demo's checkpoints (`scripts/demo.sh`): MobileNetV2 had 0.2, 3.7, 9.9 and 19 % after its epochs, and its
 error fell only with the third; ResNet-18 had 23 % after its first epoch and 53 % after its last.
 """
-COUNTS = ("parameters", "parameters_backbone", "parameters_regressor", "parameters_folded", "macs")
+COUNTS = (
+    "parameters",
+    "parameters_backbone",
+    "parameters_regressor",
+    "parameters_folded",
+    "parameters_effective",
+    "macs",
+    "disk_bytes",
+    "coded_bytes",
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,10 @@ class Row:
     """All the sets that it has errors on, joined by commas."""
     run_dir: str = ""
     """The run's folder, whose name has the time at which the run began."""
+    parent_run: str = ""
+    """Of a model that was made from another: the run that this one is of."""
+    parent_checkpoint: str = ""
+    """And the SHA-256 of its checkpoint."""
     runs: int = 1
     """Over how many runs the figures are means; see `hmr_light.reports.groups`."""
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -191,6 +204,8 @@ def _row(candidate: Candidate, evaluated_on: str, sets: Sequence[str], recipe: s
         state=state,
         evaluation_sets=",".join(place for place in sets if _has_errors(candidate, place)),
         run_dir=_run_dir(run, tags),
+        parent_run=run.tags.get("hmr_light.parent_run", ""),
+        parent_checkpoint=run.tags.get("hmr_light.parent_checkpoint", ""),
         figures=figures,
     )
 
