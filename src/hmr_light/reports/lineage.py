@@ -81,7 +81,7 @@ def family_tree(rows: Sequence[Row], everything: Sequence[Row]) -> list[Child]:
 
 
 def lineage_table(rows: Sequence[Row], everything: Sequence[Row]) -> Table:
-    """A line for each of `rows`, of which there is one at least, with a > for each of its parents; see `family_tree`."""
+    """A line for each of `rows`, of which there is one at least; each parent adds a >; see `family_tree`."""
     tree = family_tree(rows, everything)
     facts = {
         "evaluated_on": rows[0].evaluated_on,
