@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
+import gc
 import os
 import signal
 import sys
@@ -88,6 +90,8 @@ def _run(command: str, arguments: list[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # What is wrong with an image, our own message says; OpenCV would print lines between.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    # At its end Python would look once more at every object of torch for what can be freed: half a second for nothing.
+    atexit.register(gc.freeze)
     if threading.current_thread() is threading.main_thread():
         # Ctrl-C, the system, and Slurm before it requeues a job ask to stop in the same way.
         for number in (signal.SIGTERM, signal.SIGUSR1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def finder_without_file(config: PredictConfig) -> Finder:
 
 def load_predictor(config: PredictConfig) -> Predictor:
     """The model that `config` names, with the body and the finder."""
+    gc.disable()  # a million objects come and stay, and would be looked through again and again meanwhile
     import torch
 
     from hmr_light.body import load_body
@@ -34,6 +36,7 @@ def load_predictor(config: PredictConfig) -> Predictor:
     from hmr_light.model.finder import LEAST_SCORE, PeopleFinder
     from hmr_light.model.predictor import Predictor
 
+    gc.enable()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     if config.checkpoint is not None:

@@ -55,7 +55,7 @@ class PeopleFinder:
         """The people in an RGB image uint8 (H, W, 3), the one nearest the middle first; empty where nobody is found.
 
         Each has been looked at once more in its own box, which then is drawn around what was seen in it. People who are
-        smaller than about a tenth of the image are not seen.
+        smaller than about a tenth of the image are often missed.
         """
         height, width = image.shape[:2]
         whole = whole_image(width, height)
