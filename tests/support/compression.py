@@ -29,7 +29,9 @@ def context(size: int = IMAGE_SIZE) -> StepContext:
     """Two batches of noise, the same ones on each call."""
     from support.cli import compose
 
-    config: TrainConfig = compose("train", f"data.image_size={size}")
+    config: TrainConfig = compose(
+        "train", f"data.image_size={size}", "data.root=data", "outputs=outputs", "tracking=journal"
+    )
 
     def batches() -> Iterator[Batch]:
         draw = torch.Generator().manual_seed(0)

@@ -12,6 +12,7 @@ from torch import nn
 from hmr_light.backbones.state_dicts import State, compare, read_torch_file, refuse_not_finite, without
 from hmr_light.checkpoints.foreign import Imported, import_weights
 from hmr_light.checkpoints.format import Checkpoint, is_ours, parse_model, verify
+from hmr_light.checkpoints.hmrz import is_hmrz, read_hmrz
 from hmr_light.checkpoints.transforms import apply_transforms
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model
@@ -110,6 +111,8 @@ def _load(path: Path) -> dict[Any, Any]:
         )
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}", "Name a file, for example in a run's checkpoints/ folder.")
+    if is_hmrz(path):
+        return read_hmrz(path)
     content = read_torch_file(path, "a checkpoint")
     if not isinstance(content, dict):
         raise UserError(

@@ -11,6 +11,7 @@ from hmr_light.checkpoints.loading import DIVERGED, load_checkpoint
 from hmr_light.data.distributed import choose_device
 from hmr_light.errors import UserError
 from hmr_light.model.predictor import TorchPredictor
+from hmr_light.model.sharing import with_own_weights
 from hmr_light.paths import home, zoo_file, zoo_names
 from hmr_light.tracking import find_run_dir
 from hmr_light.tracking.records import selection_error
@@ -76,5 +77,6 @@ def predictor_of(checkpoint: Checkpoint, device: str = "auto") -> TorchPredictor
     refuse_not_finite(checkpoint.state, checkpoint.path, DIVERGED)
     place = choose_device(device)
     network = checkpoint.build().to(place)
+    network = with_own_weights(network)
     network.regressor = network.regressor.fold()
     return TorchPredictor(network, int(checkpoint.config["data"]["image_size"]), checkpoint.body, place)

@@ -16,6 +16,7 @@ from hmr_light.model.fusion import fuse_conv_bn
 from hmr_light.model.hmr import HMR
 from hmr_light.model.low_rank import reduce_ranks
 from hmr_light.model.pruned import resize
+from hmr_light.model.sharing import share_weights
 from hmr_light.model.sparsity import keep_zeros
 
 
@@ -103,4 +104,11 @@ def low_rank(model: HMR, *, ranks: Mapping[str, Any]) -> HMR:
 def compact(model: HMR, *, multipliers: Mapping[str, Any], splits: Sequence[Any]) -> HMR:
     """Convolutions as two cheaper ones: see `replace_convolutions`."""
     replace_convolutions(model, multipliers, splits)
+    return model
+
+
+@transforms.register("share")
+def share(model: HMR, *, layers: Mapping[str, Any]) -> HMR:
+    """Layers whose weights are indices into a codebook of a few values; see `hmr_light.model.sharing`."""
+    share_weights(model, layers)
     return model

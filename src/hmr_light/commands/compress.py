@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from hmr_light.checkpoints.format import Checkpoint
+from hmr_light.checkpoints.hmrz import write_hmrz
 from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.checkpoints.models import best_checkpoint
 from hmr_light.commands.train import draw_predictions, print_next
@@ -39,6 +40,7 @@ def run(config: CompressConfig) -> list[Path]:
 
         def draw(context: RunContext, model: HMR) -> None:
             draw_predictions(context, model, inputs)
+            _write_coded(context)
 
         def say(text: str) -> None:
             print(text, file=sys.stderr)
@@ -51,6 +53,15 @@ def run(config: CompressConfig) -> list[Path]:
             raise Interrupted(f"{saved}\n  Go on with the same command and resume=auto.") from stopped
         print_next(base, run_dirs[-1])
     return run_dirs
+
+
+def _write_coded(context: RunContext) -> None:
+    """`model.hmrz`: the run's best checkpoint in the fewest bytes that give it back exactly."""
+    path = context.run_dir / "model.hmrz"
+    size = write_hmrz(path, best_checkpoint(str(context.run_dir), None))
+    if context.tracker:
+        context.tracker.tags({"hmr_light.coded_bytes": str(size)})
+        context.tracker.artifact(path)
 
 
 def _parent(config: CompressConfig) -> Checkpoint:

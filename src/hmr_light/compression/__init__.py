@@ -4,4 +4,5 @@
 from hmr_light.compression import compact as compact
 from hmr_light.compression import low_rank as low_rank
 from hmr_light.compression import prune as prune
+from hmr_light.compression import share as share
 from hmr_light.compression import sparse as sparse
