@@ -116,3 +116,15 @@ def test_commands_that_are_printed_are_written_in_one_place() -> None:
             if isinstance(node, ast.JoinedStr):
                 text = "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
                 assert not re.search(r"hmr-light [a-z]+ [^()]*=[^ ]*\0", text), f"{file}: {text!r}"
+
+
+def test_a_path_in_letters_that_the_locale_lacks_is_printed_as_it_was_given(home: Path) -> None:
+    path = home / "없는 파일…"
+    done = subprocess.run(
+        [sys.executable, "-m", "hmr_light", "predict", f"input={path}"],
+        capture_output=True,
+        env={**os.environ, "HMR_LIGHT_HOME": str(home), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert str(path).encode() in done.stderr

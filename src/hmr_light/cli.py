@@ -6,6 +6,7 @@ import atexit
 import codecs
 import gc
 import os
+import re
 import signal
 import sys
 import threading
@@ -33,6 +34,8 @@ EXIT_INTERRUPTED = 130
 
 _PLAIN = {"…": "...", "–": "-", "—": "-", "−": "-", "±": "+-", "×": "x", "→": "->", "✓": "ok", "✗": "X", "≤": "<="}
 """How typographic marks are written where the terminal has none."""
+_AS_BYTES = re.compile("[\udc80-\udcff]+")
+"""How Python holds the bytes of a text that is none in the locale."""
 
 
 def usage() -> str:
@@ -123,12 +126,19 @@ def _run(command: str, arguments: list[str]) -> int:
 
 
 def _write_any_letter() -> None:
-    """Print to a terminal or a pipe that is not UTF-8, too: a letter that it lacks is written plainly, or as `?`."""
+    """Print to a terminal or a pipe that is not UTF-8, too: a letter that it lacks is written plainly, or as `?`.
 
-    def plainly(error: UnicodeError) -> tuple[str, int]:
+    A path that was given in letters which the locale lacks is written in the bytes that it was given in.
+    """
+
+    def plainly(error: UnicodeError) -> tuple[str | bytes, int]:
         if not isinstance(error, UnicodeEncodeError):
             raise error
         letters = error.object[error.start : error.end]
+        if _AS_BYTES.fullmatch(letters[:1]):
+            given = _AS_BYTES.match(letters)
+            assert given is not None
+            return given[0].encode("ascii", "surrogateescape"), error.start + given.end()
         return "".join(_PLAIN.get(letter, "?") for letter in letters), error.end
 
     codecs.register_error("hmr_light.plainly", plainly)

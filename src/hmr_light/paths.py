@@ -86,6 +86,11 @@ def where_now(written: Path | str) -> Path:
     return next((place for place in places if is_there(place)), path)
 
 
+def as_text(path: Path | str) -> str:
+    """A path as text that can be written anywhere: where the locale lacks its letters, Python holds them as bytes."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def without_secret(address: str) -> str:
     """An address as it may be shown and written: without user and password, and without a query.
 

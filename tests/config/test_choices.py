@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.cli import Command, compose
 
-from hmr_light.config.choices import choices, compose_choice, groups_of, list_backbones, suggest
+from hmr_light.config.choices import choices, compose_choice, compose_choices, groups_of, list_backbones, suggest
 from hmr_light.config.schema import SCHEMAS
 
 
@@ -62,3 +62,8 @@ def test_debug_overfit_is_evaluated_on_the_few_people_that_it_is_trained_on(home
     data = compose("train", "debug=overfit", "data.root=/x").data
     train, evaluation = data.train["synthetic"], data.evaluation["synthetic"]
     assert (train.annotations, train.limit) == (evaluation.annotations, evaluation.limit) == (Path("/x/train.npz"), 32)
+
+
+def test_several_choices_are_composed_at_once_as_each_alone() -> None:
+    names = ["squeezenet1_1", "mobilenet_v2_movenet", "stages"]
+    assert compose_choices("backbone", names) == [compose_choice("backbone", name) for name in names]

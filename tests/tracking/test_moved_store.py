@@ -18,14 +18,17 @@ from hmr_light.tracking.store import default_uri
 
 
 def test_pictures_of_a_run_are_written_where_its_home_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path / "a home"
+    home = tmp_path / "나의 home"
     run_dir = home / "outputs" / "e" / "run"
     run_dir.mkdir(parents=True)
     monkeypatch.setenv("HMR_LIGHT_HOME", str(home))
     with start_tracking(run_dir, experiment="e", uri=None, run_name="r") as tracker:
         (run_dir / "first.txt").write_text("1")
         tracker.artifact(run_dir / "first.txt")
-    replay(run_dir, default_uri(home))
+    # In a locale without its letters, Python holds a path so.
+    replay(Path(str(run_dir).encode().decode("ascii", "surrogateescape")), default_uri(home))
+    (run,) = MlflowClient(default_uri(home)).search_runs(["1"])
+    assert run.data.tags["hmr_light.run_dir"] == str(run_dir)
     copied = tmp_path / "copied"
     shutil.copytree(home, copied)
     moved = home.rename(tmp_path / "moved")

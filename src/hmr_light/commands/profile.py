@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hmr_light.checkpoints.loading import load_checkpoint
-from hmr_light.config.choices import choices, compose_choice, suggest
+from hmr_light.config.choices import choices, compose_choices, suggest
 from hmr_light.config.schema import ProfileConfig
 from hmr_light.cost.layers import Layer, trace_layers
 from hmr_light.cost.parameters import count_effective
 from hmr_light.cost.profile import profile, shares
-from hmr_light.cost.shapes import only_shapes
+from hmr_light.cost.shapes import only_shapes, shapes_of
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model, check_image_size
 from hmr_light.reports.tabular import Column, Columns, Record, deliver, tabulate
@@ -109,12 +109,13 @@ def _models(config: ProfileConfig) -> Iterator[tuple[str, HMR, int]]:
     for name in config.backbones:
         if name not in known:
             raise UserError(f"backbones={name}: there is no such backbone", suggest("backbone", name))
-    for name in config.backbones or known:
-        # Which weights they are changes no figure, and they need not be here.
-        backbone = compose_choice("backbone", name) | {"weights": None}
+    names = config.backbones or known
+    for name, backbone in zip(names, compose_choices("backbone", names), strict=True):
         try:
             with only_shapes():
-                model = build_model({"backbone": backbone, "regressor": config.regressor})
+                # Which weights they are changes no figure, and they need not be here.
+                model = build_model({"backbone": backbone | {"weights": None}, "regressor": config.regressor})
+            model = shapes_of(model)
             check_image_size(model, str(backbone["name"]), config.image_size, "image_size")
         except UserError as error:
             if config.backbones:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hmr_light.errors import UserError
+from hmr_light.paths import as_text
 
 FILE_NAME = "journal.jsonl"
 
@@ -43,7 +44,7 @@ class Journal:
         if self._may_be_torn:
             self._end_torn_line()
         # Bytes that Python could not read: UTF-8 of a terminal that has none, or a damaged name of a file.
-        self._write(line.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode())
+        self._write(as_text(line).encode())
         return entry
 
     def close(self) -> None:

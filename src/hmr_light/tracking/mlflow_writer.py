@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hmr_light.errors import UserError
-from hmr_light.paths import home
+from hmr_light.paths import as_text, home
 from hmr_light.tracking import batch
 from hmr_light.tracking.journal import Entry, read_journal
 from hmr_light.tracking.loadable import is_loadable, make_loadable
@@ -117,7 +117,7 @@ class MlflowWriter:
         run = self._known_run(first) or self._run_of_key(first)
         if run is None:
             experiment = self._experiment(first["experiment"])
-            tags = {RUN_KEY: first["key"], RUN_DIR: str(self.run_dir.resolve()), "mlflow.source.name": "hmr-light"}
+            tags = {RUN_KEY: first["key"], RUN_DIR: as_text(self.run_dir.resolve()), "mlflow.source.name": "hmr-light"}
             run = self._client.create_run(experiment, first["time"], tags, first["name"])
         if run.info.lifecycle_stage == "deleted":
             raise UserError(
@@ -278,7 +278,7 @@ class MlflowWriter:
             tags = {
                 "epoch": str(entry["step"]),
                 "saved": entry["saved"],
-                "path": str((self.run_dir / entry["path"]).resolve()),
+                "path": as_text((self.run_dir / entry["path"]).resolve()),
                 "sha256": entry["sha256"],
             }
             model = mlflow.create_external_model(

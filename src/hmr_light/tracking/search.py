@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmr_light.errors import UserError
-from hmr_light.paths import where_now
+from hmr_light.paths import as_text, where_now
 from hmr_light.tracking import sqlite
 from hmr_light.tracking.journal import run_key
 from hmr_light.tracking.mlflow_writer import RUN_DIR, RUN_KEY
@@ -94,7 +94,7 @@ def run_dir_of(run_id: str, uri: str) -> Path:
         raise refusal(error, uri) from error
     written = run.data.tags.get(RUN_DIR, "")
     folder = where_now(written)
-    is_it = folder.is_dir() and (str(folder) == written or run_key(folder) == run.data.tags.get(RUN_KEY))
+    is_it = folder.is_dir() and (as_text(folder) == written or run_key(folder) == run.data.tags.get(RUN_KEY))
     if not written or not is_it:
         raise UserError(
             f"the folder of run {run_id} is not here: {written or 'it has none'}",
