@@ -128,3 +128,18 @@ def test_a_path_in_letters_that_the_locale_lacks_is_printed_as_it_was_given(home
     )
     assert done.returncode == 2
     assert str(path).encode() in done.stderr
+
+
+def test_nothing_is_printed_at_the_end_of_a_process_that_has_used_triton(home: Path) -> None:
+    pytest.importorskip("triton")
+    code = "import torch, triton; from hmr_light.cli import main; main(['table'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HMR_LIGHT_HOME": str(home)},
+        timeout=300,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("hmr-light: there is no tracking store")
+    assert "leaked" not in done.stderr + done.stdout

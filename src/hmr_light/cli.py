@@ -93,8 +93,7 @@ def _run(command: str, arguments: list[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # What is wrong with an image, our own message says; OpenCV would print lines between.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    # At its end Python would look once more at every object of torch for what can be freed: half a second for nothing.
-    atexit.register(gc.freeze)
+    atexit.register(_end_soon)
     if threading.current_thread() is threading.main_thread():
         # Ctrl-C, the system, and Slurm before it requeues a job ask to stop in the same way.
         for number in (signal.SIGTERM, signal.SIGUSR1):
@@ -123,6 +122,13 @@ def _run(command: str, arguments: list[str]) -> int:
         _complain(told.message, told.remedy)
         return EXIT_USER_ERROR
     return 0
+
+
+def _end_soon() -> None:
+    """Keep Python from looking at every object of torch once more for what can be freed: half a second for nothing."""
+    # Triton, which training imports, would print a page of leaks: what nobody has freed.
+    if "triton" not in sys.modules:
+        gc.freeze()
 
 
 def _write_any_letter() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.cli import Command
+from support.cli import Command, compose
+
+from hmr_light.config.run_config import write_run_config
+from hmr_light.config.strict import plain
 
 
 def test_flags_may_stand_anywhere(hmr_light: Command) -> None:
@@ -106,3 +109,15 @@ def test_a_path_that_is_not_there_is_told_before_torch_is_imported(
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
         assert done.stdout == "2 []\n", (arguments, done.stdout, done.stderr)
         assert "nope" in done.stderr
+
+
+def test_the_configuration_that_is_shown_of_a_run_is_its_own(hmr_light: Command, home: Path) -> None:
+    run_dir = home / "outputs" / "e" / "260101-000000-m"
+    run_dir.mkdir(parents=True)
+    write_run_config(run_dir, plain(compose("train", "trainer.epochs=7", "seed=5", "data.image_size=96")))
+    whole = hmr_light("train", f"resume={run_dir}", "--cfg=job", "optimizer.learning_rate=0.25")
+    assert whole.returncode == 0, whole.stderr
+    for line in ("  epochs: 7\n", "seed: 5\n", "  image_size: 96\n", "  learning_rate: 0.25\n"):
+        assert line in whole.stdout
+    part = hmr_light("evaluate", f"run={run_dir}", "--cfg", "job", "-p", "data.image_size")
+    assert part.stdout.strip() == "96", part.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from torch.utils.data import DataLoader
 from hmr_light.body import load_body
 from hmr_light.config.schema import AugmentationConfig
 from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
-from hmr_light.data.boxes import MARGIN
+from hmr_light.data.boxes import MARGIN, Box
 from hmr_light.data.contact_sheet import contact_sheet
 from hmr_light.data.converters.spin_npz import convert as convert_spin
 from hmr_light.data.dataset import MeshDataset, worker_init
+from hmr_light.data.pictures import crop_person
 from hmr_light.errors import UserError
 
 PEOPLE, SIZE = 6, 96
@@ -291,3 +293,27 @@ def test_boxes_in_pixels_are_noticed(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'scale' seems to be in pixels") as caught:
         MeshDataset(tmp_path / "pixels.npz", folder, image_size=64)
     assert "divided by 200" in caught.value.remedy
+
+
+def test_centres_that_count_from_the_edge_of_a_pixel_give_the_same_samples(folder: Path) -> None:
+    arrays = {**load_annotations(folder / "labels.npz").to_arrays()}
+    arrays["center"] = arrays["center"] + np.float32(0.5)
+    save_annotations(folder / "edge.npz", Annotations.from_arrays(arrays))
+    edge = MeshDataset(folder / "edge.npz", folder, image_size=SIZE, pixel_origin="edge")
+    again = pickle.loads(pickle.dumps(edge))
+    ours = MeshDataset(folder / "labels.npz", folder, image_size=SIZE)
+    for index in range(PEOPLE):
+        for key, value in ours[index].items():
+            np.testing.assert_allclose(edge[index][key], value, atol=1e-4)
+            np.testing.assert_array_equal(again[index][key], edge[index][key])
+
+
+def test_the_crop_of_a_predictor_is_that_of_a_dataset_with_its_contrast(folder: Path) -> None:
+    for contrast in (None, "spin"):
+        dataset = MeshDataset(folder / "labels.npz", folder, image_size=SIZE, contrast=contrast)
+        labels = dataset.annotations
+        for index in range(PEOPLE):
+            image = cv2.imread(str(folder / str(labels.imgname[index])), cv2.IMREAD_COLOR_RGB)
+            crop = crop_person(image, Box(labels.center[index], float(labels.scale[index])), SIZE, contrast)
+            wanted = dataset[index]["image"].permute(1, 2, 0).numpy()
+            np.testing.assert_allclose(crop.astype(int), wanted.astype(int), atol=1)

@@ -69,8 +69,10 @@ def run_checkpoints(run: str, tracking_uri: str | None, which: str) -> list[Chec
     return checkpoints
 
 
-def predictor_of(checkpoint: Checkpoint, device: str = "auto") -> TorchPredictor:
+def predictor_of(checkpoint: Checkpoint, device: str = "auto", contrast: str | None = None) -> TorchPredictor:
     """The model of `checkpoint`, ready to predict with; its regressor is folded where that gives the same faster.
+
+    `contrast` is that of its crops; None takes the one that it was trained with.
 
     Raises `UserError` for weights that are not finite: what they predict is no person.
     """
@@ -79,4 +81,5 @@ def predictor_of(checkpoint: Checkpoint, device: str = "auto") -> TorchPredictor
     network = checkpoint.build().to(place)
     network = with_own_weights(network)
     network.regressor = network.regressor.fold()
-    return TorchPredictor(network, int(checkpoint.config["data"]["image_size"]), checkpoint.body, place)
+    data = checkpoint.config["data"]
+    return TorchPredictor(network, int(data["image_size"]), checkpoint.body, place, contrast or data.get("contrast"))

@@ -48,7 +48,7 @@ def load_predictor(config: PredictConfig) -> Predictor:
         checkpoint = best_checkpoint(config.run, config.tracking.uri)
         print(f"checkpoint: {checkpoint.path}", file=sys.stderr)
     _say_if_bodies_differ(checkpoint, config.body.name)
-    model = predictor_of(checkpoint, config.device)
+    model = predictor_of(checkpoint, config.device, config.contrast)
     least = LEAST_SCORE if config.min_score is None else config.min_score
     return Predictor(
         model,

@@ -14,7 +14,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hmr_light.config.body_path import expand_body_path
@@ -35,6 +35,7 @@ from hmr_light.paths import conf_dir, without_secret
 
 _SWEEP = {"-m", "--multirun"}
 _HELP = {"-h", "--help"}
+_SHOW = {"job", "--cfg=job"}
 _OF_RUNS = {"evaluate": ("data", "protocol", "body"), "compress": ("data", "protocol", "body", "loss")}
 """What commands with run=RUN take from the run, where nothing else is given."""
 
@@ -65,16 +66,16 @@ def run_application(command: str, arguments: list[str]) -> None:
 
 def _run(command: str, flags: list[str], overrides: list[str]) -> None:
     stopped: list[UserError | Interrupted] = []
+    # Hydra itself would show the configuration before a run's own options have come into it.
+    is_shown = any(one.partition("=")[0] in ("resume", "run", "init") for one in overrides) and _SHOW & set(flags)
+    flags, shown = _without_show(flags) if is_shown else (flags, None)
 
     def run(config: DictConfig) -> Any:
-        if command == "train":
-            config = continue_run(config, HydraConfig.get().overrides.task)
-            config = _follow_init(config)
-        if command in _OF_RUNS and config.run is not None and config.checkpoint is None:
-            Run().check("run", str(config.run))
-            find = importlib.import_module("hmr_light.tracking").find_run_dir
-            run_dir = find(str(config.run), config.tracking.uri)
-            config = evaluate_run(config, HydraConfig.get().overrides.task, run_dir, _OF_RUNS[command])
+        config = _follow(command, config)
+        if shown is not None:
+            node = OmegaConf.select(config, shown) if shown else config
+            print(OmegaConf.to_yaml(node) if OmegaConf.is_config(node) else node)
+            return None
         checked: Any = typed(SCHEMAS[command], config)
         check_places(checked)
         return importlib.import_module(f"hmr_light.commands.{command}").run(checked)
@@ -101,6 +102,26 @@ def _run(command: str, flags: list[str], overrides: list[str]) -> None:
         application()
     if stopped:
         raise stopped[0]
+
+
+def _follow(command: str, config: DictConfig) -> DictConfig:
+    """The configuration with what a run or a checkpoint that it names has chosen."""
+    if command == "train":
+        config = continue_run(config, HydraConfig.get().overrides.task)
+        config = _follow_init(config)
+    if command in _OF_RUNS and config.run is not None and config.checkpoint is None:
+        Run().check("run", str(config.run))
+        find = importlib.import_module("hmr_light.tracking").find_run_dir
+        run_dir = find(str(config.run), config.tracking.uri)
+        config = evaluate_run(config, HydraConfig.get().overrides.task, run_dir, _OF_RUNS[command])
+    return config
+
+
+def _without_show(flags: list[str]) -> tuple[list[str], str]:
+    """`flags` without those that show the configuration, and the node that is to be shown; empty for all of it."""
+    flags = [flag for flag in flags if flag not in (*_SHOW, "--cfg", "-c", "--resolve")]
+    shown = next((flags[at + 1] for at, flag in enumerate(flags) if flag in ("--package", "-p")), "")
+    return [flag for flag in flags if flag not in ("--package", "-p", shown)], shown
 
 
 def _follow_init(config: DictConfig) -> DictConfig:

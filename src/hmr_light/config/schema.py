@@ -295,6 +295,9 @@ class PredictConfig:
     """A new folder, for a PNG, an npz and the meshes of each image."""
     meshes: list[Annotated[str, OneOf("glb", "obj")]] = field(default_factory=list)
     """Formats of the meshes; [] for none."""
+    contrast: Annotated[str | None, OneOf("spin")] = None
+    """spin: each crop is stretched to the values 0 to 255, as SPIN does; for its checkpoints. null: as the model was
+    trained."""
     focal: Annotated[float, Range(1)] | None = None
     """Focal length of the photographs' camera, pixels, which sets how far away people are; null: the image's
     diagonal."""

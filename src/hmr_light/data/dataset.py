@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ class MeshDataset(Dataset[Sample]):
         shuffle_images: bool = False,
         limit: int | None = None,
         split: str | None = None,
+        pixel_origin: str | None = None,
     ) -> None:
         self.path = Path(annotations)
         self.keep_faulty = keep_faulty
@@ -83,7 +85,11 @@ class MeshDataset(Dataset[Sample]):
         labels = labels if self._rows is None else labels.take(self._rows)
         self.limit = limit if limit is not None and limit < len(labels) else None
         """None where all people of the file are taken."""
-        self.annotations = labels if self.limit is None else labels.first(self.limit)
+        labels = labels if self.limit is None else labels.first(self.limit)
+        self.pixel_origin = pixel_origin
+        if pixel_origin == "edge":
+            labels = replace(labels, center=labels.center - np.float32(0.5))
+        self.annotations = labels
         self.image_root = Path(image_root)
         self.image_size = image_size
         self.contrast = contrast
@@ -117,7 +123,7 @@ class MeshDataset(Dataset[Sample]):
         options: dict[str, Any] = {"image_size": self.image_size, "contrast": self.contrast, "seed": self.seed}
         options |= {"augmentation": self.augmentation}
         options |= {"keep_faulty": self.keep_faulty, "shuffle_images": self.shuffle_images, "limit": self.limit}
-        options |= {"split": self.split}
+        options |= {"split": self.split, "pixel_origin": self.pixel_origin}
         return partial(MeshDataset, **options), (self.path, self.image_root)
 
     def __len__(self) -> int:

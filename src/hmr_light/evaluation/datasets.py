@@ -31,6 +31,7 @@ def _open_evaluation_set(
         keep_faulty=keep_faulty,
         limit=config.limit,
         split=config.split,
+        pixel_origin=config.pixel_origin,
     )
     protocol.check(f"data.evaluation.{name} ({config.annotations})", dataset.annotations)
     return dataset

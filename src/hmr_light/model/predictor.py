@@ -58,6 +58,8 @@ class TorchPredictor:
     image_size: int
     body_name: str | None
     device: torch.device
+    contrast: str | None = None
+    """How the values of its crops are changed: `spin` stretches them, as in `hmr_light.data.dataset.MeshDataset`."""
 
     @torch.no_grad()
     def __call__(self, crops: torch.Tensor) -> SmplParameters:
@@ -245,7 +247,8 @@ class Predictor:
         """What the network sees of people who were found."""
         height, width = image.shape[:2]
         size = self.model.image_size
-        crops = [crop_person(image, person.box, size) for person in found]
+        contrast = getattr(self.model, "contrast", None)
+        crops = [crop_person(image, person.box, size, contrast) for person in found]
         return CroppedImage(width, height, found, np.array(crops, np.uint8).reshape(-1, size, size, 3))
 
     @torch.no_grad()

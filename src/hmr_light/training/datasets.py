@@ -39,6 +39,7 @@ def open_training(config: TrainConfig) -> Mixture:
             shuffle_images=config.trainer.shuffle_images,
             limit=set_config.limit,
             split=set_config.split,
+            pixel_origin=set_config.pixel_origin,
         )
         for set_config in data.train.values()
     ]

@@ -27,6 +27,9 @@ class SetConfig:
     """The folder that the annotations' image names are relative to."""
     ratio: Annotated[float, Range(0, 1e9)] = 1.0
     """Share of the training samples that come from this set, relative to the other sets."""
+    pixel_origin: Annotated[str | None, OneOf("edge")] = None
+    """edge: the file's `center` counts from the edge of the first pixel, as in SPIN's own files. null: from its
+    centre."""
     limit: Count | None = None
     """The first so many people of the set, for a quick trial; null: all of them. Errors on a part of an evaluation set
     are named after it (NAME-first-20), and never compared with others."""
