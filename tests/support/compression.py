@@ -13,12 +13,12 @@ from hmr_light.compression.steps import Change, StepContext, read_steps
 from hmr_light.config.schema import TrainConfig
 from hmr_light.model.hmr import HMR
 from hmr_light.model.losses import LossTerm
-from hmr_light.training.objectives import Batch, Network
+from hmr_light.training.objectives import Batch, Network, Objective
 
 IMAGE_SIZE = 64
 
 
-def to_zero(network: Network, batch: Batch) -> dict[str, LossTerm]:
+def to_zero(network: Network, batch: Batch, progress: float = 0.0) -> dict[str, LossTerm]:
     """An objective that needs no labels."""
     prediction = network(batch["image"])
     total = sum((value.float().square().sum() for value in prediction), torch.zeros(()))
@@ -38,7 +38,7 @@ def context(size: int = IMAGE_SIZE) -> StepContext:
         for _ in range(2):
             yield {"image": torch.randint(0, 256, (4, 3, size, size), dtype=torch.uint8, generator=draw)}
 
-    return StepContext(config, torch.device("cpu"), batches, to_zero)
+    return StepContext(config, torch.device("cpu"), batches, Objective(to_zero))
 
 
 def change(model: HMR, name: str, phase: int = 0, size: int = IMAGE_SIZE, **options: Any) -> Change:

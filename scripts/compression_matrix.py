@@ -1,0 +1,144 @@
+"""Every step of `hmr-light compress` on every family of backbones, as one table: `compression_matrix.py [FAMILY …]`.
+
+For each family a parent is trained for a moment on rendered people; then for each step: compress, fine-tune for an
+epoch, reload the checkpoint and evaluate it, and let training go on. The table, in docs/compression.md, has what is
+left of the parent's parameters and multiply-accumulates. The errors of such short training mean nothing.
+
+A stopped script goes on where it was: results are kept in $HMR_LIGHT_HOME/compression_matrix.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hmr_light.checkpoints.loading import load_checkpoint
+from hmr_light.config.application import run_application
+from hmr_light.config.choices import choices
+from hmr_light.cost.macs import count_macs
+from hmr_light.cost.parameters import count_effective
+from hmr_light.errors import UserError
+from hmr_light.paths import atomic_write, home
+from hmr_light.tracking.summary import summarize_run
+
+FAMILIES = (
+    "densenet121",
+    "efficientnet_lite0",
+    "mobilenet_fire",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "mobilenet_v2_movenet",
+    "mobilenet_v3_small",
+    "resnet18",
+    "shufflenet_fire",
+    "shufflenet_residual",
+    "shufflenet_v1",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+    "squeezenext23",
+    "stages",
+    "thundernet146",
+)
+OF_ONE_NETWORK = ("squeezenet_table",)
+PAGE = Path(__file__).parents[1] / "docs" / "compression.md"
+BEGIN, END = "<!-- by scripts/compression_matrix.py -->", "<!-- end -->"
+SIZE = 64
+NOTHING_TO_DO = "Choose another step."
+OPTIONS = {"low_rank": ["compression.rank=0.4"]}
+"""Networks that have hardly learned have no small singular values, so that nothing would be left out by energy."""
+SMALL = ["trainer.device=cpu", "trainer.threads=1", "tracking=journal"]
+
+
+def main() -> None:
+    folder, families = home() / "compression_matrix", sys.argv[1:] or FAMILIES
+    steps = [step for step in choices("compression") if step not in OF_ONE_NETWORK]
+    data = folder / "data"
+    if not (data / "train.npz").is_file():
+        counts = "source.counts={train: 32, val: 8, test: 0, test_ood: 0}"
+        run_application("prepare", [f"source.out={data}", counts, "source.size=96", "source.workers=1"])
+    kept = folder / "results.json"
+    results: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
+    for family in families:
+        for step in steps:
+            if results.get(f"{family} {step}", "FAILED").startswith("FAILED"):
+                results[f"{family} {step}"] = cell(family, step, data, folder / family)
+                print(f"{family} {step}: {results[f'{family} {step}']}", flush=True)
+                with atomic_write(kept) as temporary:
+                    temporary.write_text(json.dumps(results, indent=1))
+    write_page(results, steps)
+    if failed := [name for name, result in results.items() if result.startswith("FAILED")]:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def cell(family: str, step: str, data: Path, outputs: Path) -> str:
+    """What is left by `step`, in % of the parent's parameters (not zero) and multiply-accumulates; `–` for no use."""
+    try:
+        parent = train_parent(family, data, outputs)
+        command = [f"run={parent}", f"compression={step}", "trainer.epochs=1", "trainer.batch_size=8", f"row={step}"]
+        command += OPTIONS.get(step, [])
+        small = ["calibration.images=32", "calibration.batch_size=8", f"outputs={outputs}", "resume=auto", *SMALL]
+        run_application("compress", [*command, *small])
+        (run_dir,) = (outputs / "hmr_light").glob(f"*-{step}")
+        return check(run_dir, parent)
+    except UserError as error:
+        if error.remedy != NOTHING_TO_DO:
+            return f"FAILED: {error}"
+        return f"–: {error.message}"
+    except Exception:
+        traceback.print_exc()
+        return f"FAILED: {traceback.format_exc().splitlines()[-1]}"
+
+
+def train_parent(family: str, data: Path, outputs: Path) -> Path:
+    words = [f"backbone={family}", "regressor=light", "row=parent", f"data.root={data}", f"data.image_size={SIZE}"]
+    more = ["data.workers=0", "trainer.epochs=1", "trainer.batch_size=8", f"outputs={outputs}", "resume=auto", *SMALL]
+    run_application("train", [*words, *more])
+    (run_dir,) = (outputs / "hmr_light").glob("*-parent")
+    return run_dir
+
+
+def check(run_dir: Path, parent: Path) -> str:
+    """Reload, evaluate, train on; then the costs."""
+    measured = next(iter(summarize_run(run_dir).epochs.values()))["mpjpe_mm"]
+    run_application("evaluate", [f"run={run_dir}", "checkpoints=last", "device=cpu", "threads=1", "tracking=journal"])
+    summary = summarize_run(run_dir)
+    again = summary.checkpoints[max(summary.checkpoints)][-1]["values"]["synthetic/mpjpe_mm"]
+    # Evaluation fuses batch norms, which rounds differently.
+    assert len(summary.epochs) > 1 or abs(again - measured) < 0.05, f"{measured} mm became {again} mm"
+    run_application("train", [f"resume={run_dir}", "trainer.epochs=2"])
+    small, big = (load_checkpoint(newest(folder)) for folder in (run_dir, parent))
+    assert small.epoch == 2
+    assert small.transforms[: len(big.transforms)] == big.transforms
+    models = small.build(), big.build()
+    effective = [count_effective(model) for model in models]
+    macs = [count_macs(model, SIZE).total for model in models]
+    images = torch.randn(2, 3, SIZE, SIZE)
+    assert all(value.isfinite().all() for value in models[0](images))
+    return f"{100 * effective[0] / effective[1]:.0f} / {100 * macs[0] / macs[1]:.0f}"
+
+
+def newest(run_dir: Path) -> Path:
+    return max((run_dir / "checkpoints").glob("epoch-*.pt"))
+
+
+def write_page(results: dict[str, str], steps: list[str]) -> None:
+    families = list(dict.fromkeys(name.split()[0] for name in results))
+    lines = ["| backbone | " + " | ".join(f"`{step}`" for step in steps) + " |", "|---" * (len(steps) + 1) + "|"]
+    for family in families:
+        cells = [results.get(f"{family} {step}", "").partition(":")[0] for step in steps]
+        lines.append(f"| {family} | " + " | ".join(cells) + " |")
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    with atomic_write(PAGE) as temporary:
+        temporary.write_text(
+            f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{rest.partition(END)[2]}", encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()
