@@ -116,6 +116,14 @@ def test_without_boxes_people_are_found_and_each_has_a_confidence(body: SMPL) ->
     assert len(predictor(landscape(rng, 200, 200))) == 0
     nose = transform_points(where, KEYPOINTS[:1, :2])[0] - 0.5
     np.testing.assert_allclose(people.keypoints[0, 0, :2], nose, atol=8)
+    # They stand over the keypoints, on an average; the network alone sees them elsewhere.
+    coco = [25 + J24_NAMES.index(name if name in J24_NAMES else f"{name}_lsp") for name in COCO17_NAMES]
+    weights = np.where(people.keypoints[0, :, 2] >= 0.2, people.keypoints[0, :, 2], 0)
+    own = Predictor(MeanColour(), body, align=False)(image)
+    means = [np.average(one[0], axis=0, weights=weights) for one in (people.joints_2d[:, coco], people.keypoints)]
+    np.testing.assert_allclose(means[0], means[1][:2], atol=1.5)
+    assert not np.allclose(own.camera, people.camera)
+    np.testing.assert_array_equal(own.rotations, people.rotations)
     # By hand: how near the joints are to the keypoints, in shares of the box's side.
     side = 200 * people.boxes[0].scale
     joints = {name: people.joints_2d[0, 25 + index] for index, name in enumerate(J24_NAMES)}

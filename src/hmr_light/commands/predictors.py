@@ -56,6 +56,7 @@ def load_predictor(config: PredictConfig) -> Predictor:
         batch_size=config.batch_size,
         focal=config.focal,
         finder=PeopleFinder(model.device, least),
+        align=config.align,
     )
 
 

@@ -291,6 +291,9 @@ class PredictConfig:
     reads them). A video's boxes hold for each of its frames."""
     min_score: Fraction | None = None
     """People who are found with a lower score are left out; null: 0.35 of MoveNet's, 0.7 of the detector's."""
+    align: bool = MISSING
+    """Move and size the people so that they stand over the keypoints that MoveNet sees; false: where the model itself
+    sees them."""
     out: Path = MISSING
     """A new folder, for a PNG, an npz and the meshes of each image."""
     meshes: list[Annotated[str, OneOf("glb", "obj")]] = field(default_factory=list)

@@ -22,6 +22,7 @@ from hmr_light.data.boxes import Box, box_of_corner, misfit, whole_image
 from hmr_light.data.pictures import crop_person
 from hmr_light.errors import UserError
 from hmr_light.geometry import full_image_translation, matrix_to_axis_angle, project, weak_perspective_translation
+from hmr_light.model.aligning import aligned_camera
 from hmr_light.model.finder import Found, PeopleFinder
 from hmr_light.model.hmr import normalize
 from hmr_light.model.regressors import SmplParameters
@@ -83,7 +84,7 @@ class PredictedPeople:
     betas: np.ndarray
     """(P, 10): shape, in standard deviations."""
     camera: np.ndarray
-    """(P, 3): weak perspective (s, tx, ty) of the crop."""
+    """(P, 3): weak perspective (s, tx, ty) of the crop; see `Predictor` on `align`."""
     vertices: np.ndarray
     """(P, V, 3) about the body's own origin; add `translation` for their place before the image's camera."""
     joints: np.ndarray
@@ -175,12 +176,14 @@ class Predictor:
         batch_size: int = 16,
         focal: float | None = None,
         finder: PeopleFinder | None = None,
+        align: bool = True,
     ) -> None:
         """`body` None is the embedded one. `batch_size` people go through the network at once.
 
         `focal` is that of the images' camera, pixels; None takes each image's diagonal. It changes how far away people
         stand (`translation`), and nothing else. `finder` looks for people where no boxes are given, and at all of them
-        for their `confidence`; None is MoveNet on the model's device.
+        for their `confidence`; None is MoveNet on the model's device. With `align`, people whom the finder sees are
+        moved and sized so that they stand over its keypoints: `camera` is no longer the network's own.
         """
         if body is None and model.body_name not in (None, "embedded"):
             warnings.warn(
@@ -192,6 +195,7 @@ class Predictor:
         self.body = load_body() if body is None else body
         self.batch_size = batch_size
         self.focal = focal
+        self.align = align
         self.finder = PeopleFinder(getattr(model, "device", "cpu")) if finder is None else finder
 
     @property
@@ -280,6 +284,12 @@ class Predictor:
     def _people(self, image: CroppedImage, *values: np.ndarray) -> PredictedPeople:
         rotations, betas, camera, vertices, joints = values
         found = image.found
+        if self.align:
+            camera = camera.copy()
+            for index, person in enumerate(found):
+                if person.score >= self.finder.least:
+                    coco = joints[index, COCO_JOINTS]
+                    camera[index] = aligned_camera(camera[index], person.box, coco, person.keypoints)
         return PredictedPeople(
             image.width,
             image.height,
