@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from support.cli import compose
+from support.figures import put
 
 from hmr_light.cli import COMMANDS
 from hmr_light.config.overrides import name_experiment, read_arguments
@@ -102,8 +103,9 @@ def run_block(block: str, tmp_path: Path, home: Path) -> subprocess.CompletedPro
 def photographs(home: Path, *names: str) -> None:
     (home / "photographs").mkdir()
     for name in names:
-        image = np.random.default_rng().integers(0, 256, (400, 500, 3), dtype=np.uint8)
-        cv2.imwrite(str(home / "photographs" / name), image)
+        image = np.full((400, 500, 3), np.random.default_rng().integers(100, 200, 3), np.uint8)
+        put(image, (100, 50), 300)
+        cv2.imwrite(str(home / "photographs" / name), image[..., ::-1])
 
 
 @pytest.mark.slow
