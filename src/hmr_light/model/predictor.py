@@ -208,7 +208,7 @@ class Predictor:
 
     @overload
     def __call__(
-        self, images: Sequence[np.ndarray], boxes: Sequence[Boxes | None] | None = None
+        self, images: Sequence[np.ndarray], boxes: Sequence[Boxes | None] | Literal["image"] | None = None
     ) -> list[PredictedPeople]: ...
 
     def __call__(
