@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -50,8 +51,10 @@ def test_globally_the_share_is_of_all_layers_together(model: HMR) -> None:
     assert len(shares) > 3, "layers keep what they need"
 
 
-def test_zeros_stay_zeros_in_training(model: HMR) -> None:
-    small = rebuilt(model, change(model, "sparse", keep=0.4)).train()
+@pytest.mark.parametrize("then", [None, "prune"])
+def test_zeros_stay_zeros_in_training(model: HMR, then: str | None) -> None:
+    small = rebuilt(model, change(model, "sparse", keep=0.4))
+    small = copy.deepcopy(small if then is None else rebuilt(small, change(small, then))).train()
     zeros = {name: one.weight == 0 for name, one in layers(small).items()}
     before = {name: one.weight.detach().clone() for name, one in layers(small).items()}
     optimizer = torch.optim.AdamW(small.parameters(), lr=1e-2, weight_decay=0.1, fused=True)

@@ -15,6 +15,7 @@ from hmr_light.cost.profile import profile, shares
 from hmr_light.cost.shapes import only_shapes, shapes_of
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model, check_image_size
+from hmr_light.model.sharing import with_own_weights
 from hmr_light.reports.tabular import Column, Columns, Record, deliver, tabulate
 
 
@@ -101,7 +102,7 @@ def _checkpoints(config: ProfileConfig) -> Iterator[tuple[str, HMR, int]]:
         raise UserError("backbones= and checkpoints= are both given", "Choose one of them.")
     for name in config.checkpoints:
         checkpoint = load_checkpoint(Path(name))
-        yield name, checkpoint.build(), int(checkpoint.config["data"]["image_size"])
+        yield name, with_own_weights(checkpoint.build()), int(checkpoint.config["data"]["image_size"])
 
 
 def _models(config: ProfileConfig) -> Iterator[tuple[str, HMR, int]]:

@@ -239,6 +239,8 @@ def _figures(candidate: Candidate, evaluated_on: str, sets: Sequence[str]) -> di
         once = {name: value for name, value in once.items() if not name.startswith("inference_")}
     if evaluated_on:
         others = {name: value for name, value in others.items() if name not in measured_on_sets}
+    if (coded := candidate.run.tags.get("hmr_light.coded_bytes", "")).isdecimal():
+        once["coded_bytes"] = float(coded)
     figures = once | others | of_sets.get(evaluated_on, {})
     return {name: round(value) if name in COUNTS else value for name, value in figures.items()}
 
