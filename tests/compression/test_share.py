@@ -134,6 +134,15 @@ def test_a_network_of_each_family_is_shared_coded_read_and_trained(family: str, 
             assert not torch.equal(layer.codebook, saved.state[f"{name}.codebook"]), name
 
 
+def test_an_iterative_regressor_with_shared_weights_is_still_one_map() -> None:
+    model = model_of("squeezenet1_1", "spin", "regressor.hidden=40").eval()
+    small = rebuilt(model, change(model, "share", bits=3, layers={"backbone.*": 0}))
+    features = torch.randn(3, small.regressor.fc1.in_features - 157)
+    with torch.no_grad():
+        for one, other in zip(small.regressor(features), small.regressor.fold()(features), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -29,6 +29,7 @@ from hmr_light.checkpoints.transforms import Transform, apply_transforms, check_
 from hmr_light.data.workers import is_loader_failure
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model
+from hmr_light.model.integers import check_scales
 from hmr_light.model.sharing import check_indices
 from hmr_light.paths import atomic_write
 
@@ -75,6 +76,7 @@ class Checkpoint:
         load_state(model, self.state, self.path)
         try:
             check_indices(model)
+            check_scales(model)
         except UserError as error:
             raise UserError(f"{self.path}: {error.message}", _DAMAGED) from error
         return model.eval()

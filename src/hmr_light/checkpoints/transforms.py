@@ -14,6 +14,7 @@ from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.compact import replace_convolutions
 from hmr_light.model.fusion import fuse_conv_bn
 from hmr_light.model.hmr import HMR
+from hmr_light.model.integers import freeze, to_int8
 from hmr_light.model.low_rank import reduce_ranks
 from hmr_light.model.pruned import resize
 from hmr_light.model.sharing import share_weights
@@ -111,4 +112,18 @@ def compact(model: HMR, *, multipliers: Mapping[str, Any], splits: Sequence[Any]
 def share(model: HMR, *, layers: Mapping[str, Any]) -> HMR:
     """Layers whose weights are indices into a codebook of a few values; see `hmr_light.model.sharing`."""
     share_weights(model, layers)
+    return model
+
+
+@transforms.register("int8")
+def int8(model: HMR, *, layers: Sequence[Any], frozen: bool) -> HMR:
+    """Layers that compute in 8-bit integers; `frozen`: their weights are integers, and nothing is trained."""
+    to_int8(model, layers, frozen)
+    return model
+
+
+@transforms.register("freeze_int8")
+def freeze_int8(model: HMR) -> HMR:
+    """Integers for the weights of all layers that compute with rounded ones."""
+    freeze(model)
     return model

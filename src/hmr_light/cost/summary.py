@@ -8,6 +8,7 @@ from hmr_light.cost.latency import Latency, measure_latency
 from hmr_light.cost.macs import count_macs
 from hmr_light.cost.parameters import bytes_on_disk, count_effective, count_parameters
 from hmr_light.model.hmr import HMR
+from hmr_light.model.integers import with_float_weights
 from hmr_light.model.sharing import with_own_weights
 
 
@@ -17,7 +18,7 @@ def cost_metrics(model: HMR, image_size: int, device: torch.device) -> tuple[dic
     Beside them, the measurement of the times, with its circumstances. Inference time is that of the network alone, from
     one normalised image to SMPL parameters; the body model that makes a mesh of them is the same for every network.
     """
-    model = with_own_weights(model)  # what is timed is what is used
+    model = with_float_weights(with_own_weights(model))  # integers are emulated here: their time would say nothing
     parameters, macs = count_parameters(model), count_macs(model, image_size)
     image = torch.rand(1, 3, image_size, image_size, device=device)
     training = model.training

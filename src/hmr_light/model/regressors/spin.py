@@ -79,7 +79,7 @@ class SpinRegressor(MeanRegressor):
         folded = folded.to_empty(device=self.init_pose.device).to(self.init_pose.dtype).train(self.training)
         folded.correction.weight.copy_(weight)
         folded.correction.bias.copy_(bias)
-        for name, value in self.named_buffers():
+        for name, value in self.named_buffers(recurse=False):  # not those of layers that share weights
             folded.get_buffer(name).copy_(value)
         return folded
 

@@ -1,0 +1,145 @@
+"""int8 from calibration images: scales, ranges, and small networks of several families, saved, read and trained."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.compression import change, context, rebuilt
+from support.models import model_of
+from torch import nn
+
+from hmr_light.checkpoints.format import save_model
+from hmr_light.checkpoints.hmrz import write_hmrz
+from hmr_light.checkpoints.models import load_model
+from hmr_light.compression.ranges import BINS, extremes, least_divergence, percentile
+from hmr_light.compression.steps import read_steps
+from hmr_light.config.choices import compose_choice
+from hmr_light.errors import UserError
+from hmr_light.model.hmr import HMR, normalize
+from hmr_light.model.integers import Int8Weights
+
+SLOW = ("mobilenet_v1", "mobilenet_v2", "shufflenet_v1", "squeezenext23", "efficientnet_lite0", "resnet18", "snet49")
+FAMILIES = [
+    *("mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1"),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
+]
+
+
+def trained(family: str, regressor: str = "light") -> HMR:
+    """A network whose batch norms have seen images, and whose predictions differ from image to image."""
+    torch.manual_seed(int(np.random.default_rng().integers(2**31)))
+    model = model_of(family, regressor).train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.2)
+            module.momentum = 0.5
+    with torch.no_grad():
+        for batch in context().batches():
+            model(normalize(batch["image"]))
+    return model.eval()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_network_of_each_family_in_integers_is_near_it_saved_and_read(family: str, tmp_path: Path) -> None:
+    model = trained(family)
+    small = rebuilt(model, change(model, "int8"))
+    layers = {name: one for name, one in small.named_modules() if isinstance(one, Int8Weights)}
+    assert layers
+    assert not any(type(one) in (nn.Conv2d, nn.Linear) for one in small.modules())
+    images = next(iter(context().batches()))["image"]
+    with torch.no_grad():
+        features, own = small.backbone(normalize(images)), model.backbone(normalize(images))
+    noise = float((features - own).square().mean() / own.square().mean())
+    assert 0 < noise < 0.15, "eight bits lose little, also through many layers of random weights"
+
+    config = {"backbone": compose_choice("backbone", family), "regressor": compose_choice("regressor", "light")}
+    saved = save_model(tmp_path / "a.pt", small, config | {"data": {"image_size": 64}}, 1, {})
+    size = write_hmrz(tmp_path / "a.hmrz", saved)
+    weights = sum(layer.integers.numel() for layer in layers.values())
+    assert size < 1.3 * weights
+    with torch.no_grad():
+        expected = small(normalize(images))
+    for name in ("a.pt", "a.hmrz"):
+        assert all(map(torch.equal, load_model(tmp_path / name, "cpu")(images), expected))
+
+
+def test_training_with_rounded_weights_ends_in_integers_that_compute_the_same() -> None:
+    model = trained("shufflenet_v2_x0_5")
+    (step,) = read_steps({"name": "int8", "train": True})
+    soft = rebuilt(model, change(model, "int8", train=True)).train()
+    optimizer = torch.optim.Adam([one for one in soft.parameters() if one.requires_grad], lr=1e-3)
+    images = torch.randn(4, 3, 64, 64)
+    before = {name: one.weight.detach().clone() for name, one in soft.named_modules() if isinstance(one, Int8Weights)}
+    for _ in range(2):
+        optimizer.zero_grad()
+        sum(value.square().sum() for value in soft(images)).backward()
+        optimizer.step()
+    for name, weight in before.items():
+        assert not torch.equal(soft.get_submodule(name).weight, weight), name
+    soft.eval()
+    hard = rebuilt(soft, step.phases[1](copy.deepcopy(soft), context()))
+    assert [one["name"] for one in hard.transforms] == ["fold", "int8", "freeze_int8"]
+    with torch.no_grad():
+        assert all(map(torch.equal, hard(images), soft(images)))
+    assert not any(parameter.requires_grad for parameter in hard.parameters())
+
+
+def test_ranges_hold_zero_and_every_input() -> None:
+    model = trained("squeezenet1_1")
+    name = next(name for name, one in model.named_modules() if isinstance(one, nn.Conv2d))
+    least, most = extremes(model, [name], context().batches)[name]
+    seen = torch.cat([normalize(batch["image"]) for batch in context().batches()])
+    assert (least, most) == (float(seen.min()), float(seen.max()))
+    made = change(model, "int8", method="minmax")
+    scale, zero = made.state[f"{name}.input_scale"], made.state[f"{name}.input_zero_point"]
+    assert float(scale) == pytest.approx((most - least) / 255)
+    assert int(zero) == round(-least / float(scale))
+    weight = model.get_submodule(name).weight.detach()
+    assert torch.allclose(made.state[f"{name}.weight_scale"], weight.abs().flatten(1).amax(1) / 127)
+    one = change(model, "int8", method="minmax", per_channel=False).state[f"{name}.weight_scale"]
+    assert len(one.unique()) == 1
+    kept = rebuilt(model, change(model, "int8", keep_float=[name]))
+    assert type(kept.get_submodule(name)) is nn.Conv2d
+
+
+def test_outliers_are_cut() -> None:
+    counts = torch.zeros(BINS, dtype=torch.float64)
+    counts[:200] = torch.linspace(1000, 10, 200, dtype=torch.float64)
+    counts[-1] = 1
+    assert percentile(counts, 100) == 1
+    assert percentile(counts, 99.99) == pytest.approx(200 / BINS, abs=2 / BINS)
+    assert least_divergence(counts) < 0.3
+    even = torch.full((BINS,), 50.0, dtype=torch.float64)
+    assert least_divergence(even) > 0.9, "where all magnitudes are as frequent, none is cut"
+    assert percentile(torch.zeros(BINS, dtype=torch.float64), 99) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"method": "mean"}, "compression.method"),
+        ({"percentile": 20.0}, "compression.percentile=20.0 is too small"),
+        ({"percentile": 101.0}, "is too large"),
+        ({"per_chanel": True}, "Did you mean 'per_channel'"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_done(options: dict[str, object], says: str) -> None:
+    with pytest.raises(UserError) as refused:
+        read_steps({"name": "int8", **options})
+    assert says in str(refused.value)
+
+
+def test_what_cannot_be_done_is_told() -> None:
+    model = trained("squeezenet1_1")
+    with pytest.raises(UserError, match="keep_float names fire99, and no convolution"):
+        change(model, "int8", keep_float=["fire99"])
+    shared = rebuilt(model, change(model, "share", bits=2))
+    with pytest.raises(UserError, match="layers that share weights"):
+        change(shared, "int8")
+    with pytest.raises(UserError, match="no layer that could compute in integers"):
+        change(model, "int8", keep_float=["*"])
