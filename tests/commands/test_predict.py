@@ -205,6 +205,7 @@ def test_when_no_image_can_be_done_that_is_an_error_and_nothing_is_written(
         (["checkpoint=a.pt", "run=outputs", "input=a.jpg"], "both checkpoint= and run="),
         (["checkpoint=a.pt", "input=a.jpg"], "there is no image, folder or video"),
         (["checkpoint=a.pt", "input=a.jpg", "meshes=[stl]"], "meshes=stl"),
+        (["checkpoint=a.pt", "input=a.jpg", "boxes=autoo"], "boxes=autoo is no file, and none of auto, detector"),
         (["checkpoint=a.pt", "input=a.jpg", "focal=0"], "focal=0"),
     ],
 )

@@ -17,13 +17,14 @@ from hmr_light.data.claim import claim
 from hmr_light.data.finders import MOVENET, Finder, finder_of_file
 from hmr_light.data.pictures import IMAGE_SUFFIXES, Pictures, open_pictures, shrink_to
 from hmr_light.data.progress import track
-from hmr_light.errors import UserError
+from hmr_light.errors import UserError, did_you_mean
 from hmr_light.paths import camera_number
 
 # What needs torch, which takes seconds to import, is imported in the functions: a wrong path is answered at once.
 if TYPE_CHECKING:
     from hmr_light.model.predictor import CroppedImage, PredictedPeople, Predictor
 
+_WITHOUT_FILE = ("auto", "detector", "image")
 _SHOWN = 20
 """Images that the list of failures names."""
 
@@ -120,12 +121,17 @@ def _open(config: PredictConfig) -> tuple[Pictures, Finder | None]:
     """The pictures, and who finds the people in them where that is a file of boxes."""
     assert config.input is not None  # checked by the schema
     source = config.input.expanduser()
-    if config.boxes in ("auto", "detector", "image"):
+    if config.boxes in _WITHOUT_FILE:
         # Labels are for the pixels as they are stored; a photograph without labels is for the eye.
         pictures = open_pictures(source, names=None, as_stored=False, every=config.every)
         _refuse_smoothing(pictures, config)
         return pictures, None
     path = Path(config.boxes).expanduser()
+    if not path.suffix and not path.exists():
+        raise UserError(
+            f"boxes={config.boxes} is no file, and none of {', '.join(_WITHOUT_FILE)}",
+            did_you_mean(config.boxes, _WITHOUT_FILE),
+        )
     file = read_boxes(path)
     pictures = open_pictures(source, names=file.boxes, as_stored=True, every=config.every, boxes=path)
     if left_out := file.describe_left_out():

@@ -272,6 +272,9 @@ class SyncConfig:
             raise UserError("say which run to send: run_dir=", "For example: hmr-light sync run_dir=outputs/hmr_light")
 
 
+_INPUT = "Correct the path; a camera is input=camera, the second one camera:1."
+
+
 @dataclass
 class PredictConfig:
     """`hmr-light predict`."""
@@ -281,7 +284,7 @@ class PredictConfig:
     null, as `run` is: the model `mobile`, which comes with the package (docs/zoo.md)."""
     run: Annotated[str, Run()] | None = None
     """A run: its folder, or its MLflow id. Its best checkpoint draws; or give `checkpoint`."""
-    input: Annotated[Path, Existing("image, folder of images or video")] | None = None
+    input: Annotated[Path, Existing("image, folder of images or video", _INPUT)] | None = None
     """An image, a folder of images, a video, or camera (camera:1 is the second): what it sees, in a window."""
     boxes: str = MISSING
     """Where the people are. auto: MoveNet, which comes with the package, finds them, the one nearest the middle first;

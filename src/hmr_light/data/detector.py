@@ -43,7 +43,7 @@ def load_detector(device: torch.device, score: float) -> Detector:
         cache = Path(torch.hub.get_dir()) / "checkpoints"
         raise UserError(
             f"no detector's weights lie in {cache}",
-            f"Put one of torchvision's there ({', '.join(DETECTORS.values())}), or give boxes=FILE or boxes=image.",
+            f"Put one of torchvision's there ({', '.join(DETECTORS.values())}), or leave boxes out.",
         )
     import torchvision
 
