@@ -57,7 +57,7 @@ pocket() { # OPTIONS...
     $hmr compress run="$run" row=pocket compression=prune compression.criterion=taylor compression.scope=global \
         compression.budget.parameters=950000 objective=distillation distillation=mixed optimizer=adamw \
         optimizer.learning_rate=1e-3 optimizer.backbone_factor=1 optimizer.bias_factor=1 optimizer.weight_decay=0.05 \
-        optimizer.decay_depthwise=false optimizer.warmup_steps=200 trainer.epochs=8 trainer.batch_size=256 \
+        optimizer.decay_depthwise=false optimizer.warmup_steps=200 trainer.epochs=4 trainer.batch_size=256 \
         trainer.clip_gradient_norm=1 trainer.ema_decay=0.999 $in_box "$@"
 }
 

@@ -11,14 +11,26 @@ def test_the_average_follows_the_weights_by_its_definition() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
     average = MovingAverage(model, decay=0.9)
     expected = [value.clone() for value in model.parameters()]
-    for _ in range(5):
+    for step in range(73, 88):
         with torch.no_grad():
             for value in model.parameters():
                 value.add_(torch.randn_like(value))
             model[1].running_mean.add_(1)  # type: ignore[operator]
-        average.update(model)
-        expected = [0.9 * old + 0.1 * new for old, new in zip(expected, model.parameters(), strict=True)]
+        average.update(model, step)
+        # Until step 80 the decay is smaller.
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = [decay * old + (1 - decay) * new for old, new in zip(expected, model.parameters(), strict=True)]
     for one, other in zip(average.model.parameters(), expected, strict=True):
         torch.testing.assert_close(one, other)
         assert not one.requires_grad
     assert torch.equal(average.model[1].running_mean, model[1].running_mean)  # type: ignore[index]
+
+
+def test_the_first_weights_are_soon_forgotten() -> None:
+    model = torch.nn.Linear(1, 1)
+    average = MovingAverage(model, decay=0.9999)
+    with torch.no_grad():
+        model.weight.fill_(7)
+    for step in range(1, 51):
+        average.update(model, step)
+    torch.testing.assert_close(average.model.weight, model.weight, rtol=1e-4, atol=1e-4)  # type: ignore[arg-type]

@@ -11,7 +11,9 @@ from torch import nn
 class MovingAverage:
     """Holds `model`, a copy whose parameters follow another model's: average ← decay · average + (1 − decay) · current.
 
-    Buffers (batch-norm statistics, mean parameters) are copied as they are.
+    In the first steps the decay is smaller, (1 + steps) / (10 + steps): otherwise the average would hold the first
+    weights for long, beside the batch-norm statistics of the current ones. Buffers (batch-norm statistics, mean
+    parameters) are copied as they are.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -19,7 +21,9 @@ class MovingAverage:
         self.decay = decay
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - self.decay)
+    def update(self, model: nn.Module, steps: int) -> None:
+        """Follow `model`, which has been trained for `steps` steps, the last of them included."""
+        decay = min(self.decay, (1 + steps) / (10 + steps))
+        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
         for own, other in zip(self.model.buffers(), model.buffers(), strict=True):
             own.copy_(other)
