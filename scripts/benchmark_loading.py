@@ -1,12 +1,13 @@
 """Images a second that one thread loads for training, from JPEG files and from a pack, beside a loader as SPIN's is.
 
-    python scripts/benchmark_loading.py [--image photograph.jpg] [--samples 40]
+    python scripts/benchmark_loading.py [--image photograph.jpg] [--samples 40] [--pillow]
 
 All are measured in turns in one process, on the same people with the same augmentation. The yardstick decodes the whole
 image, cuts the box out, turns and resizes it with scikit-image in float64, and normalises it on the CPU, keypoint by
-keypoint; without scikit-image, scipy's linear interpolation stands in for it. `decoding` is `cv2.imread` of the whole
-image and nothing else, `share` the part of our time that decoding takes. `agreement` is the mean PSNR between our crops
-and the yardstick's of the boxes that it cuts: at whole pixels, as SPIN does.
+keypoint; without scikit-image, scipy's linear interpolation stands in for it. With `--pillow` it turns and resizes with
+Pillow, as SPIN's own code does by way of `scipy.misc`, which stretches the values to 0...255 before. `decoding` is
+`cv2.imread` of the whole image and nothing else, `share` the part of our time that decoding takes. `agreement` is the
+mean PSNR between our crops and the yardstick's of the boxes that it cuts: at whole pixels, as SPIN does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -36,6 +38,7 @@ try:
 except ImportError:
     rotate = resize = None
 
+pillow = False
 SIZE = 224
 # Width, height, side of the person's box.
 IMAGES = ((256, 256, 200), (640, 480, 350), (1000, 1000, 700), (1920, 1080, 900), (2048, 2048, 1600))
@@ -79,15 +82,28 @@ def whole_box(dataset: MeshDataset, index: int, change: Augmentation) -> tuple[n
 
 def turn(image: np.ndarray, degrees: float) -> np.ndarray:
     """Counter-clockwise."""
+    if pillow:
+        return np.asarray(PIL.Image.fromarray(stretched(image)).rotate(degrees, PIL.Image.Resampling.BILINEAR))
     if rotate:
         return rotate(image, degrees, preserve_range=True)
     return ndimage.rotate(image, degrees, reshape=False, order=1)
 
 
 def shrink(image: np.ndarray) -> np.ndarray:
+    if pillow:
+        size = (SIZE, SIZE)
+        return np.asarray(PIL.Image.fromarray(stretched(image)).resize(size, PIL.Image.Resampling.BILINEAR))
     if resize:
         return resize(image, (SIZE, SIZE), preserve_range=True)
     return ndimage.zoom(image, (SIZE / image.shape[0], SIZE / image.shape[1], 1), order=1)
+
+
+def stretched(image: np.ndarray) -> np.ndarray:
+    """As scipy.misc makes uint8 of other numbers."""
+    if image.dtype == np.uint8:
+        return image
+    low, high = image.min(), image.max()
+    return ((image - low) * (255 / ((high - low) or 1)) + 0.5).astype(np.uint8)
 
 
 def change_of(dataset: MeshDataset, epoch: int, index: int) -> Augmentation:
@@ -157,7 +173,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--image", type=Path, help="a photograph to enlarge or shrink; smooth noise if not given")
     parser.add_argument("--samples", type=int, default=40)
+    parser.add_argument("--pillow", action="store_true", help="turn and resize as SPIN's own code does")
     arguments = parser.parse_args()
+    global pillow
+    pillow = arguments.pillow
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     if arguments.image:
@@ -201,8 +220,10 @@ def main() -> None:
             ]
             faster = f"{mean['spin'] / mean['files']:.1f}"
             against = quartiles(took["files"] / took["decode"])
-            table.add_row(f"{width}x{height}", str(box), *times, *speeds, faster, against, f"{agreement(files):.1f} dB")
-    yardsticks = "scikit-image" if rotate else "scipy, for want of scikit-image"
+            # Stretched values are others than ours.
+            agree = "-" if pillow else f"{agreement(files):.1f} dB"
+            table.add_row(f"{width}x{height}", str(box), *times, *speeds, faster, against, agree)
+    yardsticks = "Pillow" if pillow else "scikit-image" if rotate else "scipy, for want of scikit-image"
     Console(width=170).print(
         table, f"yardstick: {yardsticks}; milliseconds of one thread, means of {arguments.samples}"
     )

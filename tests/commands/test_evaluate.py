@@ -238,3 +238,13 @@ def test_a_model_without_a_finite_error_is_told_after_its_table(
         evaluate(compose("evaluate", f"checkpoint={broken}", *options(rendered)))
     assert "diverged" in told.value.remedy
     assert "nan" in capsys.readouterr().out
+
+
+def test_figures_of_other_people_take_no_ones_place(trained: Path, rendered: Path) -> None:
+    before = figures(trained)
+    other = ["+data.evaluation.synthetic.split=held_out", f"data.evaluation.synthetic.annotations={rendered}/test.npz"]
+    for change in other:
+        with pytest.raises(UserError, match=r"data\.evaluation\.synthetic holds other people") as told:
+            evaluate(compose("evaluate", f"run={trained}", "data=synthetic", change, *options(rendered)))
+        assert "a name of its own" in told.value.remedy
+    assert figures(trained) == before

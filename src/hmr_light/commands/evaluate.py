@@ -14,9 +14,10 @@ from hmr_light.checkpoints.models import run_checkpoints
 from hmr_light.commands.robustness import has_run, report_robustness
 from hmr_light.config.hints import command_line, table_command, tracking_options
 from hmr_light.config.schema import EvaluateConfig
+from hmr_light.data.annotations import fingerprint
 from hmr_light.data.progress import ProgressBar
 from hmr_light.errors import UserError
-from hmr_light.evaluation.evaluate import MODEL, Scores, evaluate_checkpoint
+from hmr_light.evaluation.evaluate import MODEL, Scores, evaluate_checkpoint, figure_prefix
 from hmr_light.evaluation.inputs import EvaluationInputs, open_inputs
 from hmr_light.evaluation.keypoints import KeypointSums
 from hmr_light.evaluation.metrics import TITLES
@@ -29,6 +30,7 @@ from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.reports.terminal import show_table
 from hmr_light.tracking import continue_tracking
 from hmr_light.tracking.records import SELECTION
+from hmr_light.tracking.summary import summarize_run
 
 _PIPE = 1000
 
@@ -53,6 +55,8 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
             if dataset.limit is not None:
                 note = f"note: {name} is a part of its set; the table marks its figures, and never as the best"
                 messages.print(note, highlight=False, soft_wrap=True)
+        for checkpoint in filter(has_run, checkpoints):
+            _refuse_other_people(checkpoint, inputs)
         rows: list[list[str]] = []
         everything = []
         for checkpoint in checkpoints:
@@ -63,6 +67,20 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
         _refuse_without_errors(checkpoints, everything)
     messages.print(f"next: {next_step(checkpoints, config)}", highlight=False, markup=False, soft_wrap=True)
     return everything
+
+
+def _refuse_other_people(checkpoint: Checkpoint, inputs: EvaluationInputs) -> None:
+    """Raise `UserError` where figures would take the place of those that the run has of other people."""
+    params = summarize_run(checkpoint.run_dir).params
+    for name, dataset in inputs.datasets.items():
+        own = params.get(f"data.evaluation.{name}.fingerprint")
+        same_name = figure_prefix(name, checkpoint, inputs.scorer.protocol.name) == name
+        if same_name and own not in (None, fingerprint(dataset.annotations)):
+            raise UserError(
+                f"data.evaluation.{name} holds other people than when the run was trained: their figures have that name",
+                f"Give the set a name of its own: data.evaluation.NAME.annotations={dataset.path} "
+                f"data.evaluation.NAME.images={dataset.image_root}, or bring the former people back.",
+            )
 
 
 def _refuse_without_errors(checkpoints: Sequence[Checkpoint], everything: Sequence[Mapping[str, float]]) -> None:
