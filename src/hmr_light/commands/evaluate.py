@@ -77,7 +77,7 @@ def _refuse_other_people(checkpoint: Checkpoint, inputs: EvaluationInputs) -> No
         same_name = figure_prefix(name, checkpoint, inputs.scorer.protocol.name) == name
         if same_name and own not in (None, fingerprint(dataset.annotations)):
             raise UserError(
-                f"data.evaluation.{name} holds other people than when the run was trained: their figures have that name",
+                f"data.evaluation.{name} holds other people than while the run was trained",
                 f"Give the set a name of its own: data.evaluation.NAME.annotations={dataset.path} "
                 f"data.evaluation.NAME.images={dataset.image_root}, or bring the former people back.",
             )
