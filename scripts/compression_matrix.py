@@ -21,8 +21,9 @@ from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.config.application import run_application
 from hmr_light.config.choices import choices
 from hmr_light.cost.macs import count_macs
-from hmr_light.cost.parameters import count_effective
+from hmr_light.cost.parameters import bytes_on_disk, count_effective
 from hmr_light.errors import UserError
+from hmr_light.model.sharing import with_own_weights
 from hmr_light.paths import atomic_write, home
 from hmr_light.tracking.summary import summarize_run
 
@@ -70,21 +71,20 @@ def main() -> None:
                 print(f"{family} {step}: {results[f'{family} {step}']}", flush=True)
                 with atomic_write(kept) as temporary:
                     temporary.write_text(json.dumps(results, indent=1))
-    write_page(results, steps)
+    write_page(results, steps, folder)
     if failed := [name for name, result in results.items() if result.startswith("FAILED")]:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
 def cell(family: str, step: str, data: Path, outputs: Path) -> str:
-    """What is left by `step`, in % of the parent's parameters (not zero) and multiply-accumulates; `–` for no use."""
+    """`ok`; `–` and the reason where the step finds nothing to do; `FAILED` and the error."""
     try:
         parent = train_parent(family, data, outputs)
         command = [f"run={parent}", f"compression={step}", "trainer.epochs=1", "trainer.batch_size=8", f"row={step}"]
         command += OPTIONS.get(step, [])
         small = ["calibration.images=32", "calibration.batch_size=8", f"outputs={outputs}", "resume=auto", *SMALL]
         run_application("compress", [*command, *small])
-        (run_dir,) = (outputs / "hmr_light").glob(f"*-{step}")
-        return check(run_dir, parent)
+        check(run_of(outputs, step))
     except UserError as error:
         if error.remedy != NOTHING_TO_DO:
             return f"FAILED: {error}"
@@ -92,18 +92,23 @@ def cell(family: str, step: str, data: Path, outputs: Path) -> str:
     except Exception:
         traceback.print_exc()
         return f"FAILED: {traceback.format_exc().splitlines()[-1]}"
+    return "ok"
+
+
+def run_of(outputs: Path, row: str) -> Path:
+    (run_dir,) = (outputs / "hmr_light").glob(f"*-{row}")
+    return run_dir
 
 
 def train_parent(family: str, data: Path, outputs: Path) -> Path:
     words = [f"backbone={family}", "regressor=light", "row=parent", f"data.root={data}", f"data.image_size={SIZE}"]
     more = ["data.workers=0", "trainer.epochs=1", "trainer.batch_size=8", f"outputs={outputs}", "resume=auto", *SMALL]
     run_application("train", [*words, *more])
-    (run_dir,) = (outputs / "hmr_light").glob("*-parent")
-    return run_dir
+    return run_of(outputs, "parent")
 
 
-def check(run_dir: Path, parent: Path) -> str:
-    """Reload, evaluate, train on; then the costs."""
+def check(run_dir: Path) -> None:
+    """Reload, evaluate, train on."""
     measured = next(iter(summarize_run(run_dir).epochs.values()))["mpjpe_mm"]
     run_application("evaluate", [f"run={run_dir}", "checkpoints=last", "device=cpu", "threads=1", "tracking=journal"])
     summary = summarize_run(run_dir)
@@ -111,26 +116,33 @@ def check(run_dir: Path, parent: Path) -> str:
     # Evaluation fuses batch norms, which rounds differently.
     assert len(summary.epochs) > 1 or abs(again - measured) < 0.05, f"{measured} mm became {again} mm"
     run_application("train", [f"resume={run_dir}", "trainer.epochs=2"])
-    small, big = (load_checkpoint(newest(folder)) for folder in (run_dir, parent))
-    assert small.epoch == 2
-    assert small.transforms[: len(big.transforms)] == big.transforms
-    models = small.build(), big.build()
-    effective = [count_effective(model) for model in models]
-    macs = [count_macs(model, SIZE).total for model in models]
-    images = torch.randn(2, 3, SIZE, SIZE)
-    assert all(value.isfinite().all() for value in models[0](images))
-    return f"{100 * effective[0] / effective[1]:.0f} / {100 * macs[0] / macs[1]:.0f}"
+    last = load_checkpoint(newest(run_dir))
+    assert last.epoch == 2
+    assert all(value.isfinite().all() for value in last.build()(torch.randn(2, 3, SIZE, SIZE)))
+
+
+def left(run_dir: Path, parent: Path) -> str:
+    """What is left of the parent, in %: parameters that are not zero, multiply-accumulates, bytes."""
+    models = [with_own_weights(load_checkpoint(newest(folder)).build()) for folder in (run_dir, parent)]
+    small, big = ((count_effective(model), count_macs(model, SIZE).total, bytes_on_disk(model)) for model in models)
+    coded = (run_dir / "model.hmrz").stat().st_size
+    return " / ".join(f"{100 * of / whole:.0f}" for of, whole in zip((*small[:2], coded), big, strict=True))
 
 
 def newest(run_dir: Path) -> Path:
     return max((run_dir / "checkpoints").glob("epoch-*.pt"))
 
 
-def write_page(results: dict[str, str], steps: list[str]) -> None:
+def write_page(results: dict[str, str], steps: list[str], folder: Path) -> None:
     families = list(dict.fromkeys(name.split()[0] for name in results))
     lines = ["| backbone | " + " | ".join(f"`{step}`" for step in steps) + " |", "|---" * (len(steps) + 1) + "|"]
     for family in families:
-        cells = [results.get(f"{family} {step}", "").partition(":")[0] for step in steps]
+        cells = []
+        for step in steps:
+            result = results.get(f"{family} {step}", "").partition(":")[0]
+            done = result not in ("", "–", "FAILED")
+            outputs = folder / family
+            cells.append(left(run_of(outputs, step), run_of(outputs, "parent")) if done else result)
         lines.append(f"| {family} | " + " | ".join(cells) + " |")
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)

@@ -61,6 +61,8 @@ def draw_predictions(context: RunContext, model: HMR, inputs: RunInputs) -> None
 def print_next(config: TrainConfig, run_dir: Path) -> None:
     """Say what to type after a run of `config`."""
     tracking = config.tracking
-    print(f"  next: {table_command(tracking.uri, tracking.experiment, run_dir)}", file=sys.stderr)
+    is_made = config.compressed is not None
+    command = table_command(tracking.uri, tracking.experiment, run_dir, lineage=is_made)
+    print(f"  next: {command}", file=sys.stderr)
     if config.data.evaluation:
         print(f"  or: {evaluate_command(run_dir, config)}", file=sys.stderr)

@@ -58,11 +58,14 @@ def tracking_options(uri: str | None, experiment: str) -> dict[str, str]:
     return options | ({} if experiment == "hmr_light" else {"tracking.experiment": experiment})
 
 
-def table_command(uri: str | None, experiment: str, run_dir: Path | None = None) -> str:
-    """What to type for the table of the runs of a store; without a store, what sends `run_dir` to the default one."""
+def table_command(uri: str | None, experiment: str, run_dir: Path | None = None, *, lineage: bool = False) -> str:
+    """What to type for the table of the runs of a store; without a store, what sends `run_dir` to the default one.
+
+    With `lineage`, the table that shows models beside those that they were made from.
+    """
     if uri is None and run_dir is not None:
         return command_line("sync", {"run_dir": run_dir})
-    return command_line("table", tracking_options(uri, experiment))
+    return command_line("table", ({"lineage": True} if lineage else {}) | tracking_options(uri, experiment))
 
 
 def evaluate_command(run_dir: Path, config: Any) -> str:
