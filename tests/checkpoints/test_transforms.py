@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.models import model_of
 from torch import nn
 
 from hmr_light.checkpoints.format import save, save_model
@@ -101,3 +102,34 @@ def test_plain_values_are_told_from_others() -> None:
     assert is_plain({"a": [1, 2.5, None, True, "x", {"b": []}]})
     for value in (torch.ones(1), (1,), {1: 2}, [np.float32(1)], {"a": {"b": np.zeros(1)}}):
         assert not is_plain(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("prune", {"sizes": {"backbone.nothing": [1, 1, 1]}, "features": 4}),
+        ("prune", {"sizes": {"backbone": [1, 1, 1]}, "features": 4}),
+        ("prune", {"sizes": {"regressor.correction": [1.5, 1, 1]}, "features": 4}),
+        ("prune", {"sizes": {"regressor.correction": [True, 1, 1]}, "features": 4}),
+        ("prune", {"sizes": {"regressor.correction": [1, 1]}, "features": 4}),
+        ("prune", {"sizes": {"regressor.correction": [0, 1, 1]}, "features": 4}),
+        ("prune", {"sizes": {"regressor.correction": [2**40, 1, 1]}, "features": 4}),
+        ("prune", {"sizes": {"backbone.trunk.0": [3, 4, 2]}, "features": 4}),
+        ("prune", {"sizes": {}, "features": 0}),
+        ("prune", {"sizes": {}, "features": "all"}),
+        ("low_rank", {"ranks": {"regressor.correction": 0}}),
+        ("low_rank", {"ranks": {"regressor.correction": 10**6}}),
+        ("low_rank", {"ranks": {"backbone.trunk.0": 1}}),
+        ("low_rank", {"ranks": {"": 1}}),
+        ("compact", {"multipliers": {"backbone.trunk.0": 0}, "splits": []}),
+        ("compact", {"multipliers": {"backbone.trunk.0": 10**9}, "splits": []}),
+        ("compact", {"multipliers": {"regressor.correction": 1}, "splits": []}),
+        ("compact", {"multipliers": {}, "splits": ["backbone.trunk.0"]}),
+        ("compact", {"multipliers": {}, "splits": [["backbone"]]}),
+        ("sparse", {"layers": ["backbone"]}),
+        ("sparse", {"layers": [1]}),
+    ],
+)
+def test_a_file_that_asks_for_a_structure_that_cannot_be_is_refused(name: str, options: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="transform"):
+        apply_transforms(model_of("squeezenet1_1", "linear").eval(), [{"name": name, "options": options}])

@@ -34,8 +34,8 @@ def replace_convolutions(model: nn.Module, multipliers: Mapping[str, Any], split
     padding of the whole. Raises `UserError` for a name that is no such convolution.
     """
     modules = dict(model.named_modules())
-    for name in (*multipliers, *splits):
-        layer, number = modules.get(str(name)), multipliers.get(name)
+    for name in map(str, (*multipliers, *splits)):
+        layer, number = modules.get(name), multipliers.get(name)
         fits = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= 1024
         if name in multipliers and fits and layer is not None and is_separable(layer):
             new = _separable(layer, number)  # type: ignore[arg-type]
@@ -43,7 +43,7 @@ def replace_convolutions(model: nn.Module, multipliers: Mapping[str, Any], split
             new = _split(layer)
         else:
             raise UserError(f"the transform compact names {name}, which is no convolution that it could replace")
-        parent, _, own = str(name).rpartition(".")
+        parent, _, own = name.rpartition(".")
         setattr(modules[parent], own, new.to(layer.weight).train(layer.training))
 
 
