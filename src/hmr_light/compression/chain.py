@@ -14,7 +14,7 @@ from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.models import best_checkpoint
 from hmr_light.checkpoints.transforms import apply_transforms
 from hmr_light.compression.calibration import calibration_batches
-from hmr_light.compression.recalibrate import recalibrate
+from hmr_light.compression.recalibrate import recalibrate, restate
 from hmr_light.compression.steps import Phase, Step, StepContext
 from hmr_light.config.schema import CompressConfig, TrainConfig
 from hmr_light.errors import UserError
@@ -104,6 +104,8 @@ def apply_phase(
         return calibration_batches(phase_config, config.calibration, distributed)
 
     model = parent.build().to(distributed.device)
+    if config.calibration.batch_norms:
+        restate(model, batches())
     objective = build_objective(phase_config, model, inputs)
     context = StepContext(phase_config, distributed.device, batches, objective)
     change = phase(copy.deepcopy(model), context)
