@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from hmr_light.checkpoints.hmrz import write_hmrz
 from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.config.application import run_application
 from hmr_light.config.choices import choices
@@ -123,9 +125,11 @@ def check(run_dir: Path) -> None:
 
 def left(run_dir: Path, parent: Path) -> str:
     """What is left of the parent, in %: parameters that are not zero, multiply-accumulates, bytes."""
-    models = [with_own_weights(load_checkpoint(newest(folder)).build()) for folder in (run_dir, parent)]
+    checkpoints = [load_checkpoint(newest(folder)) for folder in (run_dir, parent)]
+    models = [with_own_weights(checkpoint.build()) for checkpoint in checkpoints]
     small, big = ((count_effective(model), count_macs(model, SIZE).total, bytes_on_disk(model)) for model in models)
-    coded = (run_dir / "model.hmrz").stat().st_size
+    with tempfile.TemporaryDirectory() as folder:
+        coded = write_hmrz(Path(folder) / "model.hmrz", checkpoints[0])
     return " / ".join(f"{100 * of / whole:.0f}" for of, whole in zip((*small[:2], coded), big, strict=True))
 
 
