@@ -181,6 +181,7 @@ def test_an_experiment_is_mlflows_where_no_run_is_trained(command: str) -> None:
     assert name_experiment("train", arguments) == arguments
 
 
+@pytest.mark.usefixtures("home")
 def test_a_mapping_of_sets_names_all_sets_that_there_are() -> None:
     def sets(kind: str, *given: str) -> dict[str, Any]:
         return getattr(compose("train", *read_arguments(SCHEMAS["train"], given)).data, kind)
@@ -195,6 +196,7 @@ def test_a_mapping_of_sets_names_all_sets_that_there_are() -> None:
     assert sets("train", "data.train.synthetic.ratio=0.5")["synthetic"].ratio == 0.5
 
 
+@pytest.mark.usefixtures("home")
 def test_a_path_with_a_comma_in_a_list_is_one_path(tmp_path: Path) -> None:
     odd = tmp_path / "a, b,c" / "run"
     odd.mkdir(parents=True)
