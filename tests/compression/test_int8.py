@@ -15,6 +15,7 @@ from torch import nn
 from hmr_light.checkpoints.format import save_model
 from hmr_light.checkpoints.hmrz import write_hmrz
 from hmr_light.checkpoints.models import load_model
+from hmr_light.compression.chain import check_parent
 from hmr_light.compression.ranges import BINS, extremes, least_divergence, percentile
 from hmr_light.compression.steps import read_steps
 from hmr_light.config.choices import compose_choice
@@ -141,5 +142,8 @@ def test_what_cannot_be_done_is_told() -> None:
     shared = rebuilt(model, change(model, "share", bits=2))
     with pytest.raises(UserError, match="layers that share weights"):
         change(shared, "int8")
+    with pytest.raises(UserError, match=r"the weights of x\.pt are integers"):
+        check_parent(rebuilt(model, change(model, "int8")), Path("x.pt"))
+    check_parent(shared, Path("x.pt"))
     with pytest.raises(UserError, match="no layer that could compute in integers"):
         change(model, "int8", keep_float=["*"])

@@ -197,6 +197,21 @@ def test_a_mapping_of_sets_names_all_sets_that_there_are() -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_a_mapping_among_the_options_of_a_builder_takes_new_keys() -> None:
+    def layers(*given: str) -> Any:
+        read = read_arguments(SCHEMAS["compress"], ["checkpoint=mobile", *given])
+        return compose("compress", *read).compression["layers"]
+
+    assert layers("compression.layers={regressor*: 0.5, backbone.trunk.3.squeeze: 1}") == {
+        "regressor*": 0.5,
+        "backbone.trunk.3.squeeze": 1,
+    }
+    assert layers("compression.layers={}") == {}
+    table = layers("compression=squeezenet_table")
+    assert layers("compression=squeezenet_table", "compression.layers={mine: 0.5}") == table | {"mine": 0.5}
+
+
+@pytest.mark.usefixtures("home")
 def test_a_path_with_a_comma_in_a_list_is_one_path(tmp_path: Path) -> None:
     odd = tmp_path / "a, b,c" / "run"
     odd.mkdir(parents=True)

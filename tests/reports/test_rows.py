@@ -180,6 +180,7 @@ def test_predictions_that_hardly_depend_on_the_image_are_constant(spread: float,
         ({"backbone.weights": "/data/movenet.pt"}, "movenet.pt"),
         ({"backbone.weights": "imagenet", "init": "/runs/x/epoch-003.pt"}, "epoch-003.pt"),
         ({"init": "/runs/x/epoch-003.pt", "init.sha256": "0123456789abcdef"}, "0123456789ab"),
+        ({"backbone.weights": "imagenet", "init": "None", "compressed.parent": "0123456789abcdef"}, "0123456789ab"),
     ],
 )
 def test_where_training_started_is_read_from_the_run(params: dict[str, str], start: str) -> None:

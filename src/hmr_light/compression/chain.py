@@ -19,6 +19,7 @@ from hmr_light.compression.steps import Phase, Step, StepContext
 from hmr_light.config.schema import CompressConfig, TrainConfig
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model
+from hmr_light.model.integers import Int8Weights
 from hmr_light.training.context import RunContext
 from hmr_light.training.inputs import RunInputs, build_objective, initial_model
 from hmr_light.training.provenance import file_sha256, lineage_of
@@ -86,6 +87,15 @@ def compress(
     return run_dirs
 
 
+def check_parent(model: HMR, path: Path) -> None:
+    """Raise `UserError` if `model`, of the checkpoint `path`, holds integers: steps need weights to work on."""
+    if any(isinstance(layer, Int8Weights) and layer.is_frozen for layer in model.modules()):
+        raise UserError(
+            f"the weights of {path} are integers, and no step can follow that",
+            "Compress the checkpoint that it was made from, with int8 as the last step.",
+        )
+
+
 def apply_phase(
     phase: Phase,
     parent: Checkpoint,
@@ -104,6 +114,7 @@ def apply_phase(
         return calibration_batches(phase_config, config.calibration, distributed)
 
     model = parent.build().to(distributed.device)
+    check_parent(model, parent.path)
     if config.calibration.batch_norms:
         restate(model, batches())
     objective = build_objective(phase_config, model, inputs)

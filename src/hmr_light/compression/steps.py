@@ -92,4 +92,16 @@ def read_steps(node: Mapping[str, Any]) -> list[Step]:
             raise UserError(f"{place}: there is no step {name}", suggest("compression", str(name)))
         options = options | changes
         found.append(Step(str(name), options, steps.build(options, place="compression")))
+    _check_order(found)
     return found
+
+
+def _check_order(chain: Sequence[Step]) -> None:
+    """Refuse, before the first run, what the last one would: integers leave no weights for a step after them."""
+    names = [one.options["name"] for one in chain]
+    if "int8" in names[:-1]:
+        raise UserError("compression.steps: no step can follow int8, which leaves integers alone", "Put int8 last.")
+    if names[-1] == "int8" and "share" in names:
+        raise UserError(
+            "compression.steps has share and int8, and each of them says how weights are stored", "Leave one out."
+        )

@@ -47,8 +47,11 @@ def read_arguments(schema: type, arguments: Iterable[str], *, sweep: bool = Fals
 def _replacing(schema: type, argument: str) -> list[str]:
     """`data.train={…}` names all sets that there are: Hydra would add them to those of the chosen data."""
     key, _, value = argument.partition("=")
-    is_mapping = value[:1] == "{" and value[-1:] == "}" and len(_parts(value)) == 1
-    return [f"~{key}", f"+{argument}"] if is_mapping and _kind(schema, key)[0] == "sets" else [argument]
+    return [f"~{key}", f"+{argument}"] if _is_mapping(value) and _kind(schema, key)[0] == "sets" else [argument]
+
+
+def _is_mapping(value: str) -> bool:
+    return value[:1] == "{" and value[-1:] == "}" and len(_parts(value)) == 1
 
 
 def _readable(schema: type, argument: str, sweep: bool) -> str:
@@ -56,8 +59,8 @@ def _readable(schema: type, argument: str, sweep: bool) -> str:
     if not equals:
         return argument  # a deletion, or an error that is told later
     kind, is_open = _kind(schema, key.lstrip("+~").split("@")[0])
-    if is_open and key[0] not in "+~":
-        key = f"++{key}"  # a set of the user's own needs no sign that it is new
+    if (is_open or (kind == "builder" and _is_mapping(value))) and key[0] not in "+~":
+        key = f"++{key}"  # a set of the user's own, and a key of a builder's mapping, need no sign that they are new
     if kind == "text" and not value and key != "row":  # an empty row is the backbone's name
         # A path without letters would be the current folder.
         raise UserError(f"{key}= is empty", "Give it a value, or leave it out; is a variable of the shell not set?")
@@ -126,8 +129,8 @@ def _is_quoted(value: str) -> bool:
 
 
 def _kind(schema: type, key: str) -> tuple[str, bool]:
-    """Whether the option `key` holds text, a list of texts, sets by name or something else; and whether a user may name
-    its node."""
+    """Whether the option `key` holds text, a list of texts, sets by name, what a builder takes or something else; and
+    whether a user may name its node."""
     hint: Any = schema
     is_open = False
     names = key.split(".")
@@ -137,7 +140,7 @@ def _kind(schema: type, key: str) -> tuple[str, bool]:
         elif get_origin(hint) is dict and dataclasses.is_dataclass(get_args(hint)[1]):
             hint, is_open = get_args(hint)[1], True
         else:  # the options of a builder
-            return ("text" if names[-1] in _PATHS and len(names) > 1 else ""), False
+            return ("text" if names[-1] in _PATHS and len(names) > 1 else "builder"), False
     alone = [kind for kind in get_args(hint) if kind is not type(None)]
     if len(alone) == 1 and get_origin(alone[0]) is list:  # a list or null
         hint = alone[0]

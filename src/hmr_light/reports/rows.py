@@ -257,6 +257,8 @@ def _is_constant(candidate: Candidate, evaluated_on: str, sets: Sequence[str]) -
 
 def _start(run: RunRecord) -> str:
     """Checkpoints by the beginning of their hash; where the run has none, by the file's name."""
+    if parent := run.params.get("compressed.parent", ""):
+        return parent[:12]
     for name, recorded in (("init", "init.sha256"), ("backbone.weights", "backbone.weights.sha256")):
         value = run.params.get(name, "")
         if value not in ("", "None", "null"):
