@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.cli import compose
 from support.compression import change, context, rebuilt
 from support.models import model_of
 from torch import nn
@@ -15,10 +16,12 @@ from torch import nn
 from hmr_light.checkpoints.format import save_model
 from hmr_light.checkpoints.hmrz import write_hmrz
 from hmr_light.checkpoints.models import load_model
+from hmr_light.commands.train import run as train
 from hmr_light.compression.chain import check_parent
 from hmr_light.compression.ranges import BINS, extremes, least_divergence, percentile
 from hmr_light.compression.steps import read_steps
 from hmr_light.config.choices import compose_choice
+from hmr_light.config.strict import plain
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, normalize
 from hmr_light.model.integers import Int8Weights
@@ -147,3 +150,14 @@ def test_what_cannot_be_done_is_told() -> None:
     check_parent(shared, Path("x.pt"))
     with pytest.raises(UserError, match="no layer that could compute in integers"):
         change(model, "int8", keep_float=["*"])
+
+
+def test_training_that_starts_from_integers_is_refused(quick: list[str], tmp_path: Path) -> None:
+    model = trained("squeezenet1_1")
+    config = compose("train", *quick, "regressor=light")
+    save_model(tmp_path / "int8.pt", rebuilt(model, change(model, "int8")), plain(config), 1, {})
+    with pytest.raises(UserError, match="weights are integers"):
+        train(
+            compose("train", *quick, "regressor=light", f"init={tmp_path / 'int8.pt'}", f"outputs={tmp_path / 'runs'}")
+        )
+    assert not (tmp_path / "runs").exists()

@@ -18,6 +18,7 @@ from hmr_light.config.schema import TrainConfig
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.data.distributed import Distributed
 from hmr_light.data.mixture import Mixture
+from hmr_light.errors import UserError
 from hmr_light.evaluation.datasets import open_evaluation
 from hmr_light.evaluation.protocols import Scorer, build_protocol
 from hmr_light.model.hmr import HMR, build_model, check_image_size
@@ -69,8 +70,14 @@ def initial_model(config: TrainConfig, training: Mixture, found: Found | None = 
     model.regressor.set_mean(*mean_parameters(training))
     if found is not None and continued:
         return apply_transforms(model.eval(), read_last(found.checkpoints)[0].get("transforms", ()))
-    if config.init is not None:
-        return start_from(model, config.init, config.init_allow)
+    if config.init is None:
+        return model
+    model = start_from(model, config.init, config.init_allow)
+    if config.trainer.epochs and not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError(
+            f"nothing in {config.init} can be trained: its weights are integers",
+            "Start from the checkpoint that it was made of, or compress that with compression.train=true.",
+        )
     return model
 
 
