@@ -44,7 +44,8 @@ def test_a_missing_set_is_answered_by_the_whole_command(home: Path, tmp_path: Pa
     assert f"hmr-light prepare source=synthetic source.out={tmp_path / 'demo'}" in told.value.remedy
 
 
-@pytest.mark.usefixtures("home")
-def test_a_file_that_no_source_writes_has_a_remedy_too(tmp_path: Path) -> None:
+def test_a_file_that_no_source_writes_has_a_remedy_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HMR_LIGHT_HOME", "")  # so that it is put back afterwards
+    monkeypatch.delenv("HMR_LIGHT_HOME")
     assert make_command(tmp_path / "mine.npz", "mine") is None
     assert "prepare source=…" in make_remedy("data.train.mine.annotations", tmp_path / "mine.npz")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hmr_light.config.choices import choice_file, choices
 from hmr_light.config.hints import command_line
+from hmr_light.paths import home
 
 _PARTS: dict[str, tuple[Any, ...]] = {"split": ("train", "validation", "test"), "protocol": (1, 2)}
 """Options of a source that choose which of its files is written."""
@@ -28,6 +30,8 @@ def make_command(file: Path, set_name: str = "") -> str | None:
     Where several sources write files of that name, `set_name`, the set's in `data`, tells which is meant.
     """
     file = file.expanduser().absolute()
+    # The files of conf/ refer to it; the command line has set it, a program of somebody else's perhaps not.
+    os.environ["HMR_LIGHT_HOME"] = os.environ.get("HMR_LIGHT_HOME") or str(home())
     makers = [maker for source in choices("source") for maker in _makers(source)]
     for maker in makers:
         if maker.file == file:
