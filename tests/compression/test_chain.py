@@ -84,7 +84,7 @@ def test_each_step_is_a_run_with_its_parent(parent: Path, whole: list[Path]) -> 
     "at",
     [
         ("hmr_light.compression.chain:recalibrate", 2),
-        ("hmr_light.training.report:score", 2),
+        pytest.param(("hmr_light.training.report:score", 2), marks=pytest.mark.slow),
         pytest.param(("hmr_light.compression.chain:recalibrate", 1), marks=pytest.mark.slow),
         pytest.param(("hmr_light.training.run:describe_run", 1), marks=pytest.mark.slow),
         pytest.param(("hmr_light.training.run:describe_run", 2), marks=pytest.mark.slow),

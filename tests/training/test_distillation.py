@@ -162,6 +162,7 @@ def test_the_teacher_looks_once_a_step(data: Path, tmp_path: Path, teacher: Path
     assert all(np.isfinite(value) for value in figures.values())
 
 
+@pytest.mark.slow
 def test_a_killed_run_on_images_with_boxes_alone_ends_as_an_undisturbed_one(
     child_processes: ChildProcesses, data: Path, tmp_path: Path, teacher: Path
 ) -> None:
