@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -22,6 +23,12 @@ def body() -> SMPL:
     return load_body()
 
 
+def share_of_outline(mask: np.ndarray, expected: np.ndarray) -> float:
+    """Pixels in which two masks differ, as a share of those on the outline: the same for people of any size."""
+    inside = cv2.erode(expected.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return float((mask ^ expected).sum() / (expected & ~inside).sum())
+
+
 def test_the_overlay_is_the_silhouette_of_the_true_pose_before_the_crops_camera(body: SMPL) -> None:
     seed = int(np.random.default_rng().integers(2**31))
     rng = np.random.default_rng(seed)
@@ -37,7 +44,7 @@ def test_the_overlay_is_the_silhouette_of_the_true_pose_before_the_crops_camera(
     assert overlap(painted(people, faces) > 0.5, expected) > 0.95, seed
     # The same in a picture of another size.
     expected = silhouette((pixels + 0.5) / 2 - 0.5, faces, 320, 214)
-    assert overlap(painted(people, faces, 320, 214) > 0.5, expected) > 0.92, seed
+    assert share_of_outline(painted(people, faces, 320, 214) > 0.5, expected) < 0.35, seed
 
     # From the side it is another silhouette, at the same height.
     beside = draw_people(people, np.zeros((HEIGHT, WIDTH, 3), np.uint8), faces)[:, WIDTH:]
