@@ -12,7 +12,7 @@ from hmr_light.data.distributed import choose_device
 from hmr_light.errors import UserError
 from hmr_light.model.predictor import TorchPredictor
 from hmr_light.model.sharing import with_own_weights
-from hmr_light.paths import home, zoo_file, zoo_names
+from hmr_light.paths import checkpoint_file, home, zoo_names
 from hmr_light.tracking import find_run_dir
 from hmr_light.tracking.records import selection_error
 from hmr_light.tracking.store import default_uri
@@ -34,9 +34,7 @@ def load_model(source: str | Path, device: str = "auto", *, tracking_uri: str | 
 
 def find_checkpoint(source: str | Path, tracking_uri: str | None = None) -> Checkpoint:
     """The checkpoint that `source` names, in one of the ways of `load_model`."""
-    path = Path(source).expanduser()
-    if not path.exists() and (inside := zoo_file(str(source))):
-        path = inside
+    path = checkpoint_file(Path(source))
     if path.is_file() or (path.suffix and not path.is_dir()):
         return load_checkpoint(path)
     if not path.exists() and "/" not in str(source) and not _RUN_ID.fullmatch(str(source)):

@@ -67,9 +67,7 @@ def _write_coded(context: RunContext) -> None:
 def _parent(config: CompressConfig) -> Checkpoint:
     if config.checkpoint is None:
         return best_checkpoint(str(config.run), config.tracking.uri)
-    path = Path(config.checkpoint).expanduser()
-    inside = zoo_file(config.checkpoint)
-    return load_checkpoint(inside if inside and not path.exists() else path)
+    return load_checkpoint(Path(config.checkpoint))
 
 
 def _run_config(config: CompressConfig, parent: Checkpoint) -> TrainConfig:

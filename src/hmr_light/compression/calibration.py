@@ -19,15 +19,7 @@ def calibration_batches(
 
     Which they are is a function of `config.seed`. Raises `UserError` for images that cannot be read.
     """
-    augmentation = replace(
-        config.data.augmentation,
-        flip_probability=0.0,
-        rotation_std_degrees=0.0,
-        rotation_probability=0.0,
-        scale_std=0.0,
-        colour_gain=0.0,
-    )
-    training = open_training(replace(config, data=replace(config.data, augmentation=augmentation)))
+    training = open_training(config, augmented=False)
     size = min(calibration.batch_size, calibration.images, len(training))
     if size < 2:
         raise UserError(

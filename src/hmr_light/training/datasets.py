@@ -22,8 +22,11 @@ from hmr_light.model.mean_parameters import Mean, compute_mean_parameters
 from hmr_light.training.sampler import EpochBatches
 
 
-def open_training(config: TrainConfig) -> Mixture:
-    """The training sets as one dataset, as long as all of them together. Raises `UserError` if there is none."""
+def open_training(config: TrainConfig, *, augmented: bool = True) -> Mixture:
+    """The training sets as one dataset, as long as all of them together. Raises `UserError` if there is none.
+
+    Without `augmented`, every epoch sees the same crops.
+    """
     data = config.data
     if not data.train:
         raise UserError("data.train names no set to train on", "Choose a dataset: data=synthetic, data=coco, …")
@@ -33,7 +36,7 @@ def open_training(config: TrainConfig) -> Mixture:
             set_config.images,
             image_size=data.image_size,
             contrast=data.contrast,
-            augmentation=data.augmentation,
+            augmentation=data.augmentation if augmented else None,
             seed=config.seed,
             keep_faulty=config.trainer.on_bad_sample == "skip",
             shuffle_images=config.trainer.shuffle_images,
