@@ -101,6 +101,11 @@ class Fire(nn.Module):
         return relu(torch.cat((self.expand1x1(squeezed), self.expand3x3(squeezed)), dim=1), inplace=True)
 
 
+def is_depthwise(layer: nn.Module) -> bool:
+    """Whether each filter of `layer` sees one input map of several."""
+    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
+
+
 def conv_bn(
     inputs: int,
     outputs: int,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from hmr_light.checkpoints.transforms import Transform, apply_transforms
+from hmr_light.compression.options import fits
 from hmr_light.compression.steps import Change, Phase, StepContext, steps
 from hmr_light.errors import UserError
 from hmr_light.model.compact import is_separable, is_splittable
@@ -43,7 +43,7 @@ def compact(
 
     def phase(model: HMR, context: StepContext) -> Change:
         named = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)}
-        chosen = {name: one for name, one in named.items() if any(fnmatchcase(name, str(p)) for p in layers)}
+        chosen = {name: layer for name, layer in named.items() if any(fits(name, one) for one in layers)}
         if not chosen:
             raise UserError(
                 f"compression.layers={[*layers]} names no convolution of the model",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import torch
 
 from hmr_light.backbones.state_dicts import State
 from hmr_light.checkpoints.transforms import Transform, apply_transforms
+from hmr_light.compression.options import check_patterns, fits
 from hmr_light.compression.ranges import Ranges, extremes, histograms, least_divergence, percentile
 from hmr_light.compression.steps import Change, Phase, StepContext, steps
 from hmr_light.errors import UserError
@@ -99,13 +99,8 @@ def _state(model: HMR, ranges: Ranges, per_channel: bool, *, frozen: bool) -> St
 def _layers(model: HMR, kept: Sequence[Any]) -> list[str]:
     """The layers that become integers. Raises `UserError` for a pattern in `kept` that fits none, and for no layer."""
     named = [name for name, layer in model.named_modules() if can_be_int8(layer)]
-    for pattern in kept:
-        if not any(fnmatchcase(name, str(pattern)) for name in named):
-            raise UserError(
-                f"compression.keep_float names {pattern}, and no convolution or linear layer of the model is called so",
-                f"Its layers are called such as {', '.join(named[:3])}.",
-            )
-    chosen = [name for name in named if not any(fnmatchcase(name, str(pattern)) for pattern in kept)]
+    check_patterns(kept, named, "convolution or linear layer", "keep_float")
+    chosen = [name for name in named if not any(fits(name, pattern) for pattern in kept)]
     if not chosen:
         raise UserError("the model has no layer that could compute in integers", "Choose another step.")
     return chosen

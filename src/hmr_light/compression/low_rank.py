@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, cast
 
 import torch
 from torch import nn
 
 from hmr_light.checkpoints.transforms import Transform, apply_transforms
+from hmr_light.compression.options import check_patterns, check_shares, of_layers, own_value
 from hmr_light.compression.steps import Change, Phase, StepContext, steps
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
@@ -26,25 +26,19 @@ def low_rank(
     `rank` is a share of the full rank instead. `layers` gives layers shares of their own, of what the others have.
     """
     shares = dict(layers or {})
-    given = {"energy": energy, **{f"layers.{name}": share for name, share in shares.items()}}
-    for place, share in (given | ({} if rank is None else {"rank": rank})).items():
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
-            raise UserError(f"compression.{place}={share} is no share", "Give more than 0 and at most 1.")
+    check_shares({"energy": energy, **({} if rank is None else {"rank": rank}), **of_layers(shares)})
 
     def phase(model: HMR, context: StepContext) -> Change:
         named = {name: layer for name, layer in model.named_modules() if is_reducible(layer)}
-        for pattern in shares:
-            if not any(fnmatchcase(name, pattern) for name in named):
-                raise UserError(
-                    f"compression.layers names {pattern}, and no linear layer or 1x1 convolution is called so",
-                    f"Such layers are {', '.join(list(named)[:3])}.",
-                )
+        check_patterns(shares, list(named), "linear layer or 1x1 convolution")
+        if not named:
+            raise UserError("the model has no linear layer or 1x1 convolution of a rank", "Choose another step.")
         ranks, factors = {}, {}
         for name, layer in named.items():
             matrix = layer.weight.detach().flatten(1).double()
             left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-            own = [share for pattern, share in shares.items() if fnmatchcase(name, pattern)]
-            of = own[-1] if own else energy if rank is None else rank
+            own = own_value(name, shares)
+            of = own if own is not None else energy if rank is None else rank
             number = rank_of_energy(values, of) if rank is None else max(1, round(of * len(values)))
             if number * sum(matrix.shape) < matrix.numel():
                 root = values[:number].sqrt()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import torch
 
 from hmr_light.checkpoints.transforms import apply_transforms
 from hmr_light.compression.cells import Cells, Choice
+from hmr_light.compression.options import fits
 from hmr_light.compression.transfer import prune_transform
 from hmr_light.cost.macs import count_macs
 from hmr_light.cost.parameters import count_parameters
@@ -105,5 +105,5 @@ def _widths(cells: Cells, limits: Limits, share_of: Callable[[Choice], float]) -
 
 
 def _own_share(choice: Choice, layers: Mapping[str, float]) -> float | None:
-    found = [share for pattern, share in layers.items() if any(fnmatchcase(name, pattern) for name in choice.outputs)]
+    found = [share for pattern, share in layers.items() if any(fits(name, pattern) for name in choice.outputs)]
     return found[-1] if found else None

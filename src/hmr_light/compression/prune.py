@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Literal
 
 from hmr_light.compression.cells import Cells
 from hmr_light.compression.channels import trace_channels
 from hmr_light.compression.importance import CRITERIA
+from hmr_light.compression.options import check_patterns, check_shares, of_layers
 from hmr_light.compression.plan import Limits, by_importance, measure, uniform, within
 from hmr_light.compression.steps import Change, Phase, StepContext, steps
 from hmr_light.compression.transfer import narrow
@@ -33,9 +33,7 @@ def prune(
 ) -> Sequence[Phase]:
     """The share `keep` of the channels stays, or as many as cost no more than `budget`, in `rounds` phases."""
     shares = dict(layers or {})
-    for place, share in {"keep": keep, "least": least, **{f"layers.{n}": one for n, one in shares.items()}}.items():
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
-            raise UserError(f"compression.{place}={share} is no share", "Give more than 0 and at most 1.")
+    check_shares({"keep": keep, "least": least, **of_layers(shares)})
     for place, number, greatest in (("multiple", multiple, 1024), ("rounds", rounds, 100)):
         if not 1 <= number <= greatest:
             raise UserError(f"compression.{place}={number} is out of range", f"Give from 1 to {greatest}.")
@@ -67,7 +65,8 @@ def _phase(
     cells = Cells(trace_channels(model, image_size))
     if not cells.choices:
         raise UserError("the model has no channels that could go", "Choose another step.")
-    _check_names(cells, limits)
+    names = [name for choice in cells.choices for name in choice.outputs]
+    check_patterns(limits.layers, names, "layer whose width can change")
     importance = CRITERIA[criterion](model, cells, context)
     planner = uniform(cells, limits) if scope == "layer" else by_importance(cells, importance, limits)
     if budget:
@@ -86,13 +85,3 @@ def _phase(
             "Give a smaller compression.keep or compression.multiple.",
         )
     return narrow(model, cells, widths, importance, image_size).change
-
-
-def _check_names(cells: Cells, limits: Limits) -> None:
-    names = [name for choice in cells.choices for name in choice.outputs]
-    for pattern in limits.layers:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise UserError(
-                f"compression.layers names {pattern}, and no layer whose width can change is called so",
-                f"Such layers are {', '.join(names[:3])}.",
-            )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 
 from hmr_light.checkpoints.transforms import Transform
 from hmr_light.compression.kmeans import clusters
+from hmr_light.compression.options import check_patterns, of_layers, own_value
 from hmr_light.compression.steps import Change, Phase, StepContext, steps
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
@@ -26,7 +26,7 @@ def share(
 ) -> Sequence[Phase]:
     """2^`bits` values for the weights of each layer, or its number of bits in `layers`; 0 leaves a layer as it is."""
     own = dict(layers or {})
-    for place, value in {"bits": bits, **{f"layers.{name}": value for name, value in own.items()}}.items():
+    for place, value in {"bits": bits, **of_layers(own)}.items():
         if type(value) is not int or not 0 <= value <= 8:
             raise UserError(
                 f"compression.{place}={value} is no number of bits", "Give 1 to 8, or 0 for a layer as it is."
@@ -78,14 +78,9 @@ def _divided(weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
 def _bits_of_layers(model: HMR, bits: int, own: Mapping[str, int]) -> dict[str, int]:
     """The bits of each layer that shares. Raises `UserError` for a pattern that fits none, and for no layer."""
     named = {name: layer for name, layer in model.named_modules() if can_share(layer)}
-    for pattern in own:
-        if not any(fnmatchcase(name, pattern) for name in named):
-            raise UserError(
-                f"compression.layers names {pattern}, and no convolution or linear layer of the model is called so",
-                f"Its layers are called such as {', '.join(list(named)[:3])}.",
-            )
-    found = {name: [value for pattern, value in own.items() if fnmatchcase(name, pattern)] for name in named}
-    chosen = {name: values[-1] if values else bits for name, values in found.items()}
+    check_patterns(own, list(named), "convolution or linear layer")
+    found = {name: own_value(name, own) for name in named}
+    chosen = {name: bits if value is None else value for name, value in found.items()}
     # A layer of fewer weights than its codebook would have values has nothing to share.
     chosen = {name: one for name, one in chosen.items() if one and named[name].weight.numel() > 2 ** (one + 1)}
     if not chosen:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from hmr_light.backbones.blocks import is_depthwise
 from hmr_light.checkpoints.transforms import Transform
+from hmr_light.compression.options import check_patterns, check_shares, of_layers, own_value
 from hmr_light.compression.steps import Change, Phase, StepContext, steps
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
@@ -26,13 +27,11 @@ def sparse(
 ) -> Sequence[Phase]:
     """The share `keep` of the weights of each layer stays, or its share in `layers`; the smallest become zeros."""
     shares = dict(layers or {})
-    for place, share in {"keep": keep, **{f"layers.{name}": share for name, share in shares.items()}}.items():
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
-            raise UserError(f"compression.{place}={share} is no share", "Give more than 0 and at most 1.")
+    check_shares({"keep": keep, **of_layers(shares)})
 
     def phase(model: HMR, context: StepContext) -> Change:
         named = _layers(model, depthwise, shares)
-        own = {name: _share_of(name, shares) for name in named}
+        own = {name: own_value(name, shares) for name in named}
         rest = {name: layer.weight for name, layer in named.items() if own[name] is None}
         masks = {name: largest(named[name].weight, share) for name, share in own.items() if share is not None}
         if scope == "global":
@@ -76,26 +75,12 @@ def _layers(model: HMR, depthwise: bool, shares: Mapping[str, Any]) -> dict[str,
         for name, layer in model.named_modules()
         if isinstance(layer, nn.Conv2d | nn.Linear) and type(layer.weight) is nn.Parameter
     }
-    for pattern in shares:
-        if not any(fnmatchcase(name, pattern) for name in named):
-            raise UserError(
-                f"compression.layers names {pattern}, and no convolution or linear layer of the model is called so",
-                f"Its layers are called such as {', '.join(list(named)[:3])}.",
-            )
+    check_patterns(shares, list(named), "convolution or linear layer")
     chosen = {
         name: layer
         for name, layer in named.items()
-        if depthwise or not _is_depthwise(layer) or _share_of(name, shares) is not None
+        if depthwise or not is_depthwise(layer) or own_value(name, shares) is not None
     }
     if not chosen:
         raise UserError("the model has no layer whose weights could be zeros", "Choose another step.")
     return chosen
-
-
-def _share_of(name: str, shares: Mapping[str, Any]) -> float | None:
-    found = [share for pattern, share in shares.items() if fnmatchcase(name, pattern)]
-    return float(found[-1]) if found else None
-
-
-def _is_depthwise(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Conv2d) and layer.groups > 1 and layer.groups == layer.in_channels

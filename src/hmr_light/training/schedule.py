@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from hmr_light.backbones.blocks import is_depthwise
 from hmr_light.config.schema import OptimizerConfig
 from hmr_light.model.hmr import HMR
 
@@ -30,7 +31,8 @@ def build_optimizer(
     """
     outputs = model.regressor.output_biases()
     inner = [parameter for parameter in model.regressor.parameters() if all(parameter is not bias for bias in outputs)]
-    depthwise = [] if config.decay_depthwise else depthwise_filters(model.backbone)
+    layers = [] if config.decay_depthwise else model.backbone.modules()
+    depthwise = [layer.weight for layer in layers if isinstance(layer, nn.Conv2d) and is_depthwise(layer)]
     backbone = [one for one in model.backbone.parameters() if all(one is not other for other in depthwise)]
     parts = (
         (backbone, config.backbone_factor, config.weight_decay),
@@ -52,15 +54,6 @@ def build_optimizer(
     # torch's fused form is twice as fast as its default.
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
     return kind(groups, lr=config.learning_rate, fused=True)
-
-
-def depthwise_filters(model: nn.Module) -> list[torch.Tensor]:
-    """The weights of the depthwise convolutions of `model`: those with one input map to a filter."""
-    return [
-        module.weight
-        for module in model.modules()
-        if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
-    ]
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
