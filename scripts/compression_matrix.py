@@ -47,6 +47,7 @@ FAMILIES = (
     "stages",
     "thundernet146",
 )
+"""One choice of each family; `stages` are MobileNetV2's, ShuffleNet's and others' blocks."""
 OF_ONE_NETWORK = ("squeezenet_table",)
 PAGE = Path(__file__).parents[1] / "docs" / "compression.md"
 BEGIN, END = "<!-- by scripts/compression_matrix.py -->", "<!-- end -->"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What needs a GPU: the tests on CUDA, the starts of docs/results.md, and the models in the box. With one H100 and 16
-# cores `render` took 4 minutes, `mobile` 5 and `pocket` 4. Each step started once more goes on where it was:
+# What needs a GPU: the tests on CUDA, the starts of docs/results.md, and the models that come with the package. With one
+# H100 and 16 cores `render` took 4 minutes, `mobile` 5 and `pocket` 4. Each step started once more goes on where it was:
 #   scripts/gpu_checks.sh tests | render | starts | mobile | pocket | evaluate
 # MLflow need not be there: the runs' only record is their journal, for `hmr-light sync` on another machine.
 set -euo pipefail
@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE} OMP_NUM_THREADS=${OMP_NUM_THR
 export HMR_LIGHT_HOME=${HMR_LIGHT_HOME:-$PWD}
 hmr=${HMR_LIGHT:-.venv/bin/hmr-light}
 python=${PYTHON:-.venv/bin/python}
-images=${IMAGES:-120000}                        # to train the models in the box on
+images=${IMAGES:-120000}                        # to train the models of the package on
 workers=${WORKERS:-$(($(nproc) - 2))}           # loader processes
 data=$HMR_LIGHT_HOME/data/results
 hard=$HMR_LIGHT_HOME/data/synthetic
@@ -43,11 +43,11 @@ starts() {
     done
 }
 
-in_box="data.workers=$workers trainer.precision=bfloat16 trainer.threads=1 trainer.checkpoint_steps=1000 resume=auto
+of_package="data.workers=$workers trainer.precision=bfloat16 trainer.threads=1 trainer.checkpoint_steps=1000 resume=auto
     tracking.experiment=zoo $track"
 
 mobile() { # OPTIONS...
-    $hmr train experiment=mobile data.root="$hard" $in_box "$@"
+    $hmr train experiment=mobile data.root="$hard" $of_package "$@"
 }
 
 # Most channels of `mobile` go; what is left learns from the labels and from what `mobile` predicts.
@@ -58,7 +58,7 @@ pocket() { # OPTIONS...
         compression.budget.parameters=950000 objective=distillation distillation=mixed optimizer=adamw \
         optimizer.learning_rate=1e-3 optimizer.backbone_factor=1 optimizer.bias_factor=1 optimizer.weight_decay=0.05 \
         optimizer.decay_depthwise=false optimizer.warmup_steps=200 trainer.epochs=4 trainer.batch_size=256 \
-        trainer.clip_gradient_norm=1 trainer.ema_decay=0.999 $in_box "$@"
+        trainer.clip_gradient_norm=1 trainer.ema_decay=0.999 $of_package "$@"
 }
 
 evaluate() {

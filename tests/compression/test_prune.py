@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from compression_matrix import FAMILIES
 from support.backbones import CHOICES
 from support.compression import IMAGE_SIZE, change, context, rebuilt
 from support.models import model_of
@@ -21,25 +22,6 @@ from hmr_light.compression.transfer import Narrowed, narrow
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, normalize
 
-FAMILIES = [
-    "densenet121",
-    "efficientnet_lite0",
-    "mobilenet_fire",
-    "mobilenet_v1",
-    "mobilenet_v2",
-    "mobilenet_v2_movenet",
-    "mobilenet_v3_small",
-    "resnet18",
-    "shufflenet_fire",
-    "shufflenet_residual",
-    "shufflenet_v1",
-    "shufflenet_v2_x0_5",
-    "squeezenet1_1",
-    "squeezenext23",
-    "stages",
-    "thundernet146",
-]
-"""One choice of each family; `stages` are MobileNetV2's, ShuffleNet's and others' blocks."""
 OTHERS = sorted(set(CHOICES) - set(FAMILIES) - {"blank", "timm"})
 
 

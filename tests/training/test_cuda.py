@@ -85,13 +85,13 @@ def test_the_first_steps_have_the_losses_of_the_cpu(quick: list[str]) -> None:
 @pytest.mark.parametrize(
     "options", [["trainer.precision=bfloat16"], ["trainer.freeze_backbone=1"], ["trainer.compile=true"]]
 )
-def test_training_goes_on_where_it_was_stopped(quick: list[str], home: Path, options: list[str]) -> None:
+def test_every_way_to_train_ends_with_finite_weights(quick: list[str], home: Path, options: list[str]) -> None:
     common = [*quick, "trainer.device=cuda", "trainer.ema_decay=0.9", "data.workers=2", *options]
-    whole = run(compose("train", *common, f"outputs={home}/whole"))
-    losses = journal(whole, "loss/total")
+    run_dir = run(compose("train", *common, f"outputs={home}/runs"))
+    losses = journal(run_dir, "loss/total")
     assert len(losses) == 2
     assert np.isfinite(losses).all()
-    state = torch.load(whole / "checkpoints" / "last.pt", weights_only=True)
+    state = torch.load(run_dir / "checkpoints" / "last.pt", weights_only=True)
     assert state["epoch"] == 2
     assert all(value.isfinite().all() for value in state["model"].values())
 

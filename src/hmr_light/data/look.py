@@ -1,4 +1,4 @@
-"""Random changes of a crop's pixels that leave the person where it is: what rendered people lack beside photographs."""
+"""Random changes of a crop's pixels that leave the person where it is."""
 
 from __future__ import annotations
 
