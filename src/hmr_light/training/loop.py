@@ -122,7 +122,7 @@ def train(
                 nn.utils.clip_grad_norm_(state.model.parameters(), trainer.clip_gradient_norm)
             state.optimizer.step()
             if state.average:
-                state.average.update(state.model, epoch * steps_per_epoch + step + 1)
+                state.average.update(state.model, done + 1)
 
             for name, value in terms.items():
                 state.sums[name] = state.sums.get(name, torch.zeros_like(value)) + value
