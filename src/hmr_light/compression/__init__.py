@@ -2,6 +2,7 @@
 
 # Each file that registers steps is imported here.
 from hmr_light.compression import compact as compact
+from hmr_light.compression import fold as fold
 from hmr_light.compression import int8 as int8
 from hmr_light.compression import low_rank as low_rank
 from hmr_light.compression import prune as prune
