@@ -102,11 +102,12 @@ class RunReport:
             path = context.checkpoints / f"epoch-{epoch:03d}.pt"
             kept = checkpoint.save_model(path, model, context.plain_config, epoch, figures)
             tracker.checkpoint(path, epoch=epoch, saved=kept.saved, metrics=figures)
+            self.best()
         if trainer.keep is not None:
             remove_old(context.run_dir, trainer.keep)
 
-    def end(self) -> None:
-        """Log the figures of the best epoch as the run's own, once the last epoch is done."""
+    def best(self) -> None:
+        """Log the figures of the best checkpoint so far as the run's own; once for each epoch."""
         if self.context.tracker is None:
             return
         summary = summarize_run(self.context.run_dir)

@@ -101,7 +101,7 @@ def train_run(
             with _resume_hint(context), explain_worker_failures(stop):
                 report = RunReport(context, inputs, state, progress, stop, summary.logged_steps)
                 _train(state, objective, report)
-                report.end()
+                report.best()
                 if at_end and distributed.is_main:
                     at_end(context, state.evaluated_model)
             progress.say(f"done: {run_dir}")
