@@ -27,10 +27,10 @@ demo: $(READY) ## render a small dataset, train two backbones, evaluate, print t
 	@bash scripts/demo.sh
 
 test: $(READY) ## the default tests
-	@$(BIN)/python -m pytest -n 2 -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-all: $(READY) ## every test, the slow ones too
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY) ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,18 +38,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def hmr_light(home: Path) -> Command:
+def hmr_light(home: Path, child_processes: Any) -> Command:
     """Runs `hmr-light ARGUMENTS…` as a user would, in its own process, with `home` as its home."""
 
     def run(*arguments: str, cwd: Path | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "hmr_light", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=cwd or home,
-            timeout=timeout,
-            env={**os.environ, "HMR_LIGHT_HOME": str(home)},
-        )
+        environment = {**os.environ, "HMR_LIGHT_HOME": str(home)}
+        done: subprocess.CompletedProcess[str]
+        done = child_processes.run(*arguments, cwd=cwd or home, env=environment, timeout=timeout)
         check_hints(done.stdout + done.stderr)
         return done
 

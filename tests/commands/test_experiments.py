@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from support.cli import Command, compose
+from support.stores import store_in
 
 from hmr_light.commands.experiments import experiment_of
 from hmr_light.errors import UserError
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.replay import replay
-from hmr_light.tracking.store import default_uri
 
 
 def store_with(home: Path, *experiments: str) -> str:
@@ -23,8 +23,8 @@ def store_with(home: Path, *experiments: str) -> str:
             figures = {"mpjpe_mm": 90.0, "val/mpjpe_mm": 90.0}
             tracker.metrics(figures, step=1)
             tracker.checkpoint(run_dir / "epoch-001.pt", epoch=1, saved="260101-000000", metrics=figures)
-        replay(run_dir, default_uri(home))
-    return default_uri(home)
+        replay(run_dir, store_in(home))
+    return store_in(home)
 
 
 def test_the_only_experiment_is_taken(home: Path, hmr_light: Command) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from support.cli import compose
+from support.stores import store_in
 
 from hmr_light.checkpoints.format import Checkpoint, save_model
 from hmr_light.checkpoints.loading import load_checkpoint
@@ -46,7 +47,7 @@ def trained(home: Path, name: str, image_size: int = 64) -> Path:
         figures = {"mpjpe_mm": 90.0, "val/mpjpe_mm": 90.0}
         tracker.metrics(figures, step=1)
         tracker.checkpoint(path, epoch=1, saved=kept.saved, metrics=figures)
-    replay(folder, default_uri(home))
+    replay(folder, store_in(home))
     return folder
 
 

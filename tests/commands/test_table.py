@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support.cli import Command
+from support.stores import store_in
 
 from hmr_light.commands.table import run
 from hmr_light.config.schema import TableConfig, TrackingConfig
@@ -19,7 +20,6 @@ from hmr_light.reports.rows import read_rows
 from hmr_light.reports.tabular import write
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.replay import replay
-from hmr_light.tracking.store import default_uri
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "rebuild_table.py"
 RUNS = {"mean_pose": (0, [160.0]), "mobilenet_v2": (5901189, [120.0, 90.0, 95.0]), "squeezenet1_0": (5255517, [110.0])}
@@ -29,7 +29,7 @@ RUNS = {"mean_pose": (0, [160.0]), "mobilenet_v2": (5901189, [120.0, 90.0, 95.0]
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A store with three runs."""
     home = tmp_path_factory.mktemp("runs")
-    uri = default_uri(home)
+    uri = store_in(home)
     for row, (parameters, errors) in RUNS.items():
         run_dir = home / "outputs" / row
         with start_tracking(run_dir, experiment="hmr_light", uri=None, run_name=f"{row} 260101-000000") as tracker:
@@ -47,11 +47,9 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return uri
 
 
-def test_the_command_prints_the_runs_without_importing_torch_or_mlflow(
-    hmr_light: Command, monkeypatch: pytest.MonkeyPatch, uri: str
-) -> None:
-    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
-    result = hmr_light("table", f"tracking.uri={uri}")
+def test_the_command_prints_the_runs_without_importing_torch_or_mlflow(home: Path, uri: str) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "hmr_light", "table", f"tracking.uri={uri}"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[2:5] == [
         "|mean_pose|(1)260101-000001|0|160.0|80.0|0.01235|",

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.child_processes import ChildProcesses
 from support.cli import Command, compose
 
 from hmr_light.checkpoints.format import save_model
@@ -62,23 +63,21 @@ def test_another_seed_gives_another_result(quick: list[str]) -> None:
     assert not torch.equal(state(first)["model"][key], state(second)["model"][key])
 
 
-def test_an_interrupted_run_ends_as_if_it_had_not_been(quick: list[str], home: Path) -> None:
+def test_an_interrupted_run_ends_as_if_it_had_not_been(
+    quick: list[str], home: Path, child_processes: ChildProcesses
+) -> None:
     # tests/reliability has every other way to be interrupted.
     options = [*quick, "trainer.epochs=3"]
     whole = run(compose("train", *options, f"outputs={home}/whole"))
 
     # The same command, stopped by SIGTERM in the midst of an epoch, then continued.
     cut = [*options, f"outputs={home}/cut"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hmr_light", "train", *cut], stderr=subprocess.PIPE, text=True, env=os.environ
-    )
-    deadline = time.monotonic() + 120
-    while not list((home / "cut").rglob("last.pt")) and time.monotonic() < deadline and process.poll() is None:
+    child = child_processes.start("train", *cut, HMR_LIGHT_HOME=str(home))
+    while not list((home / "cut").rglob("last.pt")) and not child.has_ended():
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 130, said
-    assert "resume=" in said
+    child.kill(signal.SIGTERM)
+    assert child.wait() == 130, child.said
+    assert "resume=" in child.said
     assert state(next((home / "cut").rglob("hmr_light/*")))["epoch"] < 3
 
     continued = run(compose("train", *cut, "resume=auto"))

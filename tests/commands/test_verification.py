@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.cli import compose
+from support.stores import store_in
 
 from hmr_light.commands import evaluate, table, train
 from hmr_light.data.annotations import Annotations, fingerprint, load_annotations, save_annotations
@@ -30,7 +31,7 @@ def test_a_row_holds_in_a_home_that_was_moved(
 ) -> None:
     shutil.copytree(rendered, home / "own")
     trained = train.run(compose("train", *quick, f"data.root={home / 'own'}", "trainer.epochs=1"))
-    replay(trained, default_uri(home))
+    replay(trained, store_in(home))
     moved = home.rename(home.with_name("moved"))
     monkeypatch.setenv("HMR_LIGHT_HOME", str(moved))
     table.run(compose("table", "format=csv", "verify=true", f"tracking.uri={default_uri(moved)}"))
@@ -41,7 +42,7 @@ def test_a_row_holds_in_a_home_that_was_moved(
 def test_a_row_is_measured_again_and_a_false_figure_is_told(
     home: Path, rendered: Path, run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    uri = default_uri(home)
+    uri = store_in(home)
     replay(run_dir, uri)
     verify = compose("table", "format=csv", "verify=true", f"tracking.uri={uri}")
     table.run(verify)
@@ -107,7 +108,7 @@ def test_errors_on_a_part_of_a_set_are_named_after_it_marked_and_never_the_best(
         assert any(name.startswith("synthetic/") for name in figures) == (few == people)
     assert "note: synthetic-first-1 is a part of its set" in capsys.readouterr().err
     partly = train.run(compose("train", *quick, "trainer.epochs=1", f"{limit}=1"))
-    uri = default_uri(home)
+    uri = store_in(home)
     for each in (run_dir, partly):
         replay(each, uri)
 

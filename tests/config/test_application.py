@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,18 +85,8 @@ def test_a_choice_is_never_taken_for_a_folder_of_its_name(hmr_light: Command, tm
     assert "path: null" in hmr_light("doctor", "--cfg", "job", "body=embedded", cwd=tmp_path).stdout
 
 
-def test_a_path_that_is_not_there_is_told_before_torch_is_imported(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import subprocess
-    import sys
-
-    code = (
-        "import sys; from hmr_light.cli import main\n"
-        "try: main(sys.argv[1:])\n"
-        "except SystemExit as end: print(end.code, sorted({'torch', 'mlflow', 'cv2'} & sys.modules.keys()))"
-    )
-    for arguments in (
+def test_a_path_that_is_not_there_is_told_before_torch_is_imported(home: Path, tmp_path: Path) -> None:
+    commands = [
         ["predict", "checkpoint=nope.pt", f"input={tmp_path}"],
         ["predict", "run=nope", f"input={tmp_path / 'nope'}"],
         ["evaluate", "checkpoint=nope.pt"],
@@ -105,10 +99,19 @@ def test_a_path_that_is_not_there_is_told_before_torch_is_imported(
         ["profile", "backbones=[nope]"],
         ["train", "experiment=nope"],
         ["sync", "run_dir=nope"],
-    ):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
-        assert done.stdout == "2 []\n", (arguments, done.stdout, done.stderr)
-        assert "nope" in done.stderr
+    ]
+    code = (
+        "import json, sys; from hmr_light.cli import main\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    print(arguments, file=sys.stderr)\n"
+        "    try: main(arguments)\n"
+        "    except SystemExit as end: print(end.code, sorted({'torch', 'mlflow', 'cv2'} & sys.modules.keys()))"
+    )
+    arguments = [sys.executable, "-c", code, json.dumps(commands)]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+    assert done.stdout == len(commands) * "2 []\n", (done.stdout, done.stderr)
+    for command, said in zip(commands, re.split(r"^\[.*\]\n", done.stderr, flags=re.MULTILINE)[1:], strict=True):
+        assert "nope" in said, command
 
 
 def test_the_configuration_that_is_shown_of_a_run_is_its_own(hmr_light: Command, home: Path) -> None:

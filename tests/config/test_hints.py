@@ -34,11 +34,12 @@ def test_any_text_comes_through_the_shell_and_hydra_as_itself(home: Path) -> Non
         "nan",
         "1.5",
     ]
-    for text in texts:
-        command, *overrides = arguments_of(command_line("train", {"row": text, "outputs": f"/x/{text}", "seed": 7}))
+    for row, name, folder in zip(texts[::3], texts[1::3], texts[2::3], strict=True):
+        options = {"row": row, "tracking.experiment": name, "outputs": f"/x/{folder}", "seed": 7}
+        command, *overrides = arguments_of(command_line("train", options))
         config = compose(command, *overrides)
-        assert (config.row, config.seed) == (text, 7)
-        assert config.outputs == Path(f"/x/{text}")
+        assert (config.row, config.tracking.experiment, config.seed) == (row, name, 7)
+        assert config.outputs == Path(f"/x/{folder}")
 
 
 def test_values_of_other_types(home: Path) -> None:

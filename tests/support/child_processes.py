@@ -6,8 +6,10 @@ SIGKILL at one named call, and it leaves word of the phase that it was in.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
+import gc
 import importlib
 import itertools
 import json
@@ -17,6 +19,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -94,12 +97,29 @@ class ChildProcesses:
         log.touch()
         phase.write_bytes(b"\0")
         request = {"arguments": arguments, "env": environment, "log": str(log), "phase": str(phase), "at": at}
+        return Child(self, self._fork(request), log, phase)
+
+    def run(self, *arguments: str, cwd: Path, env: dict[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
+        """Run `hmr-light ARGUMENTS…` to its end, in the folder `cwd` and with the environment `env` alone."""
+        self._count += 1
+        log, errors = self.folder / f"{self._count:03d}.out", self.folder / f"{self._count:03d}.err"
+        request = {"arguments": arguments, "env": env, "log": str(log), "errors": str(errors), "cwd": str(cwd)}
+        pid = self._fork(request)
+        try:
+            status = self.wait(pid, timeout)
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            raise
+        return subprocess.CompletedProcess(list(arguments), status, log.read_text(), errors.read_text())
+
+    def _fork(self, request: dict[str, Any]) -> int:
+        """The id of the new process."""
         assert self._process.stdin is not None
         self._process.stdin.write((json.dumps(request) + "\n").encode())
         self._process.stdin.flush()
         while "started" not in (answer := self._read(PATIENCE_SECONDS)):
             self._ended[answer["pid"]] = answer["status"]
-        return Child(self, answer["started"], log, phase)
+        return int(answer["started"])
 
     def wait(self, pid: int, seconds: float) -> int:
         deadline = time.monotonic() + seconds
@@ -212,25 +232,46 @@ def _observe(phase_file: str, at: tuple[str, int] | None) -> None:
 
 
 def _main() -> None:
+    # As the command line does it before it imports them.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     import torch
 
     torch.set_num_threads(1)
+    import mlflow.tracking  # noqa: F401
     import torch._dynamo
     import torchvision  # noqa: F401
 
-    import hmr_light.commands.train
-    import hmr_light.config.application  # noqa: F401
-    from hmr_light.cli import main
+    from hmr_light.cli import COMMANDS, main
+
+    for command in COMMANDS:
+        importlib.import_module(f"hmr_light.commands.{command}")
+    gc.freeze()  # what is never looked at again stays shared
 
     request = _serve()
     os.setsid()
+    if cwd := request.get("cwd"):
+        os.environ.clear()
+        os.chdir(cwd)
     os.environ.update(request["env"])
-    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (1, 2):
-        os.dup2(log, stream)
+    for stream, name in ((1, request["log"]), (2, request.get("errors", request["log"]))):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    _observe(request["phase"], request["at"])
-    main(request["arguments"])
+    if phase := request.get("phase"):
+        _observe(phase, request["at"])
+    try:
+        main(request["arguments"])
+    except SystemExit as end:
+        status = end.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    # An interpreter's end, but for freeing every object that it has.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(int(status or 0))
 
 
 if __name__ == "__main__":

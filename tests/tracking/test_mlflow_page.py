@@ -14,11 +14,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from support.stores import store_in
 
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.description import DESCRIPTION, describe, run_name
 from hmr_light.tracking.replay import replay
-from hmr_light.tracking.store import default_uri
 
 pytestmark = pytest.mark.browser
 
@@ -76,7 +76,7 @@ def run_ids(home: Path) -> list[str]:
             tracker.metrics(figures, step=1)
             (run_dir / "epoch-001.pt").write_text(row)
             tracker.checkpoint(run_dir / "epoch-001.pt", epoch=1, saved="260101-120500", metrics=figures)
-        ids.append(replay(run_dir, default_uri(home)).run_id)
+        ids.append(replay(run_dir, store_in(home)).run_id)
     return ids
 
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from support.child_processes import ChildProcesses
 from support.cli import compose
 from support.full_run import contents, write_run
+from support.stores import store_in
 
 from hmr_light.commands import sync
 from hmr_light.errors import UserError
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.replay import journals, replay
 from hmr_light.tracking.state import FILE_NAME, load_sent, sender_lock, unsent
-from hmr_light.tracking.store import Unreachable, connect, default_uri
+from hmr_light.tracking.store import Unreachable, default_uri
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_a_replay_that_breaks_at_any_request_is_completed_by_the_next(
     seed: int,
 ) -> None:
     draw = random.Random(seed)
-    uri = default_uri(tmp_path)
+    uri = store_in(tmp_path)
     calls = ("create_run", "log_batch", "finalize_logged_model", "log_outputs", "log_artifact")
     real = {name: getattr(MlflowClient, name) for name in calls}
     breaks = 0
@@ -110,19 +110,17 @@ def test_a_replay_that_breaks_at_any_request_is_completed_by_the_next(
     assert contents(uri) == expected, f"seed {seed}"
 
 
-def test_replays_that_are_killed_store_everything_once(tmp_path: Path) -> None:
+def test_replays_that_are_killed_store_everything_once(child_processes: ChildProcesses, tmp_path: Path) -> None:
     write_run(tmp_path / "run", seed=2, epochs=6, points=100)
-    uri, other = default_uri(tmp_path), default_uri(tmp_path / "undisturbed")
-    connect(uri, create=True)
+    uri, other = store_in(tmp_path), store_in(tmp_path / "undisturbed")
     draw = random.Random(2)
     total = unsent(tmp_path / "run", uri)
-    command = [sys.executable, "-m", "hmr_light", "sync", f"run_dir={tmp_path / 'run'}", f"tracking.uri={uri}"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    child = child_processes.start("sync", f"run_dir={tmp_path / 'run'}", f"tracking.uri={uri}")
     goal = draw.randrange(total // 4, total // 2)
-    while process.poll() is None and total - unsent(tmp_path / "run", uri) < goal:
+    while not child.has_ended() and total - unsent(tmp_path / "run", uri) < goal:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    child.kill()
+    assert child.wait() == -signal.SIGKILL
     sent = load_sent(tmp_path / "run", uri).offset
     assert sent > 0
     assert unsent(tmp_path / "run", uri) > 0, "the kill came too late to test anything"
@@ -134,15 +132,15 @@ def test_replays_that_are_killed_store_everything_once(tmp_path: Path) -> None:
 
 def test_a_store_that_was_removed_is_filled_again(tmp_path: Path) -> None:
     write_run(tmp_path / "run", seed=3, epochs=1)
-    uri = default_uri(tmp_path)
+    uri = store_in(tmp_path)
     first = replay(tmp_path / "run", uri)
     before = contents(uri)
     for path in tmp_path.glob("mlflow.db*"):
         path.rename(path.with_name(f"old-{path.name}"))
     moved = tmp_path / "elsewhere"
     moved.mkdir()
-    assert replay(tmp_path / "run", default_uri(moved)).entries == first.entries
-    assert contents(default_uri(moved)) == before
+    assert replay(tmp_path / "run", store_in(moved)).entries == first.entries
+    assert contents(store_in(moved)) == before
 
 
 def test_what_mlflow_refuses_does_not_cost_the_rest(tmp_path: Path) -> None:
@@ -150,7 +148,7 @@ def test_what_mlflow_refuses_does_not_cost_the_rest(tmp_path: Path) -> None:
     with start_tracking(run_dir, experiment="e", uri=None, run_name="r") as tracker:
         tracker.metrics({"good": 1.0, "a/../b": 2.0, "odd [%] (name)": 3.0}, step=0)
         tracker.metrics({"later": 4.0}, step=1)
-    uri = default_uri(tmp_path)
+    uri = store_in(tmp_path)
     refused = replay(run_dir, uri).refused
     assert len(refused) == 1
     assert "a/../b" in refused[0]
@@ -164,7 +162,7 @@ def test_what_mlflow_refuses_does_not_cost_the_rest(tmp_path: Path) -> None:
 
 def test_a_parameter_that_a_continued_run_changed_is_kept_as_a_tag(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
-    uri = default_uri(tmp_path)
+    uri = store_in(tmp_path)
     for epochs in (10, 20):
         with start_tracking(run_dir, experiment="e", uri=None, run_name="r") as tracker:
             tracker.params({"trainer": {"epochs": epochs, "batch_size": 64}})
@@ -175,7 +173,7 @@ def test_a_parameter_that_a_continued_run_changed_is_kept_as_a_tag(tmp_path: Pat
 
 
 def test_a_run_that_went_on_after_its_failure_bears_the_error_no_longer(tmp_path: Path) -> None:
-    run_dir, uri = tmp_path / "run", default_uri(tmp_path)
+    run_dir, uri = tmp_path / "run", store_in(tmp_path)
 
     def train(fails: bool) -> None:
         with start_tracking(run_dir, experiment="e", uri=None, run_name="r") as tracker:
@@ -206,13 +204,13 @@ def test_of_a_folder_of_runs_one_that_cannot_be_sent_does_not_keep_the_others(
         write_run(tmp_path / "runs" / f"run{number}", seed=number, epochs=1, points=1)
     (tmp_path / "runs" / "run3").mkdir()
     (tmp_path / "runs" / "run3" / "journal.jsonl").touch()  # killed before its first word
-    config = compose("sync", f"run_dir={tmp_path / 'runs'}", f"tracking.uri={default_uri(tmp_path)}")
+    config = compose("sync", f"run_dir={tmp_path / 'runs'}", f"tracking.uri={store_in(tmp_path)}")
     with sender_lock(tmp_path / "runs" / "run0"), pytest.raises(UserError, match="1 of 4 journals were not sent"):
         sync.run(config)
     said = capsys.readouterr()
     assert "run0: not sent: another process is sending" in said.err
     assert "run3: its journal is empty" in said.out
-    assert {run["name"] for run in contents(default_uri(tmp_path))} == {"run 1", "run 2"}
+    assert {run["name"] for run in contents(store_in(tmp_path))} == {"run 1", "run 2"}
 
 
 def test_one_process_sends_a_journal_at_a_time(tmp_path: Path) -> None:
@@ -220,7 +218,7 @@ def test_one_process_sends_a_journal_at_a_time(tmp_path: Path) -> None:
     with sender_lock(tmp_path / "run") as mine:
         assert mine
         with pytest.raises(UserError, match="another process is sending"):
-            replay(tmp_path / "run", default_uri(tmp_path))
+            replay(tmp_path / "run", store_in(tmp_path))
 
 
 def test_a_folder_without_a_journal_is_the_users_error(tmp_path: Path) -> None:
@@ -229,7 +227,7 @@ def test_a_folder_without_a_journal_is_the_users_error(tmp_path: Path) -> None:
 
 
 def test_checkpoint_files_are_kept_in_mlflow_where_that_is_asked_for(tmp_path: Path) -> None:
-    run_dir, uri = tmp_path / "run", default_uri(tmp_path)
+    run_dir, uri = tmp_path / "run", store_in(tmp_path)
     run_dir.mkdir()
     with start_tracking(run_dir, experiment="e", uri=None, run_name="r", upload_checkpoints=True) as tracker:
         (run_dir / "epoch-003.pt").write_bytes(b"weights")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.cli import Command
 from support.full_run import write_run
+from support.stores import store_in
 
 from hmr_light.errors import UserError
 from hmr_light.tracking.replay import replay
@@ -28,7 +29,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run and a store of the installed MLflow."""
     folder = tmp_path_factory.mktemp("store")
     write_run(folder / "run", seed=0, epochs=1, points=1)
-    replay(folder / "run", default_uri(folder))
+    replay(folder / "run", store_in(folder))
     return folder
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Command
+from support.stores import store_in
 
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.replay import replay
@@ -28,7 +29,7 @@ def free_port() -> int:
 @pytest.fixture
 def port(home: Path) -> int:
     """A free port, beside a home with an empty store."""
-    connect(default_uri(home), create=True)
+    store_in(home)
     return free_port()
 
 

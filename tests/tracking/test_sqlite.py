@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from support.full_run import write_run
+from support.stores import store_in
 
 from hmr_light.errors import UserError
 from hmr_light.tracking import start_tracking
@@ -17,7 +18,7 @@ from hmr_light.tracking.records import CheckpointRecord, RunRecord
 from hmr_light.tracking.replay import replay
 from hmr_light.tracking.search import _read_experiment, read_experiment
 from hmr_light.tracking.sqlite import read_store
-from hmr_light.tracking.store import default_uri, sqlite_path
+from hmr_light.tracking.store import sqlite_path
 
 Stored = tuple[list[RunRecord], list[CheckpointRecord]]
 
@@ -26,7 +27,7 @@ Stored = tuple[list[RunRecord], list[CheckpointRecord]]
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Runs with every kind of figure, one that was deleted, and one of another experiment."""
     folder = tmp_path_factory.mktemp("store")
-    uri = default_uri(folder)
+    uri = store_in(folder)
     for seed in range(3):
         write_run(folder / f"run{seed}", seed)
     figures = {"mpjpe_mm": math.nan, "pve_mm": math.inf, "loss/total": -1e-300}
