@@ -50,14 +50,14 @@ mobile() { # OPTIONS...
     $hmr train experiment=mobile data.root="$hard" $of_package "$@"
 }
 
-# Most channels of `mobile` go; what is left learns from the labels and from what `mobile` predicts.
+# Most channels of the package's `mobile` go, but none of its regressor's; what is left learns from the labels and from
+# what `mobile` predicts.
 pocket() { # OPTIONS...
-    local run
-    run=$(ls -td "$HMR_LIGHT_HOME"/outputs/zoo/*-mobile/ | head -1)
-    $hmr compress run="$run" row=pocket compression=prune compression.criterion=taylor compression.scope=global \
-        compression.budget.parameters=950000 objective=distillation distillation=mixed optimizer=adamw \
+    $hmr compress checkpoint=mobile data.root="$hard" row=pocket compression=prune compression.criterion=taylor \
+        compression.scope=global "compression.layers={regressor*: 1.0}" compression.budget.parameters=950000 \
+        objective=distillation distillation=mixed optimizer=adamw \
         optimizer.learning_rate=1e-3 optimizer.backbone_factor=1 optimizer.bias_factor=1 optimizer.weight_decay=0.05 \
-        optimizer.decay_depthwise=false optimizer.warmup_steps=200 trainer.epochs=4 trainer.batch_size=256 \
+        optimizer.decay_depthwise=false optimizer.warmup_steps=200 trainer.epochs=${EPOCHS:-8} trainer.batch_size=256 \
         trainer.clip_gradient_norm=1 trainer.ema_decay=0.999 $of_package "$@"
 }
 
