@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -237,3 +239,21 @@ def test_checkpoint_files_are_kept_in_mlflow_where_that_is_asked_for(tmp_path: P
     assert run["artifacts"] == ["checkpoints/epoch-003.pt"]
     (kept,) = (tmp_path / "mlartifacts").rglob("checkpoints/epoch-003.pt")
     assert kept.read_bytes() == b"weights"
+
+
+def test_a_run_is_below_its_parent_in_every_store_that_has_both(
+    run_dir: Path, expected: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    shutil.copy(run_dir.parent / "mlflow.db", tmp_path)  # making one takes seconds
+    checkpoint, parent, child = tmp_path / "epoch-001.pt", tmp_path / "runs" / "1", tmp_path / "runs" / "2"
+    checkpoint.write_bytes(random.randbytes(9))
+    sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    with start_tracking(parent, experiment="tree", uri=None, run_name="parent") as tracker:
+        (parent / "epoch-001.pt").write_bytes(checkpoint.read_bytes())
+        tracker.checkpoint(parent / "epoch-001.pt", epoch=1, saved="260101-120500", metrics={"mpjpe_mm": 1.0})
+    with start_tracking(child, experiment="tree", uri=None, run_name="child") as tracker:
+        elsewhere = {"mlflow.parentRunId": "0" * 32, "hmr_light.parent_run": "0" * 32}
+        tracker.tags(elsewhere | {"hmr_light.parent_checkpoint": sha256})
+    uri = default_uri(tmp_path)
+    above, below = (replay(run_dir, uri).run_id for run_dir in journals(tmp_path / "runs"))
+    assert connect(uri, create=False).get_run(below).data.tags["mlflow.parentRunId"] == above

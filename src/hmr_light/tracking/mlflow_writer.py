@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,8 @@ RUN_KEY = "hmr_light.run_key"
 RUN_DIR = "hmr_light.run_dir"
 ROW = "hmr_light.row"
 ERROR = "hmr_light.error"
+PARENT_CHECKPOINT = "hmr_light.parent_checkpoint"
+PARENT = "mlflow.parentRunId"
 # Else MLflow's pages take the experiment for one of language models.
 EXPERIMENT_KIND = "custom_model_development"
 # What MLflow will never accept, however often it is sent; if it is MLflow that says so, not something on the way to it.
@@ -183,13 +185,28 @@ class MlflowWriter:
         changed = {
             f"{CHANGED}{key}": value for key, value in pending.params.items() if self._params.get(key, value) != value
         }
+        tags = pending.tags | self._parent(pending.tags) | batch.tags(changed)
         self._log([Param(key, value) for key, value in new.items()])
-        self._log([RunTag(key, value) for key, value in (pending.tags | batch.tags(changed)).items()])
+        self._log([RunTag(key, value) for key, value in tags.items()])
         self._log(pending.metrics)
         self._params |= new
         self._primary_set = pending.primary_set
         self._row = pending.tags.get(ROW, self._row)
         self._note(end)
+
+    def _parent(self, tags: Mapping[str, str]) -> dict[str, str]:
+        """The tag by which MLflow's pages show the run below the one that its model was made from.
+
+        The journal has the parent's id in the store of that time, if it was there then; here it may be another.
+        """
+        sha256 = tags.get(PARENT_CHECKPOINT, "")
+        if not re.fullmatch("[0-9a-f]{64}", sha256):
+            return {}
+        found = self._client.search_logged_models(
+            [self._sent.experiment_id], filter_string=f"tags.sha256 = '{sha256}'", max_results=10
+        )
+        ids = [model.source_run_id for model in found if model.source_run_id not in (None, self._sent.run_id)]
+        return {PARENT: str(ids[0])} if ids and tags.get(PARENT) not in ids else {}
 
     def _log(self, items: Sequence[batch.Item]) -> None:
         for part in batch.requests(items):
