@@ -87,3 +87,14 @@ def child_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     with open_child_processes(tmp_path_factory.mktemp("child_processes")) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`model-float32.onnx`, with joints and mesh, in the folder of a run with one checkpoint."""
+    from support.exported import export, write_run
+
+    run_dir = tmp_path_factory.mktemp("exported") / "run"
+    os.environ.setdefault("HMR_LIGHT_HOME", str(run_dir.parent))
+    write_run(run_dir)
+    return export(f"run={run_dir}", "outputs=mesh")

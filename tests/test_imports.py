@@ -14,7 +14,7 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"commands"},
-    {"reports", "compression"},
+    {"reports", "compression", "deployment"},
     {"training"},
     {"evaluation"},
     {"checkpoints"},

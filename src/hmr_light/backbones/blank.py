@@ -14,7 +14,7 @@ class Blank(nn.Module):
     num_features = 0
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return image.new_empty(len(image), 0)
+        return image.new_empty(image.shape[0], 0)
 
 
 @backbones.register("blank")

@@ -71,11 +71,15 @@ class SMPL(nn.Module):
 
     def joints(self, rotations: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
         """The joints (B, 49, 3) of `forward` alone, without making the mesh: much faster, equal but for rounding."""
-        if self._joints_only is None:
-            self._joints_only = self._fold()
         dtype = self.layer.v_template.dtype
         with torch.autocast(rotations.device.type, enabled=False):
-            return self._joints_only(rotations.to(dtype), betas.to(dtype))[:, self.spin_joints]
+            return self.joints_only()(rotations.to(dtype), betas.to(dtype))[:, self.spin_joints]
+
+    def joints_only(self) -> JointsOnly:
+        """The joints as one module without the mesh: those that `spin_joints` chooses from."""
+        if self._joints_only is None:
+            self._joints_only = self._fold()
+        return self._joints_only
 
     def _fold(self) -> JointsOnly:
         layer = self.layer

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import gc
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hmr_light.config.schema import PredictConfig
 from hmr_light.data.finders import MOVENET, WHOLE_IMAGE, Finder, detector
+from hmr_light.errors import UserError
 
 # What needs torch, which takes seconds to import, is imported in the functions.
 if TYPE_CHECKING:
-    from hmr_light.checkpoints.format import Checkpoint
-    from hmr_light.model.predictor import Predictor
+    from hmr_light.model.predictor import CropPredictor, Predictor
 
 _LEAST_DETECTED = 0.7
 """Score of people whom torchvision's detector finds, where min_score is not given."""
@@ -31,14 +32,39 @@ def load_predictor(config: PredictConfig) -> Predictor:
     import torch
 
     from hmr_light.body import load_body
-    from hmr_light.checkpoints.loading import load_checkpoint
-    from hmr_light.checkpoints.models import ZOO, best_checkpoint, predictor_of
     from hmr_light.model.finder import LEAST_SCORE, PeopleFinder
     from hmr_light.model.predictor import Predictor
 
     gc.enable()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+    model = _model(config)
+    if model.body_name not in (None, config.body.name):
+        print(
+            f"note: trained with body={model.body_name}, drawn with body={config.body.name}: shapes will differ",
+            file=sys.stderr,
+        )
+    least = LEAST_SCORE if config.min_score is None else config.min_score
+    return Predictor(
+        model,
+        load_body(**config.body.files()),
+        batch_size=config.batch_size,
+        focal=config.focal,
+        finder=PeopleFinder(getattr(model, "device", "cpu"), least),
+        align=config.align,
+    )
+
+
+def _model(config: PredictConfig) -> CropPredictor:
+    from hmr_light.checkpoints.loading import load_checkpoint
+    from hmr_light.checkpoints.models import ZOO, best_checkpoint, predictor_of
+    from hmr_light.model.onnx_predictor import is_onnx, open_onnx
+
+    if config.checkpoint is not None and is_onnx(config.checkpoint):
+        if config.device == "cuda":
+            raise UserError(f"{config.checkpoint} runs on the CPU", "Leave device= out.")
+        exported = open_onnx(config.checkpoint.expanduser())
+        return replace(exported, contrast=config.contrast or exported.contrast)
     if config.checkpoint is not None:
         checkpoint = load_checkpoint(config.checkpoint.expanduser())
     elif config.run is None:
@@ -47,19 +73,4 @@ def load_predictor(config: PredictConfig) -> Predictor:
     else:
         checkpoint = best_checkpoint(config.run, config.tracking.uri)
         print(f"checkpoint: {checkpoint.path}", file=sys.stderr)
-    _say_if_bodies_differ(checkpoint, config.body.name)
-    model = predictor_of(checkpoint, config.device, config.contrast)
-    least = LEAST_SCORE if config.min_score is None else config.min_score
-    return Predictor(
-        model,
-        load_body(**config.body.files()),
-        batch_size=config.batch_size,
-        focal=config.focal,
-        finder=PeopleFinder(model.device, least),
-        align=config.align,
-    )
-
-
-def _say_if_bodies_differ(checkpoint: Checkpoint, name: str) -> None:
-    if checkpoint.body not in (None, name):
-        print(f"note: trained with body={checkpoint.body}, drawn with body={name}: shapes will differ", file=sys.stderr)
+    return predictor_of(checkpoint, config.device, config.contrast)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hmr_light.config.choices import choices, suggest
-from hmr_light.errors import UserError
+from hmr_light.errors import UserError, did_you_mean
 from hmr_light.paths import checkpoint_file, is_there, zoo_names
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -71,6 +71,19 @@ class Trained:
 
     def describe(self) -> str:
         return ""
+
+
+class Packaged:
+    """The name of a model that comes with the package."""
+
+    before_running: ClassVar[bool] = True
+
+    def check(self, key: str, value: Any) -> None:
+        if value not in zoo_names():
+            raise UserError(f"{key}: no model of the package is called {value}", did_you_mean(value, zoo_names()))
+
+    def describe(self) -> str:
+        return " | ".join(zoo_names())
 
 
 class Model:

@@ -15,6 +15,7 @@ from omegaconf import MISSING
 
 from hmr_light.config.groups.body import BodyConfig
 from hmr_light.config.groups.data import AugmentationConfig, DataConfig, SetConfig
+from hmr_light.config.groups.export import ExportConfig
 from hmr_light.config.groups.optimizer import OptimizerConfig
 from hmr_light.config.groups.tracking import TrackingConfig
 from hmr_light.config.groups.trainer import TrainerConfig
@@ -34,6 +35,7 @@ __all__ = [
     "DataConfig",
     "DoctorConfig",
     "EvaluateConfig",
+    "ExportConfig",
     "OptimizerConfig",
     "PredictConfig",
     "PrepareConfig",
@@ -420,6 +422,7 @@ SCHEMAS: dict[str, type] = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "compress": CompressConfig,
+    "export": ExportConfig,
     "table": TableConfig,
     "profile": ProfileConfig,
     "benchmark": BenchmarkConfig,

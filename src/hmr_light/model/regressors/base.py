@@ -64,7 +64,7 @@ class MeanRegressor(nn.Module):
 
         The pose is in 6D (B, 144), unless the regressor says otherwise.
         """
-        return self._mean(len(features))
+        return self._mean(features.shape[0])
 
     def forward(self, features: torch.Tensor) -> SmplParameters:
         return to_parameters(*self.estimate(features))

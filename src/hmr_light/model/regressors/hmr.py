@@ -42,7 +42,7 @@ class HmrRegressor(MeanRegressor):
     def estimate(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Pose in axis-angle (B, 72), betas and camera."""
         mean = torch.cat((self.init_cam, self.mean_axis_angle, self.init_shape), dim=1)
-        body = mean.expand(len(features), -1)
+        body = mean.expand(features.shape[0], -1)
         for _ in range(self.iterations):
             x = self.drop1(self.fc1(torch.cat((features, body), dim=1)).relu())
             x = self.drop2(self.fc2(x).relu())

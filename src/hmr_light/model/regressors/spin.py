@@ -38,7 +38,7 @@ class SpinRegressor(MeanRegressor):
             nn.init.xavier_uniform_(layer.weight, gain=0.01)
 
     def estimate(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        pose, betas, camera = self._mean(len(features))
+        pose, betas, camera = self._mean(features.shape[0])
         for _ in range(self.iterations):
             x = torch.cat((features, pose, betas, camera), dim=1)
             x = self.drop1(self.fc1(x))

@@ -1,0 +1,124 @@
+"""`hmr-light export`: a trained model → a file for other runtimes, compared with the model; its figures → the run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hmr_light.config.groups.export import ExportConfig
+from hmr_light.config.hints import command_line
+from hmr_light.errors import UserError
+from hmr_light.paths import is_there, sample_photograph, zoo_file
+
+# What needs torch, which takes seconds to import, is imported in the functions.
+if TYPE_CHECKING:
+    from hmr_light.checkpoints.format import Checkpoint
+    from hmr_light.deployment.export import Exported
+
+
+def run(config: ExportConfig) -> Path:
+    """Write the file, print what it was found to be, and log that to the run. Returns the file."""
+    if config.out is not None:
+        _refuse_existing(config.out.expanduser())
+    import torch
+    from rich.console import Console
+
+    from hmr_light.body import load_body
+    from hmr_light.deployment.export import export_onnx
+    from hmr_light.deployment.parity import CROPS
+    from hmr_light.model.onnx_predictor import optional_package
+
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        version = getattr(optional_package(package), "__version__", "")
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    checkpoint = _checkpoint(config)
+    out = _out(config, checkpoint)
+    _refuse_existing(out)
+    _warn(config, checkpoint)
+    with Console(stderr=True).status(f"exporting {checkpoint.path} …"):
+        exported = export_onnx(
+            checkpoint,
+            load_body(**config.body.files()),
+            out,
+            pixels=config.input,
+            outputs=config.outputs,
+            tracking_uri=config.tracking.uri,
+        )
+    parity = exported.parity
+    print(f"{out}: {exported.size:,} bytes, {exported.precision}")
+    print(
+        f"  ONNX Runtime {version} and the model differ on {CROPS} crops by {parity.parameters:.1e} in the parameters, "
+        f"and {parity.millimetres:.2g} mm"
+    )
+    _log(exported, checkpoint, config)
+    draw = command_line("predict", {"checkpoint": out, "input": sample_photograph()})
+    print(f"  next: {draw}", file=sys.stderr)
+    return out
+
+
+def _checkpoint(config: ExportConfig) -> Checkpoint:
+    from hmr_light.checkpoints.loading import load_checkpoint
+    from hmr_light.checkpoints.models import best_checkpoint
+
+    if config.run is None:
+        return load_checkpoint(Path(config.model) if config.model else Path(str(config.checkpoint)))
+    checkpoint = best_checkpoint(config.run, config.tracking.uri)
+    print(f"checkpoint: {checkpoint.path}", file=sys.stderr)
+    return checkpoint
+
+
+def _out(config: ExportConfig, checkpoint: Checkpoint) -> Path:
+    """Where the file goes."""
+    if config.out is not None:
+        return config.out.expanduser()
+    path, ending = checkpoint.path, f"-{config.precision}.onnx"
+    if zoo_file(path.stem) == path:
+        return Path(f"{path.stem}{ending}")
+    folder = run_folder(checkpoint)
+    return folder / f"model{ending}" if folder else path.with_name(f"{path.stem}{ending}")
+
+
+def run_folder(checkpoint: Checkpoint) -> Path | None:
+    """The folder of the run that the checkpoint is of, whose journal takes its figures; None where there is none."""
+    beside = checkpoint.path.resolve().parent  # where a model.hmrz lies
+    return next((one for one in (checkpoint.run_dir, beside) if (one / "journal.jsonl").is_file()), None)
+
+
+def _refuse_existing(out: Path) -> None:
+    if is_there(out):
+        raise UserError(f"out={out} is there already", "Give another out=, or remove that file.")
+
+
+def _warn(config: ExportConfig, checkpoint: Checkpoint) -> None:
+    trained, chosen = checkpoint.body, config.body.name
+    if config.outputs == "parameters":
+        return
+    if trained not in (None, chosen):
+        print(f"note: trained with body={trained}, exported with body={chosen}: shapes will differ", file=sys.stderr)
+    if chosen != "embedded":
+        print(
+            f"warning: the file holds numbers of body={chosen}: whoever gets it needs that body's licence. SMPL's is "
+            "for non-commercial scientific research, and does not allow to pass its numbers on.",
+            file=sys.stderr,
+        )
+
+
+def _log(exported: Exported, checkpoint: Checkpoint, config: ExportConfig) -> None:
+    """Write the figures of the file to the run that its checkpoint is of."""
+    from hmr_light.tracking import continue_tracking
+    from hmr_light.training.provenance import file_sha256
+
+    folder = run_folder(checkpoint)
+    if folder is None:
+        return
+    prefix = f"export/{config.format}/{exported.precision}"
+    with continue_tracking(folder, uri=config.tracking.uri) as tracker:
+        tracker.tags({f"hmr_light.{prefix.replace('/', '.')}": f"{exported.path.name} {file_sha256(exported.path)}"})
+        figures = {
+            "bytes": float(exported.size),
+            "parameters_difference": exported.parity.parameters,
+            "difference_mm": exported.parity.millimetres,
+        }
+        tracker.metrics({f"{prefix}/{name}": value for name, value in figures.items()}, step=checkpoint.epoch)

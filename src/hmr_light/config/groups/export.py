@@ -1,0 +1,61 @@
+"""The options of `hmr-light export`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from omegaconf import MISSING
+
+from hmr_light.config.groups.body import BodyConfig
+from hmr_light.config.groups.tracking import TrackingConfig
+from hmr_light.config.limits import OneOf, Threads
+from hmr_light.config.names import Packaged, Run, Trained
+from hmr_light.errors import UserError
+
+
+@dataclass
+class ExportConfig:
+    """`hmr-light export`."""
+
+    run: Annotated[str, Run()] | None = None
+    """A run: its folder, or its MLflow id. Its best checkpoint is exported; or give `checkpoint` or `model`."""
+    checkpoint: Annotated[Path, Trained()] | None = None
+    """A checkpoint file, of hmr_light or of another system; or give `run` or `model`."""
+    model: Annotated[str, Packaged()] | None = None
+    """A model that comes with the package, by its name (docs/zoo.md); or give `run` or `checkpoint`."""
+    format: Annotated[str, OneOf("onnx")] = MISSING
+    """The kind of file. onnx: for ONNX Runtime, OpenCV and many others."""
+    precision: Annotated[str, OneOf("float32")] = MISSING
+    """How weights are stored."""
+    input: Annotated[str, OneOf("uint8", "float32")] = MISSING
+    """What the file takes: RGB crops of the values 0 to 255, any number at once; they are normalised in the file.
+    uint8: (batch, side, side, 3), as image files have them. float32: (batch, 3, side, side), as OpenCV's blobFromImage
+    makes them."""
+    outputs: Annotated[str, OneOf("parameters", "joints", "mesh")] = MISSING
+    """What the file gives. parameters: rotations, betas, camera. joints: also the 49 joints. mesh: also the vertices.
+    Joints and vertices are those of `body`, whose numbers are in the file then."""
+    include_body: bool = MISSING
+    """Allow that numbers of a body of your own are written into the file. SMPL's licence forbids most ways to pass such
+    a file on. The embedded body needs no leave."""
+    body: BodyConfig = MISSING
+    out: Path | None = None
+    """The new file; null: model-PRECISION.onnx in the run's folder, or beside the checkpoint where it has no run, and
+    NAME-PRECISION.onnx in this folder for a model of the package."""
+    threads: Threads | None = None
+    """CPU threads of the comparison; null: torch's choice."""
+    tracking: TrackingConfig = MISSING
+
+    def __post_init__(self) -> None:
+        if sum(one is not None for one in (self.run, self.checkpoint, self.model)) != 1:
+            raise UserError(
+                "say what to export: one of run=, checkpoint= and model=",
+                "For example: hmr-light export model=mobile",
+            )
+        if self.outputs != "parameters" and self.body.name != "embedded" and not self.include_body:
+            raise UserError(
+                f"outputs={self.outputs} would write numbers of body={self.body.name} into the file",
+                "Give include_body=true if the licence of that body allows what the file is for, or "
+                "outputs=parameters, or leave body= out.",
+            )

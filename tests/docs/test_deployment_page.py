@@ -1,0 +1,27 @@
+"""The page on exported files: its Python runs as printed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmr_light.paths import sample_photograph
+
+PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
+
+
+def test_the_lines_of_python_run_as_printed(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(sample_photograph(), tmp_path / "photograph.png")
+    shutil.copy(exported, tmp_path / "mobile-float32.onnx")
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    # A file without joints and mesh gives three values, this one five.
+    example = example.replace("rotations, betas, camera =", "rotations, betas, camera, *_ =")
+    variables: dict = {}
+    exec(compile(example, str(PAGE), "exec"), variables)
+    rotations = variables["rotations"]
+    np.testing.assert_allclose(rotations @ rotations.swapaxes(-1, -2), np.eye(3) + np.zeros((1, 24, 1, 1)), atol=1e-5)
