@@ -23,7 +23,7 @@ from hmr_light.errors import UserError
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.replay import journals, replay
 from hmr_light.tracking.state import FILE_NAME, load_sent, sender_lock, unsent
-from hmr_light.tracking.store import Unreachable, default_uri
+from hmr_light.tracking.store import Unreachable, connect, default_uri
 
 
 @pytest.fixture(scope="module")
