@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from pathlib import Path
 
 import cv2
@@ -65,3 +67,17 @@ def test_the_picture_is_drawn_as_png_and_svg_with_any_name(tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pareto.png", "pareto.svg"]
     with pytest.raises(UserError, match="no row has both"):
         draw_pareto(tmp_path / "none.png", [OTHER])
+
+
+def test_names_of_near_dots_are_not_written_over_each_other(tmp_path: Path) -> None:
+    rows = [
+        table_row(f"model-{number}", mpjpe_mm=100 + random.random(), disk_bytes=1e6 + 9 * number, macs=None)
+        for number in range(12)
+    ]
+    _, svg = draw_pareto(tmp_path / "pareto.png", [*rows, table_row("far", mpjpe_mm=250.0, disk_bytes=1e7, macs=None)])
+    found = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)"[^>]*>(model-\d+)<', svg.read_text())
+    assert len(found) == 12
+    for x, y, anchor, name in found:
+        for other_x, other_y, other_anchor, other in found:
+            is_beside = anchor != other_anchor and abs(float(x) - float(other_x)) > 10
+            assert name == other or abs(float(y) - float(other_y)) > 10 or is_beside, (name, other)

@@ -21,6 +21,9 @@ _LEFT, _TOP, _GAP, _BOTTOM = 70, 60, 70, 60
 _INK, _GRID, _FRONT = (40, 40, 40), (225, 225, 225), (40, 90, 200)
 _MADE, _TRAINED = (200, 90, 30), (60, 130, 60)
 _SCALE = 2  # of the PNG's pixels
+_LETTER, _LINE = 6.5, 14  # of a name
+_LINES = _HEIGHT // _LINE
+_Box = tuple[float, float, float, float]
 
 
 class Point(NamedTuple):
@@ -130,13 +133,47 @@ def _panel(number: int, title: str, points: Sequence[Point]) -> list[_Mark]:
         steps.append(place(before.cost, before.error))
         steps.append(place(after.cost, before.error) if after else (left + _WIDTH, steps[-1][1]))
     marks.append(_Line(tuple(steps), _FRONT, 1.5))
-    for one in points:
-        at = place(one.cost, one.error)
-        marks.append(_Dot(at, _MADE if one.is_made else _TRAINED))
-        marks.append(_Text(one.name, (at[0] + 7, at[1] - 5), "start"))
+    at = [place(one.cost, one.error) for one in points]
+    marks += _names(list(zip(at, [one.name for one in points], strict=True)), left)
+    marks += [_Dot(where, _MADE if one.is_made else _TRAINED) for where, one in zip(at, points, strict=True)]
     marks.append(_Text(title, (left + _WIDTH / 2, _TOP + _HEIGHT + 42), "middle"))
     marks.append(_Text("MPJPE, mm", (left - 40, _TOP - 16), "start"))
     return marks
+
+
+def _names(dots: Sequence[tuple[tuple[float, float], str]], left: float) -> list[_Mark]:
+    """The name of each dot beside it, where no other name or dot is; a thin line leads to one that is farther off."""
+    marks: list[_Mark] = []
+    taken = [(x - 4, y - 4, x + 4, y + 4) for (x, y), _ in dots]
+    for (x, y), name in sorted(dots, key=lambda dot: dot[0][::-1]):
+        wide = _LETTER * len(name)
+        for down in sorted((_LINE * line for line in range(-_LINES, _LINES)), key=abs):
+            base = y - 5 + down
+            sides = [(x + 7, "start"), (x - 7, "end")]
+            boxes = [(side - (wide if anchor == "end" else 0), anchor) for side, anchor in sides]
+            free = [
+                (start, anchor)
+                for start, anchor in boxes
+                if left <= start and start + wide <= left + _WIDTH + _GAP / 2
+                if _TOP <= base <= _TOP + _HEIGHT
+                if not any(_overlap((start, base - _LINE + 3, start + wide, base + 3), other) for other in taken)
+            ]
+            if free:
+                break
+        else:
+            start, anchor, base = x + 7, "start", y - 5  # there is no room: on top of others
+            free = [(start, anchor)]
+        start, anchor = free[0]
+        taken.append((start, base - _LINE + 3, start + wide, base + 3))
+        edge = start + (wide if anchor == "end" else 0)
+        if abs(base - y) > _LINE:
+            marks.append(_Line(((x, y), (edge, base - 4)), _GRID, 1))
+        marks.append(_Text(name, (edge, base), anchor))
+    return marks
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _svg(marks: Sequence[_Mark], size_: tuple[int, int]) -> str:
