@@ -141,3 +141,15 @@ def test_on_the_command_line_a_mistake_is_no_traceback(hmr_light: Command) -> No
     assert (result.returncode, result.stdout) == (2, "")
     assert "Did you mean 'folded'?" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_an_exported_file_is_measured_as_it_is_beside_models(exported: Path, tmp_path: Path) -> None:
+    models = f"models=[squeezenet1_1,{exported}]"
+    found = benchmark(tmp_path / "out.json", *QUICK, models, "variants=[eager,folded]", "threads=[1,2]")
+    named = [(row["model"].partition(" ")[0], row["variant"], row["image_size"]) for row in found["rows"]]
+    assert named == 2 * [
+        ("squeezenet1_1", "eager", 224),
+        ("squeezenet1_1", "folded", 224),
+        ("small", "onnx-float32", 64),
+    ]
+    assert found["rows"][2]["ratio"] < 0.5  # of a network 20 times as large

@@ -10,6 +10,7 @@ import torch
 from hmr_light.body import load_body
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.evaluation.protocols import Scorer, build_protocol
+from hmr_light.evaluation.scoring import on_crops
 from hmr_light.geometry import project, weak_perspective_translation
 from hmr_light.model.hmr import build_model, normalize
 from hmr_light.reports.overlay import Mesh, choose, draw_meshes, overlay_sheet
@@ -53,7 +54,7 @@ def test_the_sheet_shows_image_labels_and_prediction(rendered: Path, tmp_path: P
     dataset = MeshDataset(rendered / "test.npz", rendered, image_size=size)
     model = build_model({"backbone": {"name": "blank"}, "regressor": {"name": "mean"}})
     scorer = Scorer(build_protocol({"name": "lsp14"}), load_body())
-    overlay_sheet(model, dataset, scorer, tmp_path / "sheet.png", "epoch 3", count=6)
+    overlay_sheet(on_crops(model.eval()), dataset, scorer, tmp_path / "sheet.png", "epoch 3", count=6)
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet.shape[1] == 6 * shown
     strip = (sheet.shape[0] - 4 * shown) // 2

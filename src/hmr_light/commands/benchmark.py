@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from hmr_light.body import load_body
+from hmr_light.body import SMPL, load_body
+from hmr_light.checkpoints.exported import ExportedModel, open_model
 from hmr_light.checkpoints.format import Checkpoint
-from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.commands.inference_times import log_times, models_of
 from hmr_light.config.choices import choices, compose_choice, compose_network, suggest
 from hmr_light.config.schema import BenchmarkConfig
 from hmr_light.cost.benchmark import Entry, Measured, measure
 from hmr_light.cost.latency import cpu_name, device_name, load_average
 from hmr_light.cost.share import time_mark
-from hmr_light.cost.variants import Runner, parse_variant
+from hmr_light.cost.variants import FileRunner, Runner, parse_variant
 from hmr_light.data.distributed import choose_device
 from hmr_light.data.progress import ProgressBar
 from hmr_light.errors import UserError
@@ -64,12 +65,23 @@ that the process had, `yardstick_ratio` the ratio to the time of `hmr_light.cost
 
 
 class Subject(NamedTuple):
-    """A model to be measured, and the checkpoint that it is of."""
+    """A model to be measured, and the checkpoint that it is of; an exported file is measured as it is."""
 
     name: str
-    model: HMR
+    model: HMR | None
     image_size: int
-    checkpoint: Checkpoint | None
+    checkpoint: Checkpoint | ExportedModel | None
+
+    def entries(self, variants: Mapping[str, frozenset[str]], device: torch.device, body: SMPL | None) -> list[Entry]:
+        """What is measured of it: every variant of a network."""
+        if isinstance(self.checkpoint, ExportedModel):
+            runner = FileRunner(self.checkpoint.path)
+            return [Entry(self.name, self.checkpoint.runtime.replace(" ", "-"), self.image_size, runner)]
+        assert self.model is not None
+        return [
+            Entry(self.name, variant, self.image_size, Runner(self.model, steps, device, body))
+            for variant, steps in variants.items()
+        ]
 
 
 def run(config: BenchmarkConfig) -> None:
@@ -83,11 +95,8 @@ def run(config: BenchmarkConfig) -> None:
         raise UserError("log=true, but no model is a run's checkpoint", "Name a run's folder or its checkpoint.")
     with_mesh = any("mesh" in steps for steps in variants.values())
     body = load_body(**config.body.files()).to(device) if with_mesh else None
-    entries = [
-        Entry(subject.name, variant, subject.image_size, Runner(subject.model, steps, device, body))
-        for subject in subjects
-        for variant, steps in variants.items()
-    ]
+    of_subjects = [subject.entries(variants, device, body) for subject in subjects]
+    entries = [entry for own in of_subjects for entry in own]
     facts: dict[str, Any] = {
         "measured": time.strftime("%Y-%m-%d %H:%M:%S"),
         "reference": f"{entries[0].model} {entries[0].variant}, of the same batch size and threads",
@@ -109,11 +118,10 @@ def run(config: BenchmarkConfig) -> None:
     records = [_record(one) for setting in measured for one in setting]
     deliver(tabulate(records, COLUMNS, facts), config.format, config.out)
     if log:
-        for index, subject in enumerate(subjects):
-            of_subject = slice(index * len(variants), (index + 1) * len(variants))
+        for subject, own in zip(subjects, of_subjects, strict=True):
             if subject.checkpoint is not None:
-                own = [one for setting in measured for one in setting[of_subject]]
-                log_times(subject.checkpoint, own, device, config.tracking.uri)
+                times = [one for setting in measured for one in setting if one.entry in own]
+                log_times(subject.checkpoint, times, device, config.tracking.uri)
 
 
 def _record(measured: Measured) -> Record:
@@ -157,9 +165,11 @@ def _open(name: str, config: BenchmarkConfig) -> Subject:
             f"models={name}: there is no such backbone, experiment, checkpoint or run folder",
             suggest("backbone", name, also=experiments),
         )
-    checkpoint = load_checkpoint(path)
+    checkpoint = open_model(path)
     row = checkpoint.config.get("row") or checkpoint.config["backbone"]["name"]
     label = f"{row} ({checkpoint.epoch}){checkpoint.saved}"
+    if isinstance(checkpoint, ExportedModel):
+        return Subject(label, None, checkpoint.predictor.image_size, checkpoint)
     image_size = config.image_size or int(checkpoint.config["data"]["image_size"])
     model = checkpoint.build()
     check_image_size(model, str(checkpoint.config["backbone"]["name"]), image_size, "image_size")

@@ -8,16 +8,18 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
+from hmr_light.checkpoints.exported import ExportedModel, open_model
 from hmr_light.checkpoints.format import Checkpoint
-from hmr_light.checkpoints.loading import DIVERGED, load_checkpoint
+from hmr_light.checkpoints.loading import DIVERGED
 from hmr_light.checkpoints.models import run_checkpoints
+from hmr_light.commands.exported_run import begin_run
 from hmr_light.commands.robustness import has_run, report_robustness
 from hmr_light.config.hints import command_line, table_command, tracking_options
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.data.annotations import fingerprint
 from hmr_light.data.progress import ProgressBar
 from hmr_light.errors import UserError
-from hmr_light.evaluation.evaluate import MODEL, Scores, evaluate_checkpoint, figure_prefix
+from hmr_light.evaluation.evaluate import MODEL, Scores, build_predictors, evaluate_checkpoint, figure_prefix
 from hmr_light.evaluation.inputs import EvaluationInputs, open_inputs
 from hmr_light.evaluation.keypoints import KeypointSums
 from hmr_light.evaluation.metrics import TITLES
@@ -38,12 +40,13 @@ _PIPE = 1000
 def run(config: EvaluateConfig) -> list[dict[str, float]]:
     """Score the chosen checkpoints, print the figures beside the mean pose's, and write them to the run.
 
-    Returns each checkpoint's figures, by their MLflow names.
+    An exported file has a run of its own. Returns each checkpoint's figures, by their MLflow names.
     """
+    checkpoints: list[Checkpoint | ExportedModel]
     if config.checkpoint is not None:
-        checkpoints = [load_checkpoint(config.checkpoint.expanduser(), config.checkpoint_allow)]
+        checkpoints = [open_model(config.checkpoint, config.checkpoint_allow)]
     else:
-        checkpoints = run_checkpoints(str(config.run), config.tracking.uri, config.checkpoints)
+        checkpoints = [*run_checkpoints(str(config.run), config.tracking.uri, config.checkpoints)]
     # The network sees images of the size that it was trained with.
     with open_inputs(config, int(checkpoints[0].config["data"]["image_size"])) as inputs:
         # A pipe has no width.
@@ -55,6 +58,9 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
             if dataset.limit is not None:
                 note = f"note: {name} is a part of its set; the table marks its figures, and never as the best"
                 messages.print(note, highlight=False, soft_wrap=True)
+        for checkpoint in checkpoints:
+            if isinstance(checkpoint, ExportedModel) and inputs.distributed.is_main:
+                begin_run(checkpoint, config, inputs)
         for checkpoint in filter(has_run, checkpoints):
             _refuse_other_people(checkpoint, inputs)
         rows: list[list[str]] = []
@@ -69,7 +75,7 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
     return everything
 
 
-def _refuse_other_people(checkpoint: Checkpoint, inputs: EvaluationInputs) -> None:
+def _refuse_other_people(checkpoint: Checkpoint | ExportedModel, inputs: EvaluationInputs) -> None:
     """Raise `UserError` where figures would take the place of those that the run has of other people."""
     params = summarize_run(checkpoint.run_dir).params
     for name, dataset in inputs.datasets.items():
@@ -83,7 +89,9 @@ def _refuse_other_people(checkpoint: Checkpoint, inputs: EvaluationInputs) -> No
             )
 
 
-def _refuse_without_errors(checkpoints: Sequence[Checkpoint], everything: Sequence[Mapping[str, float]]) -> None:
+def _refuse_without_errors(
+    checkpoints: Sequence[Checkpoint | ExportedModel], everything: Sequence[Mapping[str, float]]
+) -> None:
     """Raise `UserError` for a checkpoint without a finite error on a set, once all that was measured is shown."""
     for checkpoint, figures in zip(checkpoints, everything, strict=True):
         broken = {
@@ -101,7 +109,7 @@ def scores_table(protocol: Protocol, rows: Sequence[Sequence[str]]) -> Table:
     return text_table(headers, rows, texts=2, heading=protocol.describe())
 
 
-def body_notes(checkpoints: Sequence[Checkpoint], name: str) -> list[str]:
+def body_notes(checkpoints: Sequence[Checkpoint | ExportedModel], name: str) -> list[str]:
     """What to say where checkpoints were trained with another body than the one that scores them, `name`."""
     return [
         f"note: trained with body={trained}, scored with body={name}, on which its shapes mean other people; "
@@ -111,7 +119,7 @@ def body_notes(checkpoints: Sequence[Checkpoint], name: str) -> list[str]:
 
 
 def _evaluate(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | ExportedModel,
     inputs: EvaluationInputs,
     config: EvaluateConfig,
     rows: list[list[str]],
@@ -149,14 +157,14 @@ def _evaluate(
         show_table(joint_table(f"{label} on {name}, joint by joint", scores), console)
         console.print()
     if inputs.distributed.is_main and has_run(checkpoint):
-        model = checkpoint.build().to(inputs.distributed.device)
+        predict = build_predictors(checkpoint, inputs.distributed.device)[MODEL]
         with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
             tracker.tags(evaluation_tags(config, checkpoint, inputs.datasets))
             tracker.metrics(figures, step=checkpoint.epoch)
             tracker.checkpoint(checkpoint.path, epoch=checkpoint.epoch, saved=checkpoint.saved, metrics=figures)
             for name, dataset in inputs.datasets.items():
                 title = f"{name}   epoch {checkpoint.epoch}"
-                overlay_sheet(model, dataset, inputs.scorer, checkpoint.run_dir / f"predictions-{name}.png", title)
+                overlay_sheet(predict, dataset, inputs.scorer, checkpoint.run_dir / f"predictions-{name}.png", title)
                 tracker.artifact(checkpoint.run_dir / f"predictions-{name}.png")
                 if name in by_joint:
                     draw_joints(checkpoint.run_dir / f"keypoints-{name}.png", by_joint[name], title)
@@ -164,11 +172,12 @@ def _evaluate(
     return figures
 
 
-def _label(checkpoint: Checkpoint) -> str:
-    return f"({checkpoint.epoch}){checkpoint.saved}"
+def _label(checkpoint: Checkpoint | ExportedModel) -> str:
+    runtime = f" {checkpoint.runtime}" if isinstance(checkpoint, ExportedModel) else ""
+    return f"({checkpoint.epoch}){checkpoint.saved}{runtime}"
 
 
-def next_step(checkpoints: Sequence[Checkpoint], config: EvaluateConfig) -> str:
+def next_step(checkpoints: Sequence[Checkpoint | ExportedModel], config: EvaluateConfig) -> str:
     """What to type next: the command that shows the figures beside those of the experiment's other runs."""
     if any(map(has_run, checkpoints)):
         trained = checkpoints[0].config.get("tracking") or {}

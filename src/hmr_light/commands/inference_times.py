@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from hmr_light.checkpoints.exported import ExportedModel
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.config.schema import TrackingConfig
 from hmr_light.cost.benchmark import Measured
@@ -44,7 +45,9 @@ def models_of(tracking: TrackingConfig) -> list[str]:
     return found
 
 
-def log_times(checkpoint: Checkpoint, measured: Sequence[Measured], device: torch.device, uri: str | None) -> None:
+def log_times(
+    checkpoint: Checkpoint | ExportedModel, measured: Sequence[Measured], device: torch.device, uri: str | None
+) -> None:
     """Add the times of a checkpoint to its run, if the run's folder is still there.
 
     A time that other processes made longer never replaces a better one, and the user is told so.
@@ -65,7 +68,8 @@ def log_times(checkpoint: Checkpoint, measured: Sequence[Measured], device: torc
                 figures[names[1]] = latency.cpu_share
         else:
             kept.add(entry.model)
-        if entry.variant == EAGER and latency.batch == latency.threads == 1:
+        is_headline = entry.variant == EAGER or isinstance(checkpoint, ExportedModel)
+        if is_headline and latency.batch == latency.threads == 1:
             # What training measured by itself, and the table shows.
             if _may_replace(checkpoint.run_dir, HEADLINE, latency.cpu_share):
                 figures |= latency.figures()

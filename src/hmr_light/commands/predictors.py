@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gc
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hmr_light.config.schema import PredictConfig
 from hmr_light.data.finders import MOVENET, WHOLE_IMAGE, Finder, detector
-from hmr_light.errors import UserError
 
 # What needs torch, which takes seconds to import, is imported in the functions.
 if TYPE_CHECKING:
@@ -56,21 +54,15 @@ def load_predictor(config: PredictConfig) -> Predictor:
 
 
 def _model(config: PredictConfig) -> CropPredictor:
-    from hmr_light.checkpoints.loading import load_checkpoint
-    from hmr_light.checkpoints.models import ZOO, best_checkpoint, predictor_of
-    from hmr_light.model.onnx_predictor import is_onnx, open_onnx
+    from hmr_light.checkpoints.exported import open_model, predictor_of_model
+    from hmr_light.checkpoints.models import ZOO, best_checkpoint
 
-    if config.checkpoint is not None and is_onnx(config.checkpoint):
-        if config.device == "cuda":
-            raise UserError(f"{config.checkpoint} runs on the CPU", "Leave device= out.")
-        exported = open_onnx(config.checkpoint.expanduser())
-        return replace(exported, contrast=config.contrast or exported.contrast)
     if config.checkpoint is not None:
-        checkpoint = load_checkpoint(config.checkpoint.expanduser())
+        model = open_model(config.checkpoint)
     elif config.run is None:
-        checkpoint = load_checkpoint(ZOO / "mobile.pt")
+        model = open_model(ZOO / "mobile.pt")
         print("checkpoint: mobile, which comes with the package", file=sys.stderr)
     else:
-        checkpoint = best_checkpoint(config.run, config.tracking.uri)
-        print(f"checkpoint: {checkpoint.path}", file=sys.stderr)
-    return predictor_of(checkpoint, config.device, config.contrast)
+        model = best_checkpoint(config.run, config.tracking.uri)
+        print(f"checkpoint: {model.path}", file=sys.stderr)
+    return predictor_of_model(model, config.device, config.contrast)

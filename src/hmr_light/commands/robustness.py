@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from hmr_light.checkpoints.exported import ExportedModel
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.data.progress import ProgressBar
@@ -18,7 +19,11 @@ from hmr_light.tracking import continue_tracking
 
 
 def report_robustness(
-    checkpoint: Checkpoint, inputs: EvaluationInputs, config: EvaluateConfig, console: Console, messages: Console
+    checkpoint: Checkpoint | ExportedModel,
+    inputs: EvaluationInputs,
+    config: EvaluateConfig,
+    console: Console,
+    messages: Console,
 ) -> None:
     """Measure with changed boxes, print the errors, and write them and their picture to files, set by set."""
     scorer, distributed = inputs.scorer, inputs.distributed
@@ -54,6 +59,6 @@ def report_robustness(
         messages.print(f"wrote {files[0]} and {files[1].name}", highlight=False, soft_wrap=True)
 
 
-def has_run(checkpoint: Checkpoint) -> bool:
+def has_run(checkpoint: Checkpoint | ExportedModel) -> bool:
     """Whether the run that the checkpoint is of is there, to take its figures."""
     return (checkpoint.run_dir / "journal.jsonl").is_file()

@@ -13,6 +13,7 @@ from hmr_light.config.hints import evaluate_command, table_command
 from hmr_light.config.schema import TrainConfig
 from hmr_light.data.distributed import init_distributed
 from hmr_light.errors import UserError
+from hmr_light.evaluation.scoring import on_crops
 from hmr_light.model.hmr import HMR
 from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.training.context import RunContext
@@ -53,7 +54,9 @@ def draw_predictions(context: RunContext, model: HMR, inputs: RunInputs) -> None
         return
     path = context.run_dir / "predictions.png"
     name, dataset = next(iter(inputs.evaluation.items()))
-    overlay_sheet(model, dataset, inputs.scorer, path, f"{name}   epoch {context.config.trainer.epochs}")
+    overlay_sheet(
+        on_crops(model.eval()), dataset, inputs.scorer, path, f"{name}   epoch {context.config.trainer.epochs}"
+    )
     if path.is_file():
         context.tracker.artifact(path)
 

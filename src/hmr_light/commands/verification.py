@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from omegaconf import OmegaConf
 
+from hmr_light.checkpoints.exported import ExportedModel, open_model
 from hmr_light.checkpoints.format import Checkpoint
-from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.config import typed
 from hmr_light.config.choices import compose_defaults
 from hmr_light.config.run_config import follow_run
@@ -71,7 +71,7 @@ def _measure(row: Row) -> tuple[dict[str, float], str]:
             raise UserError(f"{path} is not the file that was measured: its hash differs")
     if all(row[metric] is None for metric in SELECTION):
         raise UserError("it has no figures")
-    checkpoint = load_checkpoint(path)
+    checkpoint = open_model(path)
     config = _configuration(row, checkpoint)
     with open_inputs(config, int(checkpoint.config["data"]["image_size"])) as inputs:
         figures = evaluate_checkpoint(
@@ -89,7 +89,7 @@ def _measure(row: Row) -> tuple[dict[str, float], str]:
     )
 
 
-def _configuration(row: Row, checkpoint: Checkpoint) -> EvaluateConfig:
+def _configuration(row: Row, checkpoint: Checkpoint | ExportedModel) -> EvaluateConfig:
     """How the row's set was evaluated: by `hmr-light evaluate`, else by the training itself."""
     name = row.evaluated_on.partition(":")[0]  # a protocol may follow
     known = recorded_options(checkpoint.run_dir, row.evaluated_on)

@@ -9,7 +9,7 @@ import torch
 
 from hmr_light.cost.latency import Latency, load_average, make_latency
 from hmr_light.cost.paired import Ratio, compare, measure_paired
-from hmr_light.cost.variants import Runner
+from hmr_light.cost.variants import FileRunner, Runner
 from hmr_light.cost.yardstick import yardstick
 
 
@@ -19,7 +19,7 @@ class Entry(NamedTuple):
     model: str
     variant: str
     image_size: int
-    runner: Runner
+    runner: Runner | FileRunner
 
 
 class Measured(NamedTuple):
@@ -49,7 +49,7 @@ def measure(
     for batch, threads in settings:
         load = load_average()
         times = measure_paired(
-            [*(_call(entry, batch) for entry in entries), yardstick(device)],
+            [*(_call(entry, batch, threads) for entry in entries), yardstick(device)],
             device=device,
             rounds=rounds,
             warmup=warmup,
@@ -69,6 +69,7 @@ def measure(
     return found
 
 
-def _call(entry: Entry, batch: int) -> Callable[[], object]:
-    images = entry.runner.prepare(torch.rand(batch, 3, entry.image_size, entry.image_size))
-    return lambda: entry.runner(images)
+def _call(entry: Entry, batch: int, threads: int) -> Callable[[], object]:
+    runner = entry.runner.for_threads(threads)
+    images = runner.prepare(torch.rand(batch, 3, entry.image_size, entry.image_size))
+    return lambda: runner(images)

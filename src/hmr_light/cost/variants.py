@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.fusion import fuse_conv_bn
 from hmr_light.model.hmr import HMR
+from hmr_light.model.onnx_predictor import open_onnx
 from hmr_light.model.regressors import SmplParameters
 
 EAGER = "eager"
@@ -62,6 +64,10 @@ class Runner:
         self._network = _compiled(network, device) if "compile" in steps else network
         self._body = body if "mesh" in steps else None
 
+    def for_threads(self, threads: int) -> Runner:
+        """A network takes the thread count that torch has when it runs."""
+        return self
+
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (B, 3, H, W) in the type, layout and place that this network takes."""
         return images.to(device=self.device, dtype=self.dtype, memory_format=self.layout)
@@ -72,6 +78,27 @@ class Runner:
         if self._body is not None:
             self._body(parameters.rotations, parameters.betas)
         return parameters
+
+
+class FileRunner:
+    """An exported file, from the pixels of crops to SMPL parameters and whatever else it gives."""
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        self.path = path
+        self._predictor = open_onnx(path, threads)
+
+    def for_threads(self, threads: int) -> FileRunner:
+        """The file in a session of so many threads."""
+        return FileRunner(self.path, threads)
+
+    def prepare(self, images: torch.Tensor) -> torch.Tensor:
+        """Crops uint8 (B, 3, H, W) of images of values 0…1, which lie in memory as the file takes them."""
+        crops = (255 * images).to(torch.uint8)
+        return crops.contiguous(memory_format=torch.channels_last)
+
+    def __call__(self, crops: torch.Tensor) -> SmplParameters:
+        """Run the file on what `prepare` gave."""
+        return self._predictor(crops)
 
 
 def _compiled(network: nn.Module, device: torch.device) -> nn.Module:

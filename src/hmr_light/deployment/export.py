@@ -11,12 +11,14 @@ from hmr_light.backbones.state_dicts import refuse_not_finite
 from hmr_light.body import SMPL
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import DIVERGED
+from hmr_light.cost.parameters import count_parameters
 from hmr_light.deployment.metadata import metadata
 from hmr_light.deployment.network import OUTPUTS, DeployedNetwork, prepare
 from hmr_light.deployment.onnx_graph import INPUT, onnx_graph, slim
 from hmr_light.deployment.parity import Parity, measure_parity
 from hmr_light.deployment.posing import PosedBody
 from hmr_light.errors import UserError
+from hmr_light.model.integers import with_float_weights
 from hmr_light.model.onnx_predictor import METADATA, open_onnx
 from hmr_light.model.sharing import with_own_weights
 from hmr_light.paths import atomic_write
@@ -64,6 +66,7 @@ def export_onnx(
         metadata(
             checkpoint,
             body,
+            parameters=count_parameters(with_float_weights(model)).total,
             precision="float32",
             input_name=INPUT,
             pixels=pixels,

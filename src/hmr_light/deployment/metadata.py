@@ -38,6 +38,7 @@ def metadata(
     checkpoint: Checkpoint,
     body: SMPL,
     *,
+    parameters: int,
     precision: str,
     input_name: str,
     pixels: str,
@@ -46,7 +47,7 @@ def metadata(
 ) -> dict[str, Any]:
     """What is written into the file that `checkpoint` becomes: plain values, without a path of this machine.
 
-    `outputs` maps the outputs' names to their shapes, without the batch.
+    `parameters` are those of the model, `outputs` maps the outputs' names to their shapes, without the batch.
     """
     config = checkpoint.config
     has_body = "joints" in outputs
@@ -55,6 +56,7 @@ def metadata(
         "format": FORMAT,
         "written_by": f"hmr_light {__version__}",
         "precision": precision,
+        "parameters": parameters,
         "input": {
             "name": input_name,
             "type": pixels,

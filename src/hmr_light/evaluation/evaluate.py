@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 
+from hmr_light.checkpoints.exported import ExportedModel
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.cost.variants import Runner
 from hmr_light.data.dataset import MeshDataset
@@ -25,7 +26,7 @@ Scores = dict[str, MetricSums]
 
 
 def evaluate_checkpoint(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | ExportedModel,
     datasets: Mapping[str, MeshDataset],
     scorer: Scorer,
     distributed: Distributed,
@@ -58,8 +59,10 @@ def evaluate_checkpoint(
     return figures
 
 
-def build_predictors(checkpoint: Checkpoint, device: torch.device) -> dict[str, Predictor]:
-    """The checkpoint's model, made fast for `device`, and the mean pose that it starts from."""
+def build_predictors(checkpoint: Checkpoint | ExportedModel, device: torch.device) -> dict[str, Predictor]:
+    """The checkpoint's model, made fast for `device`, and the mean pose that it starts from; of a file the model."""
+    if isinstance(checkpoint, ExportedModel):
+        return {MODEL: checkpoint.predictor}
     model = checkpoint.build().to(device)
     mean = MeanRegressor().to(device)
     mean.load_state_dict({key: value for key, value in model.regressor.state_dict().items() if key.startswith("init_")})
@@ -84,7 +87,7 @@ def best_batch_size(device: torch.device) -> int:
     return 8 if device.type == "cpu" else 64
 
 
-def figure_prefix(name: str, checkpoint: Checkpoint, protocol: str) -> str:
+def figure_prefix(name: str, checkpoint: Checkpoint | ExportedModel, protocol: str) -> str:
     """What figures on the set `name` are called by: with the protocol, unless it is the run's own."""
     own = checkpoint.config.get("protocol", {}).get("name", DEFAULT)
     return name if protocol == own else f"{name}:{protocol}"
@@ -93,6 +96,7 @@ def figure_prefix(name: str, checkpoint: Checkpoint, protocol: str) -> str:
 def name_figures(prefix: str, scores: Scores) -> dict[str, float]:
     """The means of one set's scores by their MLflow names, which begin with `prefix`."""
     figures = {f"{prefix}/{metric}": value for metric, value in scores[MODEL].figures().items()}
-    figures |= {f"{prefix}/{MEAN_POSE}_{metric}": value for metric, value in scores[MEAN_POSE].means().items()}
+    if MEAN_POSE in scores:
+        figures |= {f"{prefix}/{MEAN_POSE}_{metric}": value for metric, value in scores[MEAN_POSE].means().items()}
     figures |= {f"{prefix}/{name}": value for name, value in scores[MODEL].by_joint().items()}
     return figures | {f"{prefix}/dropped": float(scores[MODEL].dropped)}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hmr_light.checkpoints.exported import ExportedModel
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.config.strict import plain
@@ -22,7 +23,7 @@ _UNRELATED = {"checkpoint", "checkpoint_allow", "run", "tracking", "robustness",
 
 
 def evaluation_tags(
-    config: EvaluateConfig, checkpoint: Checkpoint, datasets: Mapping[str, MeshDataset]
+    config: EvaluateConfig, checkpoint: Checkpoint | ExportedModel, datasets: Mapping[str, MeshDataset]
 ) -> dict[str, str]:
     """By tag, for each set: the options that it was evaluated with and its annotations' `fingerprint`, as JSON."""
     values = {key: value for key, value in plain(config).items() if key not in _UNRELATED}

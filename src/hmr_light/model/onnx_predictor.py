@@ -59,6 +59,11 @@ class OnnxPredictor:
         """How the weights are stored: float32, float16, int8 or codebook."""
         return str(self.metadata["precision"])
 
+    @property
+    def version(self) -> str:
+        """Of ONNX Runtime."""
+        return str(optional_package("onnxruntime").__version__)
+
     @cached_property
     def outputs(self) -> list[str]:
         """The names of what `run` gives."""
@@ -74,7 +79,7 @@ class OnnxPredictor:
 
     def __call__(self, crops: torch.Tensor) -> SmplParameters:
         values = self.run(crops)
-        return SmplParameters(*(torch.from_numpy(values[name]) for name in SmplParameters._fields))
+        return SmplParameters(*(torch.from_numpy(values[name]).to(crops.device) for name in SmplParameters._fields))
 
 
 def is_onnx(path: Path | str | None) -> bool:
@@ -131,7 +136,10 @@ def _checked(text: str, path: Path) -> dict[str, Any]:
             and isinstance(content["precision"], str)
             and isinstance(config, dict)
             and all(isinstance(config[node]["name"], str) for node in ("backbone", "regressor"))
+            and isinstance(config["data"]["image_size"], int)
+            and type(content["parameters"]) is int
             and isinstance(source["sha256"], str)
+            and isinstance(source["run"], str)
             and type(source["epoch"]) is int
             and isinstance(source["saved"], str)
         )

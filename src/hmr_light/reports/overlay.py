@@ -16,8 +16,8 @@ from hmr_light.data.contact_sheet import draw_keypoints
 from hmr_light.data.dataset import MeshDataset
 from hmr_light.errors import UserError
 from hmr_light.evaluation.protocols import Scorer
+from hmr_light.evaluation.scoring import Predictor
 from hmr_light.geometry import project, weak_perspective_translation
-from hmr_light.model.hmr import HMR, normalize
 from hmr_light.reports.drawing import COLOURS, MeshView, draw, vertex_normals
 from hmr_light.reports.predictions import caption_strip, write_picture
 
@@ -40,13 +40,15 @@ class Mesh(NamedTuple):
 
 
 @torch.no_grad()
-def overlay_sheet(model: HMR, dataset: MeshDataset, scorer: Scorer, out: Path, title: str = "", count: int = 6) -> None:
+def overlay_sheet(
+    predict: Predictor, dataset: MeshDataset, scorer: Scorer, out: Path, title: str = "", count: int = 6
+) -> None:
     """Write a PNG with a column for each of `count` people of `dataset`: a third each the best, the median, the worst.
 
     From above: the crop, the labels over it (the 2D joints where there are no SMPL labels, empty without either), the
     prediction over it, both from the side in one place, and the first error of `scorer`'s protocol. `title` stands
-    above all. `model` is on the scorer's device. People whose image cannot be read are left out: whether that is an
-    error was decided when the set was evaluated.
+    above all. `predict` takes crops on the scorer's device. People whose image cannot be read are left out: whether
+    that is an error was decided when the set was evaluated.
     """
     people = scorer.protocol.people(dataset.annotations)
     samples = []
@@ -57,7 +59,7 @@ def overlay_sheet(model: HMR, dataset: MeshDataset, scorer: Scorer, out: Path, t
         return
     body, device = scorer.body, scorer.body.faces.device
     batch = {name: torch.stack([sample[name] for sample in samples]).to(device) for name in samples[0]}
-    parameters = model.eval()(normalize(batch["image"]))
+    parameters = predict(batch["image"])
     genders = dataset.annotations.gender[batch["index"].cpu().numpy()]
     metric = scorer.protocol.metrics[0]
     errors = scorer.errors(parameters, scorer.truth(batch, genders))[metric].cpu()
