@@ -7,12 +7,12 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from support.child_processes import ChildProcesses
 from support.small_run import journal, options, run_folders, write_data
 
 from hmr_light.tracking.state import unsent
@@ -30,30 +30,28 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class ParallelSweep:
     """`hmr-light train -m` of one run a seed, `jobs` at a time, with a loader process each."""
 
-    def __init__(self, data: Path, folder: Path, seeds: int, jobs: int, *more: str) -> None:
-        self.log = folder / f"{time.time_ns()}.log"
-        command = [
-            *(sys.executable, "-m", "hmr_light"),
+    def __init__(
+        self, child_processes: ChildProcesses, data: Path, folder: Path, seeds: int, jobs: int, *more: str
+    ) -> None:
+        self.process = child_processes.start(
             *options(data, folder, "data.workers=1", f"seed={','.join(map(str, range(seeds)))}", *more),
             *("-m", f"hydra.sweep.dir={folder / 'sweep'}"),
             *("hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"),
-        ]
-        home = os.environ | {"HMR_LIGHT_HOME": str(folder)}
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=home, start_new_session=True)
+            HMR_LIGHT_HOME=str(folder),
+        )
 
     @property
     def said(self) -> str:
-        return self.log.read_text()
+        return self.process.said
 
     def wait_for(self, text: str, count: int) -> None:
         while self.said.count(text) < count:
             time.sleep(0.01)
-            assert self.process.poll() is None, self.said
+            assert not self.process.has_ended(), self.said
 
     def ended(self) -> int:
         """Its exit status, once it and all of its processes are gone."""
-        status = self.process.wait(PATIENCE_SECONDS)
+        status = self.process.wait()
         until = time.monotonic() + PATIENCE_SECONDS
         while subprocess.run(["pgrep", "-s", str(self.process.pid), "-r", "R,S,D,T"], capture_output=True).stdout:
             time.sleep(0.05)
@@ -62,8 +60,10 @@ class ParallelSweep:
 
 
 @pytest.mark.parametrize(("seeds", "jobs"), [(3, 2), pytest.param(8, 8, marks=pytest.mark.slow)])
-def test_runs_that_train_at_once_share_one_store(data: Path, tmp_path: Path, seeds: int, jobs: int) -> None:
-    sweep = ParallelSweep(data, tmp_path, seeds, jobs, "tracking=local")
+def test_runs_that_train_at_once_share_one_store(
+    child_processes: ChildProcesses, data: Path, tmp_path: Path, seeds: int, jobs: int
+) -> None:
+    sweep = ParallelSweep(child_processes, data, tmp_path, seeds, jobs, "tracking=local")
     assert sweep.ended() == 0, sweep.said
     folders, uri = run_folders(tmp_path), default_uri(tmp_path)
     assert len(folders) == seeds
@@ -85,8 +85,8 @@ def test_runs_that_train_at_once_share_one_store(data: Path, tmp_path: Path, see
         assert {name: [(p.step, p.value) for p in points] for name, points in stored.items()} == written
 
 
-def test_a_sweep_that_is_stopped_or_killed_goes_on(data: Path, tmp_path: Path) -> None:
-    begin = (data, tmp_path, 3, 2, "trainer.epochs=500", "resume=auto")
+def test_a_sweep_that_is_stopped_or_killed_goes_on(child_processes: ChildProcesses, data: Path, tmp_path: Path) -> None:
+    begin = (child_processes, data, tmp_path, 3, 2, "trainer.epochs=500", "resume=auto")
 
     sweep = ParallelSweep(*begin)
     sweep.wait_for("\nepoch 1/500", 2)
@@ -101,7 +101,7 @@ def test_a_sweep_that_is_stopped_or_killed_goes_on(data: Path, tmp_path: Path) -
     sweep = ParallelSweep(*begin)
     sweep.wait_for("continuing ", 2)
     sweep.wait_for("\nepoch ", 4)
-    sweep.process.send_signal(signal.SIGTERM)  # to the one process that a user knows
+    sweep.process.kill(signal.SIGTERM)  # to the one process that a user knows
     assert sweep.ended() == 130, sweep.said
     assert sweep.said.count("hmr-light: stopped. Saved after ") == 2
     assert "Traceback" not in sweep.said
