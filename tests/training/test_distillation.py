@@ -13,21 +13,19 @@ from scipy.spatial.transform import Rotation
 from support.child_processes import ChildProcesses
 from support.cli import compose
 from support.small_run import assert_same, journal, options, result, run_folders, write_data
+from support.teachers import write_teacher
 
 from hmr_light import load_body, load_model
-from hmr_light.checkpoints.format import save_model
 from hmr_light.commands.train import run
-from hmr_light.config.strict import plain
 from hmr_light.data.distributed import init_distributed
 from hmr_light.errors import UserError
-from hmr_light.model.hmr import HMR, build_model, normalize
+from hmr_light.model.hmr import HMR, normalize
 from hmr_light.model.regressors.linear import LinearRegressor
 from hmr_light.training.inputs import RunInputs, build_objective, initial_model, open_inputs
 from hmr_light.training.objectives import Objective
 from hmr_light.training.provenance import file_sha256
 
 SEED = int(np.random.default_rng().integers(2**31))
-TEACHER_SIZE = 96
 ALL = (
     "distillation.vertices=1.0",
     "distillation.features=1.0",
@@ -39,15 +37,7 @@ NONE = tuple(f"distillation.{term}=0" for term in ("rotations", "betas", "camera
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network of another size and width, whose predictions differ from person to person."""
-    path = tmp_path_factory.mktemp("teacher") / "teacher.pt"
-    config = compose(*options(Path("data"), Path("outputs"), f"data.image_size={TEACHER_SIZE}", "backbone.width=0.5"))
-    torch.manual_seed(SEED)
-    model = build_model({"backbone": config.backbone, "regressor": config.regressor})
-    for layer in ("decpose", "decshape", "deccam"):
-        torch.nn.init.normal_(getattr(model.regressor, layer).weight, std=0.2)
-    save_model(path, model.eval(), plain(config), 1, {})
-    return path
+    return write_teacher(tmp_path_factory.mktemp("teacher") / "teacher.pt", SEED)
 
 
 @pytest.fixture
@@ -241,6 +231,11 @@ def test_weights_follow_their_schedules_and_labels_are_mixed_in(data: Path, teac
         (["distillation.schedule={labels: 1}"], "is no list of factors"),
         (["distillation.features=1", "distillation.layers=[nowhere:output]"], "has no layer 'nowhere'"),
         (["trainer.freeze_backbone=1", "trainer.feature_views=1"], "the teacher must see the images"),
+        (["distillation.cache=true", "distillation.features=1"], "not its features, which distillation.features=1"),
+        (
+            ["distillation.cache=true", "data/augmentation=spin"],
+            "data.augmentation.scale_std=0.25",
+        ),
         (["distillation.teacher=nobody"], "there is no run nobody"),
         (["distillation.teacher=null"], "needs the model to learn from"),
         (["objective=supervised"], "is not read: the objective is supervised"),

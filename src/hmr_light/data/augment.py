@@ -59,6 +59,12 @@ def draw_augmentation(config: AugmentationConfig, rng: np.random.Generator) -> A
     )
 
 
+def beyond_mirroring(config: AugmentationConfig) -> dict[str, float]:
+    """The options that are not zero and change samples in other ways than by mirroring them, with their values."""
+    harmless = {"flip_probability"} if config.rotation_probability else {"flip_probability", "rotation_std_degrees"}
+    return {name: float(value) for name, value in vars(config).items() if value and name not in harmless}
+
+
 def reach(config: AugmentationConfig) -> float:
     """Side of the square about the box, in sides of the box, that no augmented crop shows anything beyond."""
     turned = min(2 * config.rotation_std_degrees, 45.0) if config.rotation_probability else 0.0

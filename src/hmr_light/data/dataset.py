@@ -130,13 +130,20 @@ class MeshDataset(Dataset[Sample]):
         return len(self.annotations)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
+        if isinstance(key, tuple):
+            return self.sample(key[1], self.change(*key))
+        return self.sample(key, NO_AUGMENTATION)
+
+    def change(self, epoch: int, index: int) -> Augmentation:
+        """How the person `index` is augmented in `epoch`."""
+        if self.augmentation is None:
+            return NO_AUGMENTATION
+        return draw_augmentation(self.augmentation, np.random.default_rng((self.seed, epoch, index)))
+
+    def sample(self, index: int, change: Augmentation) -> Sample:
+        """The sample of the person `index` with this augmentation."""
         from scipy.spatial.transform import Rotation  # slow to import, and needed for samples alone
 
-        epoch, index = key if isinstance(key, tuple) else (None, key)
-        if self.augmentation is None or epoch is None:
-            change = NO_AUGMENTATION
-        else:
-            change = draw_augmentation(self.augmentation, np.random.default_rng((self.seed, epoch, index)))
         labels = self.annotations
         if index in labels.faulty:
             raise UserError(labels.faulty[index], "Correct the entry or leave the person out.")

@@ -60,10 +60,12 @@ def open_batches(
     step: int,
     config: TrainConfig,
     distributed: Distributed,
+    samples: Dataset[Any] | None = None,
 ) -> Iterator[dict[str, torch.Tensor]]:
     """All batches of this process from (`epoch`, `step`) to the end of the run; see `EpochBatches`.
 
-    While the backbone is frozen, they come from `cached`, which gives whole batches, if that is there.
+    While the backbone is frozen, they come from `cached`, which gives whole batches, if that is there. `samples` are
+    the samples of `training`, where an objective adds something to them.
     """
     until = min(config.trainer.freeze_backbone, config.trainer.epochs) if cached is not None else 0
     if cached is not None and epoch < until:
@@ -71,7 +73,13 @@ def open_batches(
         yield from DataLoader(cached, batch_sampler=batches, collate_fn=_as_it_is, generator=torch.Generator())
         epoch, step = until, 0
     if epoch < config.trainer.epochs:
-        yield from _image_loader(training, epoch, step, config, distributed)
+        batches = _order(len(training), epoch, step, config.trainer.epochs, config, distributed)
+        yield from _image_loader(samples or training_samples(training, config), batches, config, distributed)
+
+
+def training_samples(training: Mixture, config: TrainConfig) -> Dataset[Any]:
+    """The samples of `training`, of which faulty ones are replaced where `config` says so."""
+    return TrainingSamples(training) if config.trainer.on_bad_sample == "skip" else training
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -94,11 +102,10 @@ def _order(
 
 
 def _image_loader(
-    training: Mixture, epoch: int, step: int, config: TrainConfig, distributed: Distributed
+    samples: Dataset[Any], batches: EpochBatches, config: TrainConfig, distributed: Distributed
 ) -> DataLoader[Any]:
-    batches = _order(len(training), epoch, step, config.trainer.epochs, config, distributed)
     return DataLoader(
-        TrainingSamples(training) if config.trainer.on_bad_sample == "skip" else training,
+        samples,
         batch_sampler=batches,
         **loader_processes(config.data.workers),
         pin_memory=distributed.device.type == "cuda",

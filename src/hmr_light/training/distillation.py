@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -22,7 +22,9 @@ from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.models import predictor_of
 from hmr_light.config.registry import check_options
 from hmr_light.config.schema import TrainConfig, TrainerConfig
+from hmr_light.config.signals import StopRequest
 from hmr_light.data.distributed import Distributed
+from hmr_light.data.mixture import Mixture
 from hmr_light.errors import UserError
 from hmr_light.geometry import project, rotation_angle, weak_perspective_translation
 from hmr_light.model.fusion import fuse_conv_bn
@@ -32,6 +34,7 @@ from hmr_light.model.regressors import SmplParameters
 from hmr_light.training.adapters import BACKBONE, FeatureAdapters, Student, StudentPrediction, features_of
 from hmr_light.training.objectives import Batch, Network, Objective, pose_body, with_vertices
 from hmr_light.training.provenance import lineage_of
+from hmr_light.training.teacher_cache import OFF, TaughtSamples, kept_prediction, refuse_changing_images, taught_samples
 
 _OUTPUTS = ("rotations", "betas", "camera", "joints_3d", "joints_2d", "vertices")
 _OF_A_BODY = ("betas", "joints_3d", "joints_2d", "vertices")
@@ -57,6 +60,7 @@ class DistillationConfig:
     labels: float
     layers: Sequence[str]
     schedule: dict[str, Any] | None
+    cache: bool = False
 
     def __post_init__(self) -> None:
         for option, choices in (("norm", ("l1", "mse")), ("rotation_error", ("geodesic", "l1", "mse"))):
@@ -156,7 +160,8 @@ def distillation(
     def losses(network: Network, batch: Batch, progress: float = 0.0) -> dict[str, LossTerm]:
         images = batch["image"]
         prediction = network(images)
-        target, target_features = teacher(images)
+        kept = kept_prediction(batch)
+        target, target_features = (kept, []) if kept else teacher(images)
         joints, vertices = pose_body(body, prediction, wants_vertices)
         with torch.no_grad():
             target_joints, target_vertices = pose_body(body, target, bool(options.vertices))
@@ -191,7 +196,13 @@ def distillation(
     def wrap(trained: HMR) -> nn.Module:
         return Student(trained, adapters) if adapters else trained
 
-    return Objective(losses, adapters, wrap, lineage_of(checkpoint, config.tracking.uri))
+    lineage = lineage_of(checkpoint, config.tracking.uri)
+
+    def samples(training: Mixture, say: Callable[[str], None], stop: StopRequest) -> TaughtSamples:
+        sha256 = lineage.parent_checkpoint
+        return taught_samples(training, config, sha256, lambda images: teacher(images)[0], distributed, say, stop)
+
+    return Objective(losses, adapters, wrap, lineage, samples if options.cache else None)
 
 
 def _refuse(options: DistillationConfig, config: TrainConfig, checkpoint: Checkpoint) -> None:
@@ -208,6 +219,14 @@ def _refuse(options: DistillationConfig, config: TrainConfig, checkpoint: Checkp
             "trainer.feature_views keeps features in the place of images, and the teacher must see the images",
             "Set trainer.feature_views=0.",
         )
+    if options.cache:
+        if options.features:
+            raise UserError(
+                f"distillation.cache=true keeps what the teacher predicts, and not its features, which "
+                f"distillation.features={options.features:g} needs",
+                f"Set distillation.features=0, or {OFF}.",
+            )
+        refuse_changing_images(config)
     if options.features and config.trainer.compile and any(pair != f"{BACKBONE}:{BACKBONE}" for pair in options.layers):
         raise UserError(
             "features of layers cannot be learned with trainer.compile=true",

@@ -8,8 +8,6 @@ number; view v is the very sample that pass v has without a cache.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,6 @@ from torch.utils.data import DataLoader, Dataset
 from hmr_light.config.schema import TrainConfig
 from hmr_light.config.signals import StopRequest
 from hmr_light.config.strict import plain
-from hmr_light.data.annotations import fingerprint
 from hmr_light.data.bad_samples import read_or_replace
 from hmr_light.data.dataset import MeshDataset, Sample
 from hmr_light.data.distributed import Distributed
@@ -31,12 +28,9 @@ from hmr_light.data.workers import loader_processes
 from hmr_light.errors import Interrupted, UserError
 from hmr_light.model.fusion import fuse_conv_bn
 from hmr_light.model.hmr import normalize
-from hmr_light.paths import atomic_write, home
+from hmr_light.training.disk_cache import Rows, cache_folder, fill, open_cache
 
-VERSION = 1
 _BATCH = 64
-_SAVED_EVERY = 16
-"""Batches between notes of how far the cache is: what is computed again after an interruption."""
 
 
 class CachedSamples(Dataset[Any]):
@@ -86,30 +80,24 @@ def cached_samples(
             _compute(dataset, config, backbone, distributed.device, say, stop)
     if distributed.any(stop.requested):  # all wait here
         raise Interrupted("The features so far are kept.")
-    return CachedSamples(mixture, [_opened(_folder(one, config, backbone)) for one in mixture.datasets])
+    return CachedSamples(mixture, [open_cache(_folder(one, config, backbone)) for one in mixture.datasets])
 
 
 def _folder(dataset: MeshDataset, config: TrainConfig, backbone: nn.Module) -> Path:
-    """Where the features of `dataset` are: all that they depend on is in the name."""
     weights = hashlib.sha256()
     for name, value in sorted(backbone.state_dict().items()):
         weights.update(name.encode())
         weights.update(value.detach().cpu().contiguous().numpy().tobytes())
-    facts = {
-        "version": VERSION,
-        "annotations": fingerprint(dataset.annotations),
-        "images": str(dataset.image_root.resolve()),
-        "backbone": config.backbone,
-        "weights": weights.hexdigest(),
-        "image_size": dataset.image_size,
-        "augmentation": plain(config.data.augmentation),
-        "seed": dataset.seed,
-        "views": config.trainer.feature_views,
-        "shuffle_images": dataset.shuffle_images,
-        "on_bad_sample": config.trainer.on_bad_sample,
-    }
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-    return home() / "cache" / "features" / key[:24]
+    return cache_folder(
+        "features",
+        dataset,
+        backbone=config.backbone,
+        weights=weights.hexdigest(),
+        augmentation=plain(config.data.augmentation),
+        seed=dataset.seed,
+        views=config.trainer.feature_views,
+        on_bad_sample=config.trainer.on_bad_sample,
+    )
 
 
 def _compute(
@@ -120,38 +108,21 @@ def _compute(
     say: Callable[[str], None],
     stop: StopRequest,
 ) -> None:
-    folder, people = _folder(dataset, config, backbone), len(dataset)
-    rows = people * config.trainer.feature_views
-    done = _rows_done(folder)
-    if done >= rows:
-        say(f"features of {dataset.path.name}: from {folder}")
-        return
-    say(f"features of {dataset.path.name}: {rows} to compute, {done} done; {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-    loader = DataLoader(
-        _Views(dataset, config.trainer.on_bad_sample == "skip"),
-        batch_size=_BATCH,
-        sampler=range(done, rows),
-        **loader_processes(config.data.workers),
-        generator=torch.Generator(),
-    )
-    arrays: dict[str, np.memmap] = {}
-    for number, (batch, features) in enumerate(_features(loader, backbone, device), 1):
-        values = {name: value.numpy() for name, value in batch.items()} | {"features": features}
-        if not arrays:
-            arrays = {name: _array(folder, name, rows, value) for name, value in values.items()}
-        end = done + len(features)
-        for name, value in values.items():
-            arrays[name][done:end] = value
-        done = end
-        if number % _SAVED_EVERY == 0 or done == rows or stop.requested:
-            for array in arrays.values():
-                array.flush()
-            with atomic_write(folder / "rows_done") as temporary:
-                temporary.write_text(str(done))
-            say(f"features of {dataset.path.name}: {done} of {rows}")
-            if stop.requested:
-                return
+    rows = len(dataset) * config.trainer.feature_views
+
+    def compute(done: int) -> Iterator[Rows]:
+        loader = DataLoader(
+            _Views(dataset, config.trainer.on_bad_sample == "skip"),
+            batch_size=_BATCH,
+            sampler=range(done, rows),
+            **loader_processes(config.data.workers),
+            generator=torch.Generator(),
+        )
+        for batch, features in _features(loader, backbone, device):
+            yield {name: value.numpy() for name, value in batch.items()} | {"features": features}
+
+    folder, what = _folder(dataset, config, backbone), f"features of {dataset.path.name}"
+    fill(folder, rows, compute, what, say, stop, off="trainer.feature_views=0")
 
 
 @torch.no_grad()
@@ -186,31 +157,3 @@ class _Views(Dataset[Sample]):
         if self.replace_bad:
             return read_or_replace(self.dataset, index, view, self.dataset.seed)
         return self.dataset[view, index]
-
-
-def _array(folder: Path, name: str, rows: int, example: np.ndarray) -> np.memmap:
-    path = folder / f"{name}.npy"
-    shape = (rows, *example.shape[1:])
-    if path.is_file():
-        return np.lib.format.open_memmap(path, mode="r+")
-    try:
-        array = np.lib.format.open_memmap(path, mode="w+", dtype=example.dtype, shape=shape)
-        if hasattr(os, "posix_fallocate"):
-            # Otherwise a full disk ends the process with a signal when a page is written.
-            with path.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise UserError(
-            f"cannot keep features in {folder}: {error.strerror}", "Free some space, or set trainer.feature_views=0."
-        ) from None
-    return array
-
-
-def _rows_done(folder: Path) -> int:
-    path = folder / "rows_done"
-    return int(path.read_text()) if path.is_file() else 0
-
-
-def _opened(folder: Path) -> dict[str, np.ndarray]:
-    return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}

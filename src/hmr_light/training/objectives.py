@@ -14,8 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
 from hmr_light.body import SMPL
+from hmr_light.config.signals import StopRequest
 from hmr_light.data.mixture import Mixture
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
@@ -49,6 +51,8 @@ class Objective:
     """What the network is that `losses` calls, where it is not the model itself: it holds the model and `adapters`."""
     teacher: Lineage | None = None
     """The checkpoint that is learned from. A run that is continued must have the same."""
+    samples: Callable[[Mixture, Callable[[str], None], StopRequest], Dataset[Any]] | None = None
+    """Gives the samples of the training set, where they are to hold something for `losses` that is kept on disk."""
 
     def __call__(self, network: Network, batch: Batch, progress: float = 0.0) -> dict[str, LossTerm]:
         return self.losses(network, batch, progress)

@@ -135,12 +135,15 @@ def _train(state: TrainingState, objective: Objective, report: RunReport) -> Non
         report.epoch(0, state.evaluated_model, {})
     if state.epoch < epochs:
         trainer, cached = context.config.trainer, None
+        say, stop = report.progress.say, report.stop
         if trainer.feature_views and state.epoch < trainer.freeze_backbone:
-            say, stop = report.progress.say, report.stop
             cached = cached_samples(
                 inputs.training, context.config, state.model.backbone, inputs.distributed, say, stop
             )
-        batches = open_batches(inputs.training, cached, state.epoch, state.step, context.config, inputs.distributed)
+        samples = objective.samples(inputs.training, say, stop) if objective.samples else None
+        batches = open_batches(
+            inputs.training, cached, state.epoch, state.step, context.config, inputs.distributed, samples
+        )
         train(context, state, objective, batches, inputs.steps_per_epoch, report, report.stop)
 
 
