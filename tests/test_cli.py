@@ -105,7 +105,9 @@ def test_a_place_that_may_not_be_written_is_named_without_a_traceback(hmr_light:
     folder = tmp_path / "file" / "below"
     done = hmr_light("prepare", "source=synthetic", f"source.out={folder}", "source.workers=1")
     assert done.returncode == 2, done.stderr
-    assert str(folder) in done.stderr
+    said, _, message = done.stderr.partition("hmr-light: ")
+    assert re.search(r": \d+ images: train \d+, val \d+, test \d+, test-ood \d+ ", said)
+    assert str(folder) in message
     assert "Traceback" not in done.stderr
 
 

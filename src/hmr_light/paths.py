@@ -13,6 +13,7 @@ from pathlib import Path
 from hmr_light.errors import UserError
 
 NPZ_FILE, TORCH_FILE = "an npz file of arrays", "a file of torch.save"
+_ZOO_SUFFIXES = (".pt", ".hmrz")
 _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parents[1]
 
@@ -57,8 +58,8 @@ def is_there(path: Path) -> bool:
 
 def zoo_file(name: str) -> Path | None:
     """The checkpoint of the model that comes with the package under `name`; None if there is none."""
-    file = _PACKAGE / "zoo" / f"{name}.pt"
-    return file if name == Path(name).name and is_there(file) else None
+    files = [_PACKAGE / "zoo" / f"{name}{suffix}" for suffix in _ZOO_SUFFIXES]
+    return next(filter(is_there, files), None) if name == Path(name).name else None
 
 
 def checkpoint_file(named: Path) -> Path:
@@ -69,7 +70,7 @@ def checkpoint_file(named: Path) -> Path:
 
 def zoo_names() -> list[str]:
     """The names of the models that come with the package, sorted."""
-    return sorted(file.stem for file in (_PACKAGE / "zoo").glob("*.pt"))
+    return sorted({file.stem for file in (_PACKAGE / "zoo").iterdir() if file.suffix in _ZOO_SUFFIXES})
 
 
 def where_now(written: Path | str) -> Path:

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from hmr_light import paths
 from hmr_light.body.joints import OPENPOSE25_NAMES
 from hmr_light.checkpoints.format import save_model
+from hmr_light.checkpoints.hmrz import write_hmrz
 from hmr_light.checkpoints.loading import load_checkpoint, start_from
 from hmr_light.checkpoints.models import ZOO, best_checkpoint, load_model
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model, normalize
 from hmr_light.model.predictor import Predictor
-from hmr_light.paths import sample_photograph
+from hmr_light.paths import sample_photograph, zoo_names
 
 # In the sample photograph, by hand: left, top, width, height, pixels.
 MAN = (0, 62, 330, 450)
@@ -69,6 +71,21 @@ def test_the_model_in_the_package_is_found_by_its_name(tmp_path: Path, monkeypat
     (tmp_path / "mobile").write_text("no model")
     with pytest.raises(UserError):
         load_model("mobile", device="cpu")
+
+
+def test_a_model_of_the_package_may_be_a_coded_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "_PACKAGE", tmp_path)
+    config = {**CONFIG, "regressor": {"name": "linear"}}
+    kept = save_model(tmp_path / "a.pt", build_model(config).eval(), config, 1, {})
+    (tmp_path / "zoo").mkdir()
+    write_hmrz(tmp_path / "zoo" / "tiny.hmrz", kept)
+    assert zoo_names() == ["tiny"]
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    for ours, theirs in zip(load_model("tiny", "cpu")(images), load_model(kept.path, "cpu")(images), strict=True):
+        assert torch.equal(ours, theirs)
+    with pytest.raises(UserError) as caught:
+        load_model("tyni", "cpu")
+    assert "one of: tiny" in caught.value.remedy
 
 
 def test_the_models_in_the_package_are_small_and_hold_no_path_of_a_machine() -> None:

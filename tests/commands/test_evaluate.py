@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from support.cli import Command, compose
 
 from hmr_light.body import load_body
 from hmr_light.checkpoints.format import Checkpoint, save, save_model
+from hmr_light.checkpoints.hmrz import write_hmrz
 from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.commands.evaluate import body_notes, next_step, scores_table
 from hmr_light.commands.evaluate import run as evaluate
@@ -24,6 +26,7 @@ from hmr_light.errors import UserError
 from hmr_light.evaluation.protocols import lsp14
 from hmr_light.geometry import axis_angle_to_matrix
 from hmr_light.reports.terminal import show_table
+from hmr_light.tracking.summary import summarize_run
 
 Figures = dict[str, float]
 
@@ -85,7 +88,7 @@ def test_evaluation_repeats_the_figures_of_training(trained: Path, rendered: Pat
 
 
 def test_a_run_is_scored_on_its_own_sets_and_by_its_best_checkpoint_that_has_a_figure(
-    quick: list[str], hmr_light: Command
+    quick: list[str], rendered: Path, hmr_light: Command
 ) -> None:
     run_dir = train(compose("train", *quick, "trainer.epochs=0"))
     first = run_dir / "checkpoints" / "epoch-000.pt"
@@ -98,6 +101,15 @@ def test_a_run_is_scored_on_its_own_sets_and_by_its_best_checkpoint_that_has_a_f
     assert step == 0
     assert values["synthetic/mpjpe_mm"] == pytest.approx(content["metrics"]["mpjpe_mm"], rel=1e-5)
 
+    # The coded file of a checkpoint is the same row.
+    write_hmrz(run_dir / "model.hmrz", load_checkpoint(first))
+    told = len(figures(run_dir))
+    evaluate(compose("evaluate", f"checkpoint={run_dir / 'model.hmrz'}", "data=synthetic", *options(rendered)))
+    assert len(figures(run_dir)) == told + 1
+    assert figures(run_dir)[-1][1]["synthetic/mpjpe_mm"] == pytest.approx(values["synthetic/mpjpe_mm"])
+    (rows,) = summarize_run(run_dir).checkpoints.values()
+    assert {row["path"] for row in rows} == {"checkpoints/epoch-000.pt"}
+
 
 def test_the_next_step_is_the_table_of_the_runs_experiment(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "run" / "checkpoints" / "epoch-001.pt"
@@ -106,6 +118,8 @@ def test_the_next_step_is_the_table_of_the_runs_experiment(home: Path, tmp_path:
     config = compose("evaluate", f"checkpoint={path}")
     started = f"hmr-light train init={path} trainer.epochs=0"
     assert next_step([checkpoint], config).startswith(f"a row of the table: {started}")
+    called = replace(checkpoint, config=checkpoint.config | {"row": "my model"})
+    assert f"{started} 'row=\"my model\"'" in next_step([called], config)
     elsewhere = compose("evaluate", f"checkpoint={path}", "tracking.uri=sqlite:////x/other.db")
     assert next_step([checkpoint], elsewhere).endswith(" tracking.uri=sqlite:////x/other.db")
     (tmp_path / "run").mkdir()

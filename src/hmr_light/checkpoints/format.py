@@ -26,6 +26,7 @@ from hmr_light.backbones import complete
 from hmr_light.backbones.state_dicts import State, compare, read_torch_file
 from hmr_light.checkpoints.old_names import with_current_names
 from hmr_light.checkpoints.transforms import Transform, apply_transforms, check_transforms
+from hmr_light.config.run_config import FILE_NAME as RUN_CONFIG
 from hmr_light.data.workers import is_loader_failure
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, build_model
@@ -62,7 +63,15 @@ class Checkpoint:
 
     @property
     def run_dir(self) -> Path:
-        return self.path.resolve().parent.parent
+        """The run that it is of: its file lies in `checkpoints/` there, a `model.hmrz` in the folder itself."""
+        folder = self.path.resolve().parent
+        return folder if (folder / RUN_CONFIG).is_file() else folder.parent
+
+    @property
+    def kept(self) -> Path:
+        """The file by which its row of the table is known: of a `model.hmrz`, the checkpoint that it was made from."""
+        path = self.run_dir / "checkpoints" / f"epoch-{self.epoch:03d}.pt"
+        return path if self.path.resolve().parent == self.run_dir and path.is_file() else self.path
 
     def build(self) -> HMR:
         """The model in evaluation mode: built, changed by the transforms, then every weight loaded."""

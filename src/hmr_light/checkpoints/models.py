@@ -19,7 +19,7 @@ from hmr_light.tracking.store import default_uri
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 ZOO = Path(__file__).parents[1] / "zoo"
-"""The models that come with the package: NAME.pt; docs/zoo.md describes them."""
+"""The models that come with the package: NAME.pt, or NAME.hmrz; docs/zoo.md describes them."""
 
 
 def load_model(source: str | Path, device: str = "auto", *, tracking_uri: str | None = None) -> TorchPredictor:

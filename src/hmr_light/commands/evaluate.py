@@ -161,7 +161,8 @@ def _evaluate(
         with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
             tracker.tags(evaluation_tags(config, checkpoint, inputs.datasets))
             tracker.metrics(figures, step=checkpoint.epoch)
-            tracker.checkpoint(checkpoint.path, epoch=checkpoint.epoch, saved=checkpoint.saved, metrics=figures)
+            path = checkpoint.kept if isinstance(checkpoint, Checkpoint) else checkpoint.path
+            tracker.checkpoint(path, epoch=checkpoint.epoch, saved=checkpoint.saved, metrics=figures)
             for name, dataset in inputs.datasets.items():
                 title = f"{name}   epoch {checkpoint.epoch}"
                 overlay_sheet(predict, dataset, inputs.scorer, checkpoint.run_dir / f"predictions-{name}.png", title)
@@ -189,5 +190,7 @@ def next_step(checkpoints: Sequence[Checkpoint | ExportedModel], config: Evaluat
         chosen["data.root"] = str(config.data.root)  # where the training sets are, too
     # Without a store there would be no row.
     store = tracking_options(config.tracking.uri, config.tracking.experiment) if config.tracking.uri else {}
-    step = command_line("train", {"init": config.checkpoint, "trainer.epochs": 0} | chosen | store)
+    # Its own row's name; else the new run would be called as its backbone is.
+    named = {"row": row} if (row := checkpoints[0].config.get("row")) else {}
+    step = command_line("train", {"init": config.checkpoint, "trainer.epochs": 0} | named | chosen | store)
     return f"a row of the table: {step}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hmr_light.config.schema import PredictConfig
 from hmr_light.data.finders import MOVENET, WHOLE_IMAGE, Finder, detector
+from hmr_light.paths import zoo_file
 
 # What needs torch, which takes seconds to import, is imported in the functions.
 if TYPE_CHECKING:
@@ -55,12 +56,14 @@ def load_predictor(config: PredictConfig) -> Predictor:
 
 def _model(config: PredictConfig) -> CropPredictor:
     from hmr_light.checkpoints.exported import open_model, predictor_of_model
-    from hmr_light.checkpoints.models import ZOO, best_checkpoint
+    from hmr_light.checkpoints.models import best_checkpoint
 
     if config.checkpoint is not None:
         model = open_model(config.checkpoint)
     elif config.run is None:
-        model = open_model(ZOO / "mobile.pt")
+        mobile = zoo_file("mobile")
+        assert mobile is not None
+        model = open_model(mobile)
         print("checkpoint: mobile, which comes with the package", file=sys.stderr)
     else:
         model = best_checkpoint(config.run, config.tracking.uri)

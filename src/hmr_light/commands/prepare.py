@@ -48,6 +48,9 @@ def _render(options: dict[str, Any], config: PrepareConfig) -> None:
 
     out = Path(options.pop("out")).expanduser()
     settings = typed(SyntheticConfig, options)
+    # Where one count is given, the others are those of conf/source/synthetic.yaml.
+    counts = ", ".join(f"{name} {count}" for name, count in settings.counts.by_split().items())
+    print(f"{out}: {sum(settings.counts.by_split().values())} images: {counts} (source.counts)", file=sys.stderr)
     with claim(out):
         summary = prepare_synthetic(settings, load_body(**config.body.files()), out)
     print(f"{out}: " + ", ".join(f"{name} {split['images']}" for name, split in summary["splits"].items()))

@@ -50,8 +50,7 @@ def file_sha256(path: str | Path | None) -> str | None:
 
 def lineage_of(checkpoint: Checkpoint, tracking_uri: str | None) -> Lineage:
     """What a run is tagged with whose model comes from `checkpoint`; the run's MLflow id is that in `tracking_uri`."""
-    folder = checkpoint.path.resolve().parent
-    run_dir = folder if (folder / FILE_NAME).is_file() else checkpoint.run_dir  # a model.hmrz lies beside the journal
+    run_dir = checkpoint.run_dir
     name = run_dir.name if (run_dir / FILE_NAME).is_file() else checkpoint.path.stem
     return Lineage(mlflow_run_id(run_dir, tracking_uri) or name, file_sha256(checkpoint.path) or "")
 
