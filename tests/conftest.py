@@ -28,6 +28,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+@pytest.fixture(scope="session", autouse=True)
+def few_rounds() -> None:
+    """See tests/support/few_rounds.py."""
+    from support.few_rounds import take_few_rounds
+
+    take_few_rounds()
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty HMR_LIGHT_HOME."""

@@ -246,6 +246,10 @@ def _main() -> None:
 
     for command in COMMANDS:
         importlib.import_module(f"hmr_light.commands.{command}")
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from support.few_rounds import take_few_rounds
+
+    take_few_rounds()
     gc.freeze()  # what is never looked at again stays shared
 
     request = _serve()
