@@ -161,3 +161,22 @@ def test_training_that_starts_from_integers_is_refused(quick: list[str], tmp_pat
             compose("train", *quick, "regressor=light", f"init={tmp_path / 'int8.pt'}", f"outputs={tmp_path / 'runs'}")
         )
     assert not (tmp_path / "runs").exists()
+
+
+def test_an_mlp_whose_features_are_of_any_scale_is_near_it_in_integers() -> None:
+    small = ("backbone.width=0.25", "backbone.form=shallow", "regressor.hidden=[32]")
+    model = model_of("mobilenet_v1", "mlp", *small).eval()
+    *_, last = (module for module in model.backbone.modules() if isinstance(module, nn.Linear))
+    with torch.no_grad():
+        scales = 10 ** (-3 * torch.rand(last.out_features))
+        last.weight.mul_(scales[:, None])
+        last.bias.mul_(scales)
+        images = torch.cat([normalize(batch["image"]) for batch in context().batches()])
+        features, norm = model.backbone(images), model.regressor.correction[0]
+        norm.running_mean.copy_(features.mean(0))
+        norm.running_var.copy_(features.var(0))
+        norm.eps = 1e-20
+        whole = rebuilt(model, change(model, "int8"))
+        whole.regressor.correction[0].eps = norm.eps
+        ours, theirs = (torch.cat(one.regressor.fold().estimate(features), 1) for one in (whole, model))
+    assert (ours - theirs).std() < 0.05 * theirs.std(0).square().mean().sqrt()

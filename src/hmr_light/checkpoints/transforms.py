@@ -71,12 +71,14 @@ def is_plain(value: Any) -> bool:
 
 
 @transforms.register("fold")
-def fold(model: HMR, *, batch_norms: bool = False) -> HMR:
+def fold(model: HMR, *, batch_norms: bool = False, regressor: bool = True) -> HMR:
     """The regressor as one affine map, where it is one; with `batch_norms`, these within the convolutions before them.
 
-    The folded model computes the same up to rounding, and cannot be trained as before.
+    The folded model computes the same up to rounding, and cannot be trained as before. `regressor=False` leaves the
+    regressor as it is.
     """
-    folded = HMR(fuse_conv_bn(model.backbone) if batch_norms else model.backbone, model.regressor.fold())
+    backbone = fuse_conv_bn(model.backbone) if batch_norms else model.backbone
+    folded = HMR(backbone, model.regressor.fold() if regressor else model.regressor)
     return folded.eval()
 
 

@@ -15,6 +15,7 @@ from hmr_light.compression.steps import Change, Phase, StepContext, steps
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
 from hmr_light.model.integers import LEVELS, MOST, Int8Weights, can_be_int8, freeze
+from hmr_light.model.regressors.mlp import MlpRegressor
 from hmr_light.model.sharing import SharedWeights
 
 # `percentile` is an option's name too.
@@ -63,12 +64,17 @@ def int8(
 
 
 def _folding(model: HMR) -> Transform:
-    """The batch norms within their convolutions, as integer arithmetic wants them, where the network can be traced."""
-    whole = Transform(name="fold", options={"batch_norms": True})
+    """The batch norms within their convolutions, as integer arithmetic wants them, where the network can be traced.
+
+    The batch norm of an MLP's inputs stays before its first layer: within it, weights for features that vary little
+    would be so large that the others of the same output would be rounded away.
+    """
+    regressor = {"regressor": False} if isinstance(model.regressor, MlpRegressor) else {}
+    whole = Transform(name="fold", options={"batch_norms": True} | regressor)
     try:
         apply_transforms(model, [whole])
     except UserError:
-        return Transform(name="fold", options={"batch_norms": False})
+        return Transform(name="fold", options={"batch_norms": False} | regressor)
     return whole
 
 

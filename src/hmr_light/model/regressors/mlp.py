@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from hmr_light.errors import UserError
+from hmr_light.model.integers import Int8Weights
 from hmr_light.model.low_rank import LowRankLinear
 from hmr_light.model.regressors.base import check_dropout, check_widths, regressors
 from hmr_light.model.regressors.feedforward import FeedForwardRegressor, output_layer
@@ -31,7 +32,10 @@ class MlpRegressor(FeedForwardRegressor):
 
     @torch.no_grad()
     def fold(self) -> FeedForwardRegressor:
-        """The same function in evaluation without batch norm and dropout: linear layers and ReLU alone."""
+        """The same function in evaluation without batch norm and dropout: linear layers and ReLU alone.
+
+        Itself where the first layer computes in integers.
+        """
         assert isinstance(self.correction, nn.Sequential)
         norm = next(self.correction.children())
         if not isinstance(norm, nn.BatchNorm1d):
@@ -40,6 +44,8 @@ class MlpRegressor(FeedForwardRegressor):
         assert norm.running_var is not None
         kept = [copy.deepcopy(one) for one in self.correction if not isinstance(one, nn.BatchNorm1d | nn.Dropout)]
         layer = kept[0]
+        if isinstance(layer, Int8Weights):  # its scales are of normalised features
+            return self
         assert isinstance(layer, nn.Linear | LowRankLinear)
         # A layer of low rank is two.
         first, last = (layer.down, layer.up) if isinstance(layer, LowRankLinear) else (layer, layer)
