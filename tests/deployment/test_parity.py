@@ -25,7 +25,9 @@ def test_another_model_is_told(exported: Path) -> None:
         moved.check()
 
 
-@pytest.mark.parametrize("parity", [Parity(2e-4, 0), Parity(0, 0.06), Parity(math.inf, 0), Parity(0, math.nan)])
+@pytest.mark.parametrize(
+    "parity", [Parity(2e-4, 0, 0), Parity(0, 0.06, 0), Parity(math.inf, 0, 0), Parity(0, math.nan, 0)]
+)
 def test_the_limits(parity: Parity) -> None:
     with pytest.raises(UserError):
         parity.check()

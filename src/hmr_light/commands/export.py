@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hmr_light.config.groups.export import ExportConfig
 from hmr_light.config.hints import command_line
+from hmr_light.config.schema import EvaluateConfig
 from hmr_light.errors import UserError
 from hmr_light.paths import is_there, sample_photograph, zoo_file
 
@@ -22,11 +24,12 @@ def run(config: ExportConfig) -> Path:
     if config.out is not None:
         _refuse_existing(config.out.expanduser())
     import torch
-    from rich.console import Console
 
     from hmr_light.body import load_body
     from hmr_light.deployment.export import export_onnx
     from hmr_light.deployment.parity import CROPS
+    from hmr_light.deployment.precision import choose_precision
+    from hmr_light.deployment.scoring import score_both
     from hmr_light.model.onnx_predictor import optional_package
 
     for package in ("onnx", "onnxscript", "onnxruntime"):
@@ -34,24 +37,34 @@ def run(config: ExportConfig) -> Path:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     checkpoint = _checkpoint(config)
-    out = _out(config, checkpoint)
+    precision = choose_precision(checkpoint, config.precision)
+    out = _out(config, checkpoint, precision)
     _refuse_existing(out)
     _warn(config, checkpoint)
-    with Console(stderr=True).status(f"exporting {checkpoint.path} …"):
-        exported = export_onnx(
-            checkpoint,
-            load_body(**config.body.files()),
-            out,
-            pixels=config.input,
-            outputs=config.outputs,
-            tracking_uri=config.tracking.uri,
-        )
+    print(f"exporting {checkpoint.path}, which may take a minute", file=sys.stderr)
+    exported = export_onnx(
+        checkpoint,
+        load_body(**config.body.files()),
+        out,
+        precision=precision,
+        pixels=config.input,
+        outputs=config.outputs,
+        tracking_uri=config.tracking.uri,
+        judge=lambda model, file: score_both(_evaluation(config), model, file, config.images),
+    )
     parity = exported.parity
     print(f"{out}: {exported.size:,} bytes, {exported.precision}")
     print(
         f"  ONNX Runtime {version} and the model differ on {CROPS} crops by {parity.parameters:.1e} in the parameters, "
         f"and {parity.millimetres:.2g} mm"
     )
+    if scored := exported.scored:
+        print(
+            f"  MPJPE on {scored.people} people of {scored.evaluated_on}: the file {scored.file_mm:.2f} mm, the model "
+            f"{scored.model_mm:.2f} mm"
+        )
+    elif precision != "float32":
+        print("  no evaluation set is here: its error was not compared with the model's (see data=)", file=sys.stderr)
     _log(exported, checkpoint, config)
     draw = command_line("predict", {"checkpoint": out, "input": sample_photograph()})
     print(f"  next: {draw}", file=sys.stderr)
@@ -69,11 +82,21 @@ def _checkpoint(config: ExportConfig) -> Checkpoint:
     return checkpoint
 
 
-def _out(config: ExportConfig, checkpoint: Checkpoint) -> Path:
+def _evaluation(config: ExportConfig) -> EvaluateConfig:
+    """How the file is scored."""
+    shared = {
+        field.name: getattr(config, field.name) for field in fields(EvaluateConfig) if hasattr(config, field.name)
+    }
+    return EvaluateConfig(
+        **shared | {"run": None, "checkpoint": Path(), "checkpoints": "best", "device": "cpu", "out": None}
+    )
+
+
+def _out(config: ExportConfig, checkpoint: Checkpoint, precision: str) -> Path:
     """Where the file goes."""
     if config.out is not None:
         return config.out.expanduser()
-    path, ending = checkpoint.path, f"-{config.precision}.onnx"
+    path, ending = checkpoint.path, f"-{precision}.onnx"
     if zoo_file(path.stem) == path:
         return Path(f"{path.stem}{ending}")
     folder = run_folder(checkpoint)
@@ -121,4 +144,6 @@ def _log(exported: Exported, checkpoint: Checkpoint, config: ExportConfig) -> No
             "parameters_difference": exported.parity.parameters,
             "difference_mm": exported.parity.millimetres,
         }
+        if exported.scored:
+            figures |= {"mpjpe_mm": exported.scored.file_mm, "mpjpe_of_model_mm": exported.scored.model_mm}
         tracker.metrics({f"{prefix}/{name}": value for name, value in figures.items()}, step=checkpoint.epoch)

@@ -36,7 +36,11 @@ from hmr_light.paths import conf_dir, without_secret
 _SWEEP = {"-m", "--multirun"}
 _HELP = {"-h", "--help"}
 _SHOW = {"job", "--cfg=job"}
-_OF_RUNS = {"evaluate": ("data", "protocol", "body"), "compress": ("data", "protocol", "body", "loss")}
+_OF_RUNS = {
+    "evaluate": ("data", "protocol", "body"),
+    "compress": ("data", "protocol", "body", "loss"),
+    "export": ("data", "protocol", "body"),
+}
 """What commands with run=RUN take from the run, where nothing else is given."""
 
 

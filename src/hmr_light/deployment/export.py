@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +18,12 @@ from hmr_light.deployment.network import OUTPUTS, DeployedNetwork, prepare
 from hmr_light.deployment.onnx_graph import INPUT, onnx_graph, slim
 from hmr_light.deployment.parity import Parity, measure_parity
 from hmr_light.deployment.posing import PosedBody
+from hmr_light.deployment.precision import store
+from hmr_light.deployment.scoring import Scored
 from hmr_light.errors import UserError
+from hmr_light.model.hmr import HMR
 from hmr_light.model.integers import with_float_weights
-from hmr_light.model.onnx_predictor import METADATA, open_onnx
+from hmr_light.model.onnx_predictor import METADATA, OnnxPredictor, open_onnx
 from hmr_light.model.sharing import with_own_weights
 from hmr_light.paths import atomic_write
 
@@ -36,6 +40,7 @@ class Exported:
     """Bytes."""
     precision: str
     parity: Parity
+    scored: Scored | None
 
 
 def export_onnx(
@@ -43,21 +48,26 @@ def export_onnx(
     body: SMPL,
     out: Path,
     *,
+    precision: str = "float32",
     pixels: str = "uint8",
     outputs: str = "parameters",
     tracking_uri: str | None = None,
+    judge: Callable[[HMR, OnnxPredictor], Scored | None] = lambda model, file: None,
 ) -> Exported:
     """Write the model of `checkpoint` to `out`, atomically, once ONNX Runtime gives what the model gives.
 
-    `pixels` is the type of the crops, `outputs` a key of `OUTPUTS`; joints and mesh are those of `body`, whose numbers
-    are in the file then. Raises `UserError` for a model that cannot be exported or whose file gives something else,
-    and for weights that are not finite; `out` is as before then.
+    `precision` is one that `choose_precision` has found possible, `pixels` is the type of the crops, `outputs` a key of
+    `OUTPUTS`; joints and mesh are those of `body`, whose numbers are in the file then. `judge` scores a file with
+    rounded weights beside the model (see `score_both`). Raises `UserError` for a model that cannot be exported or whose
+    file gives something else, and for weights that are not finite; `out` is as before then.
     """
     refuse_not_finite(checkpoint.state, checkpoint.path, DIVERGED)
     model = checkpoint.build()
     size = int(checkpoint.config["data"]["image_size"])
     posed = None if outputs == "parameters" else PosedBody(body, with_mesh=outputs == "mesh")
-    graph = onnx_graph(DeployedNetwork(prepare(with_own_weights(model)), pixels, posed), size, OUTPUTS[outputs])
+    network = DeployedNetwork(prepare(with_float_weights(with_own_weights(model))), pixels, posed)
+    graph = onnx_graph(network, size, OUTPUTS[outputs])
+    store(graph, model, precision)
     slim(graph)
     shapes = {one.name: [each.dim_value for each in one.type.tensor_type.shape.dim][1:] for one in graph.graph.output}
     entry = graph.metadata_props.add()
@@ -67,7 +77,7 @@ def export_onnx(
             checkpoint,
             body,
             parameters=count_parameters(with_float_weights(model)).total,
-            precision="float32",
+            precision=precision,
             input_name=INPUT,
             pixels=pixels,
             outputs=shapes,
@@ -76,9 +86,13 @@ def export_onnx(
     )
     with atomic_write(out) as temporary:
         _write(graph, temporary)
-        parity = measure_parity(open_onnx(temporary), model, body)
-        parity.check()
-    return Exported(out, out.stat().st_size, "float32", parity)
+        predictor = open_onnx(temporary)
+        parity = measure_parity(predictor, model, body)
+        parity.check(precision)
+        scored = None if precision == "float32" else judge(model, predictor)
+        if scored:
+            scored.check()
+    return Exported(out, out.stat().st_size, precision, parity, scored)
 
 
 def _write(graph: ModelProto, path: Path) -> None:

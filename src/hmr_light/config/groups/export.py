@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from omegaconf import MISSING
 
 from hmr_light.config.groups.body import BodyConfig
+from hmr_light.config.groups.data import DataConfig
 from hmr_light.config.groups.tracking import TrackingConfig
-from hmr_light.config.limits import OneOf, Threads
+from hmr_light.config.limits import OneOf, Range, Threads
 from hmr_light.config.names import Packaged, Run, Trained
 from hmr_light.errors import UserError
 
@@ -27,8 +28,10 @@ class ExportConfig:
     """A model that comes with the package, by its name (docs/zoo.md); or give `run` or `checkpoint`."""
     format: Annotated[str, OneOf("onnx")] = MISSING
     """The kind of file. onnx: for ONNX Runtime, OpenCV and many others."""
-    precision: Annotated[str, OneOf("float32")] = MISSING
-    """How weights are stored."""
+    precision: Annotated[str | None, OneOf("float32", "float16", "int8", "codebook")] = None
+    """How weights are stored; null: as the model has them. float32, float16. int8: whole numbers, of a model that
+    compression=int8 has made. codebook: indices into a few values of a model that compression=share has made; small,
+    and as fast as float32."""
     input: Annotated[str, OneOf("uint8", "float32")] = MISSING
     """What the file takes: RGB crops of the values 0 to 255, any number at once; they are normalised in the file.
     uint8: (batch, side, side, 3), as image files have them. float32: (batch, 3, side, side), as OpenCV's blobFromImage
@@ -40,12 +43,22 @@ class ExportConfig:
     """Allow that numbers of a body of your own are written into the file. SMPL's licence forbids most ways to pass such
     a file on. The embedded body needs no leave."""
     body: BodyConfig = MISSING
+    data: DataConfig = MISSING
+    """A file with rounded weights is scored beside its model on the first evaluation set, if that is here. For a run:
+    its own sets, unless `data=` is given."""
+    protocol: dict[str, Any] = MISSING
+    images: Annotated[int, Range(0, 2**31 - 1)] = MISSING
+    """How many people of that set; 0: none."""
     out: Path | None = None
     """The new file; null: model-PRECISION.onnx in the run's folder, or beside the checkpoint where it has no run, and
     NAME-PRECISION.onnx in this folder for a model of the package."""
     threads: Threads | None = None
     """CPU threads of the comparison; null: torch's choice."""
     tracking: TrackingConfig = MISSING
+
+    def unread(self) -> tuple[str, ...]:
+        """Sets that are not here are not scored on."""
+        return ("data.",)
 
     def __post_init__(self) -> None:
         if sum(one is not None for one in (self.run, self.checkpoint, self.model)) != 1:
