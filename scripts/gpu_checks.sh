@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What needs a GPU: the tests on CUDA, the starts of docs/results.md, and the models that come with the package. With one
 # H100 and 16 cores `render` took 4 minutes, `mobile` 5 and `pocket` 4. Each step started once more goes on where it was:
-#   scripts/gpu_checks.sh tests | render | starts | mobile | pocket | evaluate
+#   scripts/gpu_checks.sh tests | render | starts | mobile | pocket | evaluate | compression
 # MLflow need not be there: the runs' only record is their journal, for `hmr-light sync` on another machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -69,7 +69,13 @@ evaluate() {
     done
 }
 
+# The tables of docs/compression.md, or parts of them; not timed on a GPU yet.
+compression() { # PART...
+    RESULTS_DATA=$data MOBILE_DATA=$hard OPTIONS="trainer.device=cuda data.workers=$workers $track" \
+        scripts/compression_results.sh "$@"
+}
+
 case ${1:-} in
-    tests | render | starts | mobile | pocket | evaluate) "$@" ;;
+    tests | render | starts | mobile | pocket | evaluate | compression) "$@" ;;
     *) sed -n 's/^#   //p' "$0"; exit 2 ;;
 esac
