@@ -28,8 +28,9 @@ def trained(model: HMR) -> HMR:
             if isinstance(layer, nn.modules.batchnorm._BatchNorm):
                 layer.running_mean.normal_(0, 0.2)
                 layer.running_var.uniform_(0.5, 2)
-                layer.weight.uniform_(0.5, 1.5)
-                layer.bias.normal_(0, 0.2)
+                if layer.affine:
+                    layer.weight.uniform_(0.5, 1.5)
+                    layer.bias.normal_(0, 0.2)
         biases = set(map(id, model.regressor.output_biases()))
         for layer in model.regressor.modules():
             if isinstance(layer, nn.Linear) and id(layer.bias) in biases:

@@ -99,14 +99,13 @@ def _out(config: ExportConfig, checkpoint: Checkpoint, precision: str) -> Path:
     path, ending = checkpoint.path, f"-{precision}.onnx"
     if zoo_file(path.stem) == path:
         return Path(f"{path.stem}{ending}")
-    folder = run_folder(checkpoint)
-    return folder / f"model{ending}" if folder else path.with_name(f"{path.stem}{ending}")
+    folder = checkpoint.run_dir
+    return folder / f"model{ending}" if _has_run(folder) else path.with_name(f"{path.stem}{ending}")
 
 
-def run_folder(checkpoint: Checkpoint) -> Path | None:
-    """The folder of the run that the checkpoint is of, whose journal takes its figures; None where there is none."""
-    beside = checkpoint.path.resolve().parent  # where a model.hmrz lies
-    return next((one for one in (checkpoint.run_dir, beside) if (one / "journal.jsonl").is_file()), None)
+def _has_run(folder: Path) -> bool:
+    """Whether there is a journal, which takes the figures."""
+    return (folder / "journal.jsonl").is_file()
 
 
 def _refuse_existing(out: Path) -> None:
@@ -133,11 +132,10 @@ def _log(exported: Exported, checkpoint: Checkpoint, config: ExportConfig) -> No
     from hmr_light.tracking import continue_tracking
     from hmr_light.training.provenance import file_sha256
 
-    folder = run_folder(checkpoint)
-    if folder is None:
+    if not _has_run(checkpoint.run_dir):
         return
     prefix = f"export/{config.format}/{exported.precision}"
-    with continue_tracking(folder, uri=config.tracking.uri) as tracker:
+    with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
         tracker.tags({f"hmr_light.{prefix.replace('/', '.')}": f"{exported.path.name} {file_sha256(exported.path)}"})
         figures = {
             "bytes": float(exported.size),

@@ -1,0 +1,91 @@
+"""Every precision of `hmr-light export` for every family of backbones, as one table: `export_matrix.py [FAMILY …]`.
+
+The models are those that `scripts/compression_matrix.py` has left in $HMR_LIGHT_HOME/compression_matrix: a parent,
+which was trained for a moment, and its runs of the steps share and int8. The table, in docs/deployment.md, has the size
+of each file, and by how much it differs from its model. What cannot be exported stands there with the reason.
+
+A stopped script goes on where it was: results are kept in $HMR_LIGHT_HOME/export_matrix.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import NamedTuple
+
+from hmr_light.body import load_body
+from hmr_light.checkpoints.loading import load_checkpoint
+from hmr_light.deployment.export import export_onnx
+from hmr_light.errors import UserError
+from hmr_light.paths import atomic_write, home
+
+PRECISIONS = {"float32": "parent", "float16": "parent", "codebook": "share", "int8": "int8"}
+"""And the run of the matrix of steps that it is made of."""
+PAGE = Path(__file__).parents[1] / "docs" / "deployment.md"
+BEGIN, END = "<!-- by scripts/export_matrix.py -->", "<!-- end -->"
+
+
+class Result(NamedTuple):
+    """One cell: a file that was written, or why there is none."""
+
+    kilobytes: float
+    parameters: float
+    mean_mm: float
+    reason: str = ""
+
+
+def main() -> None:
+    models, folder = home() / "compression_matrix", home() / "export_matrix"
+    families = sys.argv[1:] or sorted(path.name for path in models.glob("*") if (path / "hmr_light").is_dir())
+    if not families:
+        sys.exit("there are no models: run scripts/compression_matrix.py first")
+    kept = folder / "results.json"
+    results: dict[str, list[float | str]] = json.loads(kept.read_text()) if kept.is_file() else {}
+    for family in families:
+        for precision, row in PRECISIONS.items():
+            name = f"{family} {precision}"
+            if name in results and not str(results[name][3]).startswith("FAILED"):
+                continue
+            results[name] = list(cell(models / family, row, precision, folder / f"{family}-{precision}.onnx"))
+            print(name, results[name], flush=True)
+            with atomic_write(kept) as temporary:
+                temporary.write_text(json.dumps(results, indent=1))
+    write_page({name: Result(*value) for name, value in results.items()})  # type: ignore[arg-type]
+    if failed := [name for name, value in results.items() if str(value[3]).startswith("FAILED")]:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def cell(runs: Path, row: str, precision: str, out: Path) -> Result:
+    """The file of the newest checkpoint of the run called `row`."""
+    checkpoints = sorted(runs.glob(f"hmr_light/*-{row}/checkpoints/epoch-*.pt"))
+    if not checkpoints:
+        return Result(0, 0, 0, f"no {row}")
+    try:
+        exported = export_onnx(load_checkpoint(checkpoints[-1]), load_body(), out, precision=precision)
+    except UserError as error:
+        return Result(0, 0, 0, error.message)
+    except Exception:
+        traceback.print_exc()
+        return Result(0, 0, 0, f"FAILED: {traceback.format_exc().splitlines()[-1]}")
+    return Result(exported.size / 1000, exported.parity.parameters, exported.parity.mean_mm)
+
+
+def write_page(results: dict[str, Result]) -> None:
+    lines = ["| backbone | " + " | ".join(PRECISIONS) + " |", "|---" * (len(PRECISIONS) + 1) + "|"]
+    for family in dict.fromkeys(name.split()[0] for name in results):
+        cells = []
+        for precision in PRECISIONS:
+            one = results[f"{family} {precision}"]
+            difference = f"{one.parameters:.0e}" if precision == "float32" else f"{one.mean_mm:.2g} mm"
+            cells.append(one.reason or f"{one.kilobytes:,.0f} kB, {difference}")
+        lines.append(f"| {family} | " + " | ".join(cells) + " |")
+    text = PAGE.read_text()
+    before, _, rest = text.partition(BEGIN)
+    with atomic_write(PAGE) as temporary:
+        temporary.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}" + rest.partition(END)[2])
+
+
+if __name__ == "__main__":
+    main()
