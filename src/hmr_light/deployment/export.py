@@ -18,7 +18,7 @@ from hmr_light.deployment.network import OUTPUTS, DeployedNetwork, prepare
 from hmr_light.deployment.onnx_graph import INPUT, onnx_graph, slim
 from hmr_light.deployment.parity import Parity, measure_parity
 from hmr_light.deployment.posing import PosedBody
-from hmr_light.deployment.precision import store
+from hmr_light.deployment.precision import choose_precision, store
 from hmr_light.deployment.scoring import Scored
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
@@ -48,7 +48,7 @@ def export_onnx(
     body: SMPL,
     out: Path,
     *,
-    precision: str = "float32",
+    precision: str | None = None,
     pixels: str = "uint8",
     outputs: str = "parameters",
     tracking_uri: str | None = None,
@@ -56,11 +56,12 @@ def export_onnx(
 ) -> Exported:
     """Write the model of `checkpoint` to `out`, atomically, once ONNX Runtime gives what the model gives.
 
-    `precision` is one that `choose_precision` has found possible, `pixels` is the type of the crops, `outputs` a key of
+    `precision` None is the model's own (see `choose_precision`), `pixels` is the type of the crops, `outputs` a key of
     `OUTPUTS`; joints and mesh are those of `body`, whose numbers are in the file then. `judge` scores a file with
     rounded weights beside the model (see `score_both`). Raises `UserError` for a model that cannot be exported or whose
     file gives something else, and for weights that are not finite; `out` is as before then.
     """
+    precision = choose_precision(checkpoint, precision)
     refuse_not_finite(checkpoint.state, checkpoint.path, DIVERGED)
     model = checkpoint.build()
     size = int(checkpoint.config["data"]["image_size"])
