@@ -1,36 +1,29 @@
-"""int8 from calibration images: scales, ranges, and small networks of several families, saved, read and trained."""
+"""int8 from calibration images: scales, ranges, and that little is lost."""
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from compression_matrix import FAMILIES
 from support.cli import compose
 from support.compression import change, context, rebuilt
 from support.models import model_of
 from torch import nn
 
 from hmr_light.checkpoints.format import save_model
-from hmr_light.checkpoints.hmrz import write_hmrz
-from hmr_light.checkpoints.models import load_model
 from hmr_light.commands.train import run as train
 from hmr_light.compression.chain import check_parent
 from hmr_light.compression.ranges import BINS, extremes, least_divergence, percentile
 from hmr_light.compression.steps import read_steps
-from hmr_light.config.choices import compose_choice
 from hmr_light.config.strict import plain
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, normalize
 from hmr_light.model.integers import Int8Weights
 
-SLOW = ("mobilenet_v1", "mobilenet_v2", "shufflenet_v1", "squeezenext23", "efficientnet_lite0", "resnet18", "snet49")
-FAMILIES = [
-    *("mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1"),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
-]
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES if name != "shufflenet_v2_x0_5"]
 
 
 def trained(family: str, regressor: str = "light") -> HMR:
@@ -48,49 +41,17 @@ def trained(family: str, regressor: str = "light") -> HMR:
     return model.eval()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_network_of_each_family_in_integers_is_near_it_saved_and_read(family: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["shufflenet_v2_x0_5", *OTHERS])
+def test_a_network_in_integers_is_near_it(family: str) -> None:
     model = trained(family)
     small = rebuilt(model, change(model, "int8"))
-    layers = {name: one for name, one in small.named_modules() if isinstance(one, Int8Weights)}
-    assert layers
+    assert any(isinstance(one, Int8Weights) for one in small.modules())
     assert not any(type(one) in (nn.Conv2d, nn.Linear) for one in small.modules())
     images = next(iter(context().batches()))["image"]
     with torch.no_grad():
         features, own = small.backbone(normalize(images)), model.backbone(normalize(images))
     noise = float((features - own).square().mean() / own.square().mean())
     assert 0 < noise < 0.15, "eight bits lose little, also through many layers of random weights"
-
-    config = {"backbone": compose_choice("backbone", family), "regressor": compose_choice("regressor", "light")}
-    saved = save_model(tmp_path / "a.pt", small, config | {"data": {"image_size": 64}}, 1, {})
-    size = write_hmrz(tmp_path / "a.hmrz", saved)
-    weights = sum(layer.integers.numel() for layer in layers.values())
-    assert size < 1.3 * weights
-    with torch.no_grad():
-        expected = small(normalize(images))
-    for name in ("a.pt", "a.hmrz"):
-        assert all(map(torch.equal, load_model(tmp_path / name, "cpu")(images), expected))
-
-
-def test_training_with_rounded_weights_ends_in_integers_that_compute_the_same() -> None:
-    model = trained("shufflenet_v2_x0_5")
-    (step,) = read_steps({"name": "int8", "train": True})
-    soft = rebuilt(model, change(model, "int8", train=True)).train()
-    optimizer = torch.optim.Adam([one for one in soft.parameters() if one.requires_grad], lr=1e-3)
-    images = torch.randn(4, 3, 64, 64)
-    before = {name: one.weight.detach().clone() for name, one in soft.named_modules() if isinstance(one, Int8Weights)}
-    for _ in range(2):
-        optimizer.zero_grad()
-        sum(value.square().sum() for value in soft(images)).backward()
-        optimizer.step()
-    for name, weight in before.items():
-        assert not torch.equal(soft.get_submodule(name).weight, weight), name
-    soft.eval()
-    hard = rebuilt(soft, step.phases[1](copy.deepcopy(soft), context()))
-    assert [one["name"] for one in hard.transforms] == ["fold", "int8", "freeze_int8"]
-    with torch.no_grad():
-        assert all(map(torch.equal, hard(images), soft(images)))
-    assert not any(parameter.requires_grad for parameter in hard.parameters())
 
 
 def test_ranges_hold_zero_and_every_input() -> None:

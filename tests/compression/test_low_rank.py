@@ -67,16 +67,6 @@ def test_what_has_a_low_rank_stays_the_same_and_folds(regressor: str) -> None:
     assert len(small.regressor.output_biases()) == len(model.regressor.output_biases())
 
 
-@pytest.mark.parametrize("backbone", ["shufflenet_v2_x0_5", "mobilenet_v2_movenet", "squeezenet1_1"])
-def test_backbones_run_with_half_the_rank_and_are_pruned_after(backbone: str) -> None:
-    model = model_of(backbone, "light").eval()
-    small = rebuilt(model, change(model, "low_rank", rank=0.3))
-    narrow = rebuilt(small, change(small, "prune", keep=0.5))
-    assert [one["name"] for one in narrow.transforms] == ["low_rank", "prune"]
-    with torch.no_grad():
-        assert narrow(torch.randn(2, 3, 64, 64)).betas.shape == (2, 10)
-
-
 def test_the_energy_of_singular_values() -> None:
     values = torch.tensor([3.0, 2.0, 1.0], dtype=torch.double)  # squares 9, 4, 1 of 14
     assert [rank_of_energy(values, one) for one in (0.1, 9 / 14, 0.65, 13 / 14, 1.0)] == [1, 1, 2, 2, 3]

@@ -11,99 +11,40 @@ from compression_matrix import FAMILIES
 from support.backbones import CHOICES
 from support.compression import IMAGE_SIZE, change, context, rebuilt
 from support.models import model_of
+from support.pruning import check, narrowed, trained
 from torch import nn
 
 from hmr_light.compression.cells import Cells
 from hmr_light.compression.channels import trace_channels
-from hmr_light.compression.importance import batch_norm_scale, group_l2, taylor
-from hmr_light.compression.plan import Limits, by_importance, measure, uniform
+from hmr_light.compression.importance import batch_norm_scale, taylor
+from hmr_light.compression.plan import Limits, measure, uniform, within
 from hmr_light.compression.steps import read_steps
-from hmr_light.compression.transfer import Narrowed, narrow
+from hmr_light.compression.transfer import narrow
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR, normalize
 
 OTHERS = sorted(set(CHOICES) - set(FAMILIES) - {"blank", "timm"})
 
 
-def trained(backbone: str, *overrides: str, regressor: str = "light") -> HMR:
-    """A model in float64 whose every tensor shows."""
-    model = model_of(backbone, regressor, *overrides).double().eval()
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(layer.running_mean, 0, 0.1)
-            nn.init.uniform_(layer.running_var, 0.5, 1.5)
-            if layer.affine:
-                nn.init.uniform_(layer.weight, 0.5, 1.5)
-                nn.init.normal_(layer.bias, 0, 0.1)
-        elif isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
-            nn.init.normal_(layer.bias, 0, 0.1)
-    return model
-
-
-@torch.no_grad()
-def silenced(model: HMR, cells: Cells, kept: set[int]) -> HMR:
-    """`model` in which what makes a channel that is not kept gives zero."""
-    quiet = copy.deepcopy(model)
-    gone = torch.tensor([cell not in kept for cell in range(len(cells))])
-    for name, layer in quiet.named_modules():
-        if name not in cells.inputs:
-            continue
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            values = (layer.weight, layer.bias) if layer.affine else (layer.running_mean,)
-            mask = gone[cells.inputs[name]]
-        else:
-            values, mask = (layer.weight, layer.bias), gone[cells.outputs[name]]
-        for one in values:
-            if one is not None:
-                one[mask] = 0
-    return quiet
-
-
-@torch.no_grad()
-def difference(one: HMR, other: HMR, size: int = IMAGE_SIZE) -> float:
-    """Of what they estimate before it becomes rotations, which would amplify rounding."""
-    images = torch.randn(2, 3, size, size, dtype=torch.double)
-    pairs = zip(*(model.regressor.estimate(model.backbone(images)) for model in (one, other)), strict=True)
-    return max(float((mine - theirs).abs().max()) for mine, theirs in pairs)
-
-
-def narrowed(model: HMR, share: float, multiple: int, scope: str) -> tuple[Cells, Narrowed]:
-    cells = Cells(trace_channels(model, IMAGE_SIZE))
-    importance = group_l2(model, cells, context())
-    limits = Limits(multiple, 0.1, {})
-    planner = uniform(cells, limits) if scope == "layer" else by_importance(cells, importance, limits)
-    return cells, narrow(model, cells, planner(share), importance, IMAGE_SIZE)
-
-
-def check(model: HMR, share: float, multiple: int, scope: str) -> HMR:
+def pruned(model: HMR, share: float, multiple: int, scope: str) -> HMR:
+    """`model` without its least important channels, which gives what `model` does with them silent."""
     cells, made = narrowed(model, share, multiple, scope)
     small = rebuilt(model, made.change)
-    assert difference(small, silenced(model, cells, made.kept)) < 1e-11
-    assert difference(small, model) > 1e-6, "something was removed"
-    assert made.added <= 16
-    assert small.backbone(torch.randn(2, 3, 64, 64, dtype=torch.double)).shape[1] == small.backbone.num_features
+    check(model, small, cells, made)
     return small
-
-
-@pytest.mark.parametrize("backbone", FAMILIES)
-def test_narrow_and_wide_agree_for_every_family(backbone: str) -> None:
-    model = trained(backbone)
-    small = check(model, 0.6, 8, "layer")
-    parts = [sum(value.numel() for value in one.backbone.parameters()) for one in (small, model)]
-    assert parts[0] < 0.75 * parts[1]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", OTHERS)
 def test_narrow_and_wide_agree_for_every_backbone(backbone: str) -> None:
-    check(trained(backbone), 0.6, 8, "layer")
+    pruned(trained(backbone), 0.6, 8, "layer")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", FAMILIES)
 @pytest.mark.parametrize(("share", "multiple"), [(0.6, 4), (0.9, 1), (0.3, 8)])
 def test_narrow_and_wide_agree_globally(backbone: str, share: float, multiple: int) -> None:
-    check(trained(backbone), share, multiple, "global")
+    pruned(trained(backbone), share, multiple, "global")
 
 
 @pytest.mark.parametrize("regressor", ["spin", "hmr", "mlp", "linear"])
@@ -112,7 +53,7 @@ def test_narrow_and_wide_agree_for_every_regressor(regressor: str) -> None:
     for layer in model.regressor.modules():
         if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, 0, 0.02)
-    small = check(model, 0.5, 1, "global")
+    small = pruned(model, 0.5, 1, "global")
     assert small.backbone.num_features < model.backbone.num_features == 1000
     with torch.no_grad():
         small.regressor.fold()(torch.randn(2, small.backbone.num_features, dtype=torch.double))
@@ -121,7 +62,7 @@ def test_narrow_and_wide_agree_for_every_regressor(regressor: str) -> None:
 @pytest.mark.parametrize("name", ["resnet10t", "ghostnet_050"])
 def test_networks_of_timm_are_pruned_without_being_traced(name: str) -> None:
     pytest.importorskip("timm")
-    check(trained("timm", f"backbone.name={name}"), 0.6, 8, "layer")
+    pruned(trained("timm", f"backbone.name={name}"), 0.6, 8, "layer")
 
 
 def test_widths_are_multiples_where_the_network_allows_it() -> None:
@@ -151,6 +92,34 @@ def test_a_budget_is_held_and_used(backbone: str, budget: str) -> None:
     limit = 0.6 * measure(model, IMAGE_SIZE)[budget]
     small = rebuilt(model, change(model, "prune", budget={budget: limit}, scope="global", multiple=1))
     assert 0.9 * limit < measure(small, IMAGE_SIZE)[budget] <= limit
+
+
+def test_a_budget_of_time_is_held_and_used_by_what_is_measured() -> None:
+    model = trained("mobilenet_v1", "backbone.width=0.25", "backbone.form=shallow")
+    cells = Cells(trace_channels(model, IMAGE_SIZE))
+    planner, macs = uniform(cells, Limits(1, 0.1, {})), measure(model, IMAGE_SIZE)["macs"]
+    asked: list[float] = []
+
+    def time_of(small: HMR) -> float:
+        """A time that is the same on each day."""
+        asked.append(measure(small, IMAGE_SIZE)["macs"] / macs)
+        return asked[-1]
+
+    widths = within(planner, {"latency": 0.5, "macs": 0.9 * macs}, cells, model, IMAGE_SIZE, time_of)
+    small = rebuilt(model, narrow(model, cells, widths, torch.ones(len(cells)), IMAGE_SIZE).change)
+    ratio = measure(small, IMAGE_SIZE)["macs"] / macs
+    assert 0.47 < ratio <= 0.5
+    assert ratio == max(one for one in asked if one <= 0.5)
+    assert max(asked) <= 0.9, "what the other limits forbid is not measured"
+    assert len(set(asked)) == len(asked), "nothing is measured twice"
+    asked.clear()
+    with pytest.raises(
+        UserError, match=r"latency=0\.001 cannot be reached: the narrowest network has 0\.\d\d of"
+    ) as told:
+        within(planner, {"latency": 0.001}, cells, model, IMAGE_SIZE, time_of)
+    assert f"{asked[0]:.2f} of the latency" in str(told.value)
+    with pytest.raises(UserError, match="costs no more than the budget latency=1 already"):
+        within(planner, {"latency": 1.0}, cells, model, IMAGE_SIZE, time_of)
 
 
 def test_rounds_go_to_the_same_width_step_by_step() -> None:
@@ -207,7 +176,8 @@ def test_scales_of_batch_norms_are_a_criterion_where_there_are_any() -> None:
     [
         ({"keep": 0}, "compression.keep=0 is no share"),
         ({"layers": {"a": 2}}, "compression.layers.a=2 is no share"),
-        ({"budget": {"latency": 1}}, "compression.budget.latency is no budget"),
+        ({"budget": {"seconds": 1}}, "compression.budget.seconds is no budget"),
+        ({"budget": {"latency": 1.5}}, "compression.budget.latency=1.5 is no share"),
         ({"budget": {"macs": -1}}, "compression.budget.macs=-1 is no number"),
         ({"budget": {"macs": float("inf")}}, "is no number"),
         ({"multiple": 0}, "compression.multiple=0 is out of range"),

@@ -1,4 +1,4 @@
-"""Weight sharing: few values in each layer, which training moves; small cases of each family of networks."""
+"""Weight sharing: few values in each layer, which training moves."""
 
 from __future__ import annotations
 
@@ -13,20 +13,12 @@ from support.models import model_of
 from torch import nn
 
 from hmr_light.checkpoints.format import save, save_model
-from hmr_light.checkpoints.hmrz import write_hmrz
 from hmr_light.checkpoints.loading import load_checkpoint
-from hmr_light.checkpoints.models import load_model
 from hmr_light.compression.steps import read_steps
 from hmr_light.config.choices import compose_choice
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
 from hmr_light.model.sharing import SharedWeights, with_own_weights
-
-SLOW = ("mobilenet_v1", "mobilenet_v2", "shufflenet_v1", "squeezenext23", "efficientnet_lite0", "resnet18", "snet49")
-FAMILIES = [
-    *("mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1"),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
-]
 
 
 @pytest.fixture(scope="module")
@@ -102,36 +94,6 @@ def test_factors_of_channels_bring_the_weights_nearer(model: HMR) -> None:
         for layer in layers(model).values():
             layer.weight *= torch.rand(len(layer.weight)).view(-1, *[1] * (layer.weight.dim() - 1)) * 3
     assert error(scale="channel") < 0.7 * error()
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_network_of_each_family_is_shared_coded_read_and_trained(family: str, tmp_path: Path) -> None:
-    model = model_of(family, "light").eval()
-    small = rebuilt(model, change(model, "share", bits=2))
-    config = {"backbone": compose_choice("backbone", family), "regressor": compose_choice("regressor", "light")}
-    saved = save_model(tmp_path / "a.pt", small, config | {"data": {"image_size": 64}}, 1, {"mpjpe_mm": 9.5})
-    size = write_hmrz(tmp_path / "a.hmrz", saved)
-    assert size == (tmp_path / "a.hmrz").stat().st_size
-    weights = sum(layer.weight.numel() for layer in layers(model).values())
-    assert size < weights / 4 * 1.6, "two bits a weight, and what is not a weight"
-
-    read = load_checkpoint(tmp_path / "a.hmrz")
-    assert (read.epoch, read.metrics, read.transforms) == (1, {"mpjpe_mm": 9.5}, saved.transforms)
-    assert read.config == saved.config
-    assert list(read.state) == list(saved.state)
-    assert all(torch.equal(value, saved.state[name]) for name, value in read.state.items())
-
-    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
-    first, second = (load_model(tmp_path / name, "cpu")(images) for name in ("a.pt", "a.hmrz"))
-    assert all(map(torch.equal, first, second))
-    built = read.build().train()
-    optimizer = torch.optim.Adam(built.parameters(), lr=1e-2)
-    sum(value.square().sum() for value in built(torch.randn(2, 3, 64, 64))).backward()
-    optimizer.step()
-    for name, layer in built.named_modules():
-        if isinstance(layer, SharedWeights):
-            assert torch.equal(layer.indices, saved.state[f"{name}.indices"])
-            assert not torch.equal(layer.codebook, saved.state[f"{name}.codebook"]), name
 
 
 def test_an_iterative_regressor_with_shared_weights_is_still_one_map() -> None:

@@ -81,3 +81,13 @@ def test_a_batch_norm_stays_where_it_is_not_the_convolutions_own() -> None:
 def test_a_network_in_training_cannot_be_fused() -> None:
     with pytest.raises(ValueError, match="training"):
         fuse_conv_bn(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_the_shifts_of_batch_norms_are_trained_on_as_biases(has_bias: bool) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 3, 1, bias=has_bias), nn.BatchNorm2d(3)).eval()
+    convolution = fuse_conv_bn(network).get_submodule("0")
+    assert all(one.requires_grad for one in convolution.parameters())
+    assert len(list(convolution.parameters())) == 2
+    convolution = fuse_conv_bn(network.requires_grad_(False)).get_submodule("0")
+    assert not any(one.requires_grad for one in convolution.parameters())

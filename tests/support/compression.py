@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import torch
@@ -25,20 +26,22 @@ def to_zero(network: Network, batch: Batch, progress: float = 0.0) -> dict[str, 
     return {"all": LossTerm(total, torch.tensor(float(len(batch["image"]))), 1.0)}
 
 
-def context(size: int = IMAGE_SIZE) -> StepContext:
-    """Two batches of noise, the same ones on each call."""
+@cache
+def _config(size: int) -> TrainConfig:
     from support.cli import compose
 
-    config: TrainConfig = compose(
-        "train", f"data.image_size={size}", "data.root=data", "outputs=outputs", "tracking=journal"
-    )
+    return compose("train", f"data.image_size={size}", "data.root=data", "outputs=outputs", "tracking=journal")
+
+
+def context(size: int = IMAGE_SIZE) -> StepContext:
+    """Two batches of noise, the same ones on each call."""
 
     def batches() -> Iterator[Batch]:
         draw = torch.Generator().manual_seed(0)
         for _ in range(2):
             yield {"image": torch.randint(0, 256, (4, 3, size, size), dtype=torch.uint8, generator=draw)}
 
-    return StepContext(config, torch.device("cpu"), batches, Objective(to_zero))
+    return StepContext(_config(size), torch.device("cpu"), batches, Objective(to_zero))
 
 
 def change(model: HMR, name: str, phase: int = 0, size: int = IMAGE_SIZE, **options: Any) -> Change:

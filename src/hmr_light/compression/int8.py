@@ -42,7 +42,7 @@ def int8(
         if any(isinstance(layer, SharedWeights | Int8Weights) for layer in model.modules()):
             raise UserError(
                 "the model has layers that share weights, or are integers already: they cannot become integers",
-                "Leave the step share out, or int8: each of them says how weights are stored.",
+                "Take the checkpoint from before share or int8: each of them says how weights are stored.",
             )
         fold = _folding(model)
         folded = apply_transforms(model, [fold])

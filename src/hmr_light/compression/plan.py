@@ -35,6 +35,8 @@ class Limits(NamedTuple):
 Widths = dict[str, int]
 Planner = Callable[[float], Widths]
 """A share, more than 0 and at most 1 → the layers' widths."""
+TimeOf = Callable[[HMR], float]
+"""A narrower network → its time as a share of the wide one's."""
 
 
 def uniform(cells: Cells, limits: Limits) -> Planner:
@@ -60,26 +62,41 @@ def by_importance(cells: Cells, importance: torch.Tensor, limits: Limits) -> Pla
     return plan
 
 
-def within(planner: Planner, budget: Mapping[str, float], cells: Cells, model: HMR, image_size: int) -> Widths:
-    """The widths of the greatest share whose network costs no more than `budget` (`macs`, `parameters`) allows.
+def within(
+    planner: Planner, budget: Mapping[str, float], cells: Cells, model: HMR, image_size: int, time_of: TimeOf
+) -> Widths:
+    """The widths of the greatest share whose network costs no more than `budget` allows.
 
-    Raises `UserError` for a budget that the narrowest network is above of, and for one that needs no pruning.
+    `macs` and `parameters` are counted, `latency` is what `time_of` says: each plan that meets the others is asked for
+    once. Raises `UserError` for a budget that the narrowest network is above of, and for one that needs no pruning.
     """
     shapes = copy.deepcopy(model).to("meta")
+    known: dict[tuple[tuple[str, int], ...], str] = {}
+
+    def costs(widths: Widths) -> str:
+        """What of the network with `widths` is above its limit."""
+        _, transform = prune_transform(cells, widths, model, image_size)
+        counted = measure(apply_transforms(copy.deepcopy(shapes), [transform]), image_size)
+        above = [f"{counted[name]:,} {name}" for name in counted if counted[name] > budget.get(name, float("inf"))]
+        if not above and "latency" in budget:
+            ratio = time_of(apply_transforms(copy.deepcopy(model), [transform])) if widths else 1.0
+            above = [f"{ratio:.2f} of the latency"] if ratio > budget["latency"] else []
+        return ", ".join(above)
 
     def over(share: float) -> str:
         widths = planner(share)
-        _, transform = prune_transform(cells, widths, model, image_size)
-        costs = measure(apply_transforms(copy.deepcopy(shapes), [transform]), image_size)
-        return ", ".join(f"{costs[name]:,} {name}" for name, limit in budget.items() if costs[name] > limit)
+        key = tuple(sorted(widths.items()))
+        if key not in known:
+            known[key] = costs(widths)
+        return known[key]
 
-    wanted = " and ".join(f"{name}={limit:,.0f}" for name, limit in budget.items())
+    wanted = " and ".join(f"{name}={limit:,.15g}" for name, limit in budget.items())
     if not over(1.0):
         raise UserError(f"the model costs no more than the budget {wanted} already", "Give a smaller one.")
     low, high = 2.0**-SEARCH_STEPS, 1.0
-    if costs := over(low):
+    if least := over(low):
         raise UserError(
-            f"the budget {wanted} cannot be reached: the narrowest network has {costs}",
+            f"the budget {wanted} cannot be reached: the narrowest network has {least}",
             "Give a larger one, or smaller compression.multiple and compression.least.",
         )
     for _ in range(SEARCH_STEPS):
@@ -89,7 +106,7 @@ def within(planner: Planner, budget: Mapping[str, float], cells: Cells, model: H
 
 
 def measure(model: HMR, image_size: int) -> dict[str, int]:
-    """What `model` costs, by the names that a budget has."""
+    """What `model` costs of that which is counted, by the names that a budget has."""
     shapes = copy.deepcopy(model).to("meta").float()
     return {"macs": count_macs(shapes, image_size).total, "parameters": count_parameters(shapes).total}
 

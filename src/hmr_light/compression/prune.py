@@ -13,10 +13,11 @@ from hmr_light.compression.options import check_patterns, check_shares, of_layer
 from hmr_light.compression.plan import Limits, by_importance, measure, uniform, within
 from hmr_light.compression.steps import Change, Phase, StepContext, steps
 from hmr_light.compression.transfer import narrow
+from hmr_light.cost.benchmark import time_ratio
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
 
-BUDGETS = ("macs", "parameters")
+BUDGETS = ("macs", "parameters", "latency")
 
 
 @steps.register("prune")
@@ -42,7 +43,9 @@ def prune(
         if name not in BUDGETS:
             raise UserError(f"compression.budget.{name} is no budget", f"Choose of: {', '.join(BUDGETS)}.")
         if limit is not None:
-            if isinstance(limit, bool) or not isinstance(limit, int | float) or not 1 <= limit < float("inf"):
+            if name == "latency":
+                check_shares({"budget.latency": limit})
+            elif isinstance(limit, bool) or not isinstance(limit, int | float) or not 1 <= limit < float("inf"):
                 raise UserError(f"compression.budget.{name}={limit} is no number of them", "Give such as 30e6.")
             limits[name] = float(limit)
     plan = Limits(multiple, least, {name: float(share) for name, share in shares.items()})
@@ -75,8 +78,13 @@ def _phase(
         towards = {
             name: max(limit, now[name] * (limit / now[name]) ** (1 / left)) if now[name] > limit else limit
             for name, limit in budget.items()
+            if name in now
         }
-        widths = within(planner, towards, cells, model, image_size)
+        if "latency" in budget:  # a share of the time of what the round before has left
+            towards["latency"] = budget["latency"] ** (1 / rounds)
+        widths = within(
+            planner, towards, cells, model, image_size, lambda narrow: time_ratio(narrow, model, image_size)
+        )
     else:
         widths = planner(keep ** (1 / rounds))
     if not widths:

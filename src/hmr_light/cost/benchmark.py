@@ -9,8 +9,12 @@ import torch
 
 from hmr_light.cost.latency import Latency, load_average, make_latency
 from hmr_light.cost.paired import Ratio, compare, measure_paired
-from hmr_light.cost.variants import FileRunner, Runner
+from hmr_light.cost.variants import EAGER, FileRunner, Runner
 from hmr_light.cost.yardstick import yardstick
+from hmr_light.model.hmr import HMR
+
+RATIO_ROUNDS = 15
+"""Of `time_ratio`."""
 
 
 class Entry(NamedTuple):
@@ -67,6 +71,17 @@ def measure(
             ]
         )
     return found
+
+
+def time_ratio(model: HMR, reference: HMR, image_size: int) -> float:
+    """The CPU time of `model` for one image, as a share of the `reference`'s: one thread, both as they are.
+
+    The median of `RATIO_ROUNDS` rounds, on copies of the networks on the CPU.
+    """
+    cpu = torch.device("cpu")
+    entries = [Entry("", EAGER, image_size, Runner(one, frozenset(), cpu, None)) for one in (reference, model)]
+    ((_, measured),) = measure(entries, [(1, 1)], device=cpu, rounds=RATIO_ROUNDS, warmup=2)
+    return measured.ratio.median
 
 
 def _call(entry: Entry, batch: int, threads: int) -> Callable[[], object]:

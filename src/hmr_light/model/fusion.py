@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -39,7 +41,11 @@ def fuse_conv_bn(network: nn.Module) -> nn.Module:
         if calls.count(source.target) > 1 or calls.count(node.target) > 1:
             continue
         parent, _, name = str(source.target).rpartition(".")
-        setattr(modules[parent], name, fuse_conv_bn_eval(conv, norm))
+        fused = fuse_conv_bn_eval(conv, norm)
+        # Of a convolution without a bias, PyTorch's would not be trained; but it is the norm's shift.
+        shifts = [one for one in (conv.bias, norm.bias) if one is not None]
+        cast(nn.Parameter, fused.bias).requires_grad_(any(one.requires_grad for one in shifts))
+        setattr(modules[parent], name, fused)
         node.replace_all_uses_with(source)
         traced.graph.erase_node(node)
     traced.delete_all_unused_submodules()
