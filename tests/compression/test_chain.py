@@ -59,6 +59,39 @@ def whole(child_processes: ChildProcesses, parent: Path, tmp_path_factory: pytes
     return run_folders(outputs)
 
 
+@pytest.mark.parametrize("step", ["prune", "int8"])
+def test_what_was_compressed_alone_is_trained_on_or_refused(
+    step: str, child_processes: ChildProcesses, parent: Path, tmp_path: Path
+) -> None:
+    words = (f"compression={step}", "compression.steps=null", "trainer.epochs=0")
+    compress(child_processes, *arguments(parent, tmp_path, *words))
+    (run_dir,) = run_folders(tmp_path)
+    before = journal(run_dir)
+    train_on = ("train", f"resume={run_dir}", "trainer.epochs=1")
+    if step == "int8":
+        assert "its weights are integers" in compress(child_processes, *train_on, status=2)
+        assert journal(run_dir) == before
+        return
+    compress(child_processes, *train_on)
+    first, last = (load_checkpoint(path) for path in sorted((run_dir / "checkpoints").glob("epoch-*.pt")))
+    assert (first.epoch, last.epoch) == (0, 1)
+    assert first.transforms == last.transforms != []
+    changed = [not torch.equal(value, last.state[name]) for name, value in first.state.items()]
+    assert any(changed)
+
+
+def test_a_run_that_has_no_compressed_model_is_not_trained(
+    child_processes: ChildProcesses, parent: Path, tmp_path: Path
+) -> None:
+    words = ("compression=prune", "compression.steps=null", "trainer.epochs=0")
+    compress(child_processes, *arguments(parent, tmp_path, *words))
+    (run_dir,) = run_folders(tmp_path)
+    (run_dir / "checkpoints" / "epoch-000.pt").unlink()
+    said = compress(child_processes, "train", f"resume={run_dir}", "trainer.epochs=1", status=2)
+    assert "resume=auto" in said
+    assert not list((run_dir / "checkpoints").glob("*.pt"))
+
+
 def test_each_step_is_a_run_with_its_parent(parent: Path, whole: list[Path]) -> None:
     assert [one.name[14:] for one in whole] == ["mobilenet_v1-sparse", "mobilenet_v1-sparse-sparse"]
     before = parent

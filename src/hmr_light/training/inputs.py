@@ -6,6 +6,7 @@ Nothing is written here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -59,7 +60,8 @@ def initial_model(config: TrainConfig, training: Mixture, found: Found | None = 
 
     Its regressor starts from the mean parameters of `training`; `config.init` gives it the weights of a checkpoint.
     Where `found`, the run to be continued, has a saved state, no other file of weights is read, and the model's
-    structure is that of the state.
+    structure is that of the state. A run of `compress` that has not been trained yet starts from its first checkpoint.
+    Raises `UserError` for weights that cannot be trained.
     """
     torch.manual_seed(config.seed)
     continued = found is not None and found.has_state
@@ -70,15 +72,27 @@ def initial_model(config: TrainConfig, training: Mixture, found: Found | None = 
     model.regressor.set_mean(*mean_parameters(training))
     if found is not None and continued:
         return apply_transforms(model.eval(), read_last(found.checkpoints)[0].get("transforms", ()))
-    if config.init is None:
+    start = config.init if found is None or config.compressed is None else _compressed(found)
+    if start is None:
         return model
-    model = start_from(model, config.init, config.init_allow)
+    model = start_from(model, start, config.init_allow)
     if config.trainer.epochs and not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(
-            f"nothing in {config.init} can be trained: its weights are integers",
+            f"nothing in {start} can be trained: its weights are integers",
             "Start from the checkpoint that it was made of, or compress that with compression.train=true.",
         )
     return model
+
+
+def _compressed(found: Found) -> Path:
+    """The checkpoint that `compress` left in a run before any training."""
+    path = found.checkpoints / "epoch-000.pt"
+    if not path.is_file():
+        raise UserError(
+            f"{found.run_dir} was stopped before its compressed model was written",
+            "Repeat its hmr-light compress command with resume=auto.",
+        )
+    return path
 
 
 def build_objective(config: TrainConfig, model: HMR, inputs: RunInputs) -> Objective:
