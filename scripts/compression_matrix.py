@@ -25,7 +25,7 @@ from hmr_light.config.choices import choices
 from hmr_light.cost.macs import count_macs
 from hmr_light.cost.parameters import bytes_on_disk, count_effective
 from hmr_light.errors import UserError
-from hmr_light.model.integers import Int8Weights
+from hmr_light.model.integers import Int8Weights, with_float_weights
 from hmr_light.model.sharing import with_own_weights
 from hmr_light.paths import atomic_write, home
 from hmr_light.tracking.summary import summarize_run
@@ -131,7 +131,7 @@ def check(run_dir: Path) -> None:
 def left(run_dir: Path, parent: Path) -> str:
     """What is left of the parent, in %: parameters that are not zero, multiply-accumulates, bytes."""
     checkpoints = [load_checkpoint(first(folder)) for folder in (run_dir, parent)]
-    models = [with_own_weights(checkpoint.build()) for checkpoint in checkpoints]
+    models = [with_float_weights(with_own_weights(checkpoint.build())) for checkpoint in checkpoints]
     small, big = ((count_effective(model), count_macs(model, SIZE).total, bytes_on_disk(model)) for model in models)
     with tempfile.TemporaryDirectory() as folder:
         coded = write_hmrz(Path(folder) / "model.hmrz", checkpoints[0])

@@ -158,7 +158,8 @@ def test_the_first_order_criterion_is_the_slope_of_the_loss() -> None:
                 losses.append((terms.sum / terms.count).item())
             slopes.append((losses[0] - losses[1]) / (2 * step))
         expected = sum(slope**2 for slope in slopes) / len(slopes)
-        assert float(scores[cell]) == pytest.approx(expected, rel=0.05, abs=1e-9)
+        # Scores are computed in float32: where the true slope is 0, they are what rounding leaves of the others.
+        assert float(scores[cell]) == pytest.approx(expected, rel=0.05, abs=1e-3 * float(scores.max()))
 
 
 def test_scales_of_batch_norms_are_a_criterion_where_there_are_any() -> None:
