@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from multiprocessing import resource_sharer
+from multiprocessing.connection import Client
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,21 @@ def test_a_loader_that_dies_while_a_checkpoint_is_written_is_no_full_disk(tmp_pa
         save(tmp_path / "last.pt", {"weights": torch.zeros(3), "fatal": Fatal(loader.pid)})
     del batches
     assert list(tmp_path.iterdir()) == []
+
+
+class LeftAlone(Dataset[torch.Tensor]):
+    """Who takes its batches goes away in the midst of it, as a training process does that is killed."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        address, _ = resource_sharer.DupFd(0)._id  # type: ignore[attr-defined]
+        Client(address, authkey=multiprocessing.current_process().authkey).close()
+        time.sleep(0.3)
+        return torch.zeros(1)
+
+
+def test_a_loader_says_nothing_when_training_is_killed(capfd: pytest.CaptureFixture[str]) -> None:
+    list(DataLoader(LeftAlone(), num_workers=1, worker_init_fn=start_loader))
+    assert capfd.readouterr().err == ""

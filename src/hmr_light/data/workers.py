@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import re
 import signal
+import sys
 import traceback
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
@@ -44,7 +46,16 @@ def start_loader(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE_SECONDS))
     signal_when_parent_dies(signal.SIGKILL)
+    sys.excepthook = _but_for_lost_connections
     worker_init(worker)
+
+
+def _but_for_lost_connections(
+    kind: type[BaseException], error: BaseException, trace: types.TracebackType | None
+) -> None:
+    """`sys.excepthook` of a loader process: the thread that hands over batches sees first that training was killed."""
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
 
 
 @contextmanager
