@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def cell(runs: Path, row: str, precision: str, out: Path) -> Result:
-    """The file of the first checkpoint of the run called `row`: later ones of int8 have gone on in floats."""
+    """The file of the first checkpoint of the run called `row`."""
     checkpoints = sorted(runs.glob(f"hmr_light/*-{row}/checkpoints/epoch-*.pt"))
     if not checkpoints:
         return Result(0, 0, 0, f"no {row}")
