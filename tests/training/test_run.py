@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from support.child_processes import ChildProcesses
+from support.cli import compose
 from support.small_run import assert_same, journal, options, result, run_folders, write_data
 
+from hmr_light.backbones import complete
 from hmr_light.config.run_config import read_run_config
+from hmr_light.data.distributed import init_distributed
+from hmr_light.errors import UserError
+from hmr_light.model.losses import LossTerm
 from hmr_light.tracking.summary import summarize_run
+from hmr_light.training.inputs import initial_model, open_inputs
+from hmr_light.training.objectives import Objective
+from hmr_light.training.run import train_run
 
 SEED = random.randrange(10**6)
 
@@ -118,3 +127,29 @@ def test_the_loss_is_logged_by_step_and_the_best_epoch_so_far_by_epoch(
     for step, values in best.items():
         until = {epoch: error for epoch, error in errors.items() if epoch <= step}
         assert values["best/mpjpe_mm"] == min(until.values()) == errors[values["best/epoch"]]
+
+
+def test_weights_that_are_not_finite_never_replace_a_saved_state(project: Path) -> None:
+    words = options(project / "data", project / "outputs", "trainer.checkpoint_steps=1")[1:]
+    config = compose("train", *words)
+    config = replace(config, backbone=complete(config.backbone))
+    calls = 0
+
+    def losses(network: Any, batch: Any, progress: float) -> dict[str, LossTerm]:
+        nonlocal calls
+        calls += 1
+        camera = network(batch["image"]).camera
+        value = camera.square().sum()
+        if calls == 3:  # finite, and its gradient is not
+            value = value + (0 * camera.sum()).sqrt()
+        return {"all": LossTerm(value, value.new_ones(()))}
+
+    with init_distributed("cpu") as distributed:
+        inputs = open_inputs(config, distributed)
+        model = initial_model(config, inputs.training)
+        with pytest.raises(UserError, match="the loss is nan at epoch 1, step 4"):
+            train_run(config, model, Objective(losses), inputs)
+    (run_dir,) = run_folders(project / "outputs")
+    state = torch.load(run_dir / "checkpoints" / "last.pt", weights_only=True)
+    assert (state["epoch"], state["step"]) == (0, 2)
+    assert all(value.isfinite().all() for value in state["model"].values())

@@ -78,9 +78,12 @@ def train(
     unread: list[tuple[torch.Tensor, torch.Tensor]] = []
     skipped: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def save() -> None:
-        if distributed.is_main:
+    def save() -> bool:
+        """Whether the state was saved: one whose weights are not finite never takes the place of a sound one."""
+        sound = not distributed.any(not state.is_sound)
+        if sound and distributed.is_main:
             state.save(context.checkpoints, context.plain_config)
+        return sound
 
     if state.epoch == state.step == 0:
         save()  # so that there is always a state to go on from
@@ -138,10 +141,10 @@ def train(
                     listener.bad_samples(*_joined(skipped))
                     skipped.clear()
                 interrupted = asked_to_stop.item() > 0 and not last
-                if due or interrupted:
-                    save()
+                saved = save() if due or interrupted else False
                 if interrupted:
-                    raise Interrupted(f"Saved after step {step + 1} of epoch {epoch + 1}.")
+                    at = f"step {step + 1} of epoch {epoch + 1}"
+                    raise Interrupted(f"Saved after {at}." if saved else f"Not saved: weights are not finite at {at}.")
 
         elapsed = time.perf_counter() - started
         figures = {f"loss/{name}": (value / steps_per_epoch).item() for name, value in state.sums.items()}

@@ -45,6 +45,13 @@ class TrainingState:
         """The model that counts: the moving average where there is one."""
         return self.average.model if self.average else self.model  # type: ignore[return-value]
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether all weights are finite."""
+        models = [self.model] if self.average is None else [self.model, self.average.model]
+        values = [value for one in models for value in one.state_dict().values() if value.is_floating_point()]
+        return all(bool(value.isfinite().all()) for value in values)
+
     def save(self, folder: Path, config: dict[str, Any]) -> None:
         """Write it as `folder/last.pt`."""
         checkpoint.save_last(
