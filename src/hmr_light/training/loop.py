@@ -221,7 +221,8 @@ def read_losses(
             names = ", ".join(f"({chosen}, {index})" for chosen, index in indices.tolist())
             raise Diverged(
                 f"the loss is {value} at epoch {epoch + 1}, step {at + 1}; samples (set, index): {names}",
-                "Look at these samples' annotations, or lower the learning rate; the last checkpoint is sound.",
+                "Look at these samples' annotations, or lower the learning rate. The last state has finite weights, "
+                "but begin a new run if it diverges again at once.",
                 min(config.optimizer.learning_rate / 10, 1e-4),
             )
     unread.clear()
