@@ -28,11 +28,11 @@ def test_a_file_sees_the_people_that_its_model_sees(exported: Path) -> None:
     np.testing.assert_allclose(found.joints_2d, truth.joints_2d, atol=0.1)
 
 
-def write(path: Path, metadata: str | None) -> Path:
+def write(path: Path, metadata: str | None, outputs: tuple[str, ...] = ("y",)) -> Path:
     """A sound ONNX file that hands on its input."""
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
-    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
-    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value], [result])
+    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in outputs]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], [name]) for name in outputs], "g", [value], results)
     model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
     if metadata is not None:
         helper.set_model_props(model, {METADATA: metadata})
@@ -54,6 +54,13 @@ def write(path: Path, metadata: str | None) -> Path:
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, metadata: str | None, message: str) -> None:
     with pytest.raises(UserError, match=message):
         open_onnx(write(tmp_path / "other.onnx", metadata))
+
+
+@pytest.mark.parametrize("outputs", [("y",), ("rotations", "camera", "y", "z")])
+def test_a_file_without_an_output_is_refused(exported: Path, tmp_path: Path, outputs: tuple[str, ...]) -> None:
+    metadata = onnx.load(exported).metadata_props[0].value
+    with pytest.raises(UserError, match=r"gives no .*betas"):
+        open_onnx(write(tmp_path / "other.onnx", metadata, outputs))
 
 
 def test_a_damaged_file_is_refused(exported: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import DIVERGED
 from hmr_light.checkpoints.models import run_checkpoints
 from hmr_light.commands.exported_run import begin_run
-from hmr_light.commands.robustness import has_run, report_robustness
+from hmr_light.commands.robustness import report_robustness
 from hmr_light.config.hints import command_line, table_command, tracking_options
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.data.annotations import fingerprint
@@ -31,6 +31,7 @@ from hmr_light.reports.keypoints import draw_joints, joint_table
 from hmr_light.reports.overlay import overlay_sheet
 from hmr_light.reports.terminal import show_table
 from hmr_light.tracking import continue_tracking
+from hmr_light.tracking.journal import has_journal
 from hmr_light.tracking.records import SELECTION
 from hmr_light.tracking.summary import summarize_run
 
@@ -61,8 +62,9 @@ def run(config: EvaluateConfig) -> list[dict[str, float]]:
         for checkpoint in checkpoints:
             if isinstance(checkpoint, ExportedModel) and inputs.distributed.is_main:
                 begin_run(checkpoint, config, inputs)
-        for checkpoint in filter(has_run, checkpoints):
-            _refuse_other_people(checkpoint, inputs)
+        for checkpoint in checkpoints:
+            if has_journal(checkpoint.run_dir):
+                _refuse_other_people(checkpoint, inputs)
         rows: list[list[str]] = []
         everything = []
         for checkpoint in checkpoints:
@@ -156,7 +158,7 @@ def _evaluate(
     for name, scores in by_joint.items():
         show_table(joint_table(f"{label} on {name}, joint by joint", scores), console)
         console.print()
-    if inputs.distributed.is_main and has_run(checkpoint):
+    if inputs.distributed.is_main and has_journal(checkpoint.run_dir):
         predict = build_predictors(checkpoint, inputs.distributed.device)[MODEL]
         with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
             tracker.tags(evaluation_tags(config, checkpoint, inputs.datasets))
@@ -180,7 +182,7 @@ def _label(checkpoint: Checkpoint | ExportedModel) -> str:
 
 def next_step(checkpoints: Sequence[Checkpoint | ExportedModel], config: EvaluateConfig) -> str:
     """What to type next: the command that shows the figures beside those of the experiment's other runs."""
-    if any(map(has_run, checkpoints)):
+    if any(has_journal(checkpoint.run_dir) for checkpoint in checkpoints):
         trained = checkpoints[0].config.get("tracking") or {}
         experiment = str(trained.get("experiment", config.tracking.experiment))
         return table_command(config.tracking.uri, experiment, checkpoints[0].run_dir)

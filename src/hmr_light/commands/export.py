@@ -94,18 +94,15 @@ def _evaluation(config: ExportConfig) -> EvaluateConfig:
 
 def _out(config: ExportConfig, checkpoint: Checkpoint, precision: str) -> Path:
     """Where the file goes."""
+    from hmr_light.tracking.journal import has_journal
+
     if config.out is not None:
         return config.out.expanduser()
     path, ending = checkpoint.path, f"-{precision}.onnx"
     if zoo_file(path.stem) == path:
         return Path(f"{path.stem}{ending}")
     folder = checkpoint.run_dir
-    return folder / f"model{ending}" if _has_run(folder) else path.with_name(f"{path.stem}{ending}")
-
-
-def _has_run(folder: Path) -> bool:
-    """Whether there is a journal, which takes the figures."""
-    return (folder / "journal.jsonl").is_file()
+    return folder / f"model{ending}" if has_journal(folder) else path.with_name(f"{path.stem}{ending}")
 
 
 def _refuse_existing(out: Path) -> None:
@@ -130,9 +127,10 @@ def _warn(config: ExportConfig, checkpoint: Checkpoint) -> None:
 def _log(exported: Exported, checkpoint: Checkpoint, config: ExportConfig) -> None:
     """Write the figures of the file to the run that its checkpoint is of."""
     from hmr_light.tracking import continue_tracking
+    from hmr_light.tracking.journal import has_journal
     from hmr_light.training.provenance import file_sha256
 
-    if not _has_run(checkpoint.run_dir):
+    if not has_journal(checkpoint.run_dir):
         return
     prefix = f"export/{config.format}/{exported.precision}"
     with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:

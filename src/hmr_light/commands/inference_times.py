@@ -18,7 +18,7 @@ from hmr_light.errors import UserError
 from hmr_light.paths import where_now
 from hmr_light.reports.rows import read_rows
 from hmr_light.tracking import continue_tracking
-from hmr_light.tracking.journal import FILE_NAME, read_journal
+from hmr_light.tracking.journal import has_journal, read_journal
 from hmr_light.training.provenance import file_sha256
 
 HEADLINE = ("inference_time_s", "inference_cpu_share")
@@ -52,7 +52,7 @@ def log_times(
 
     A time that other processes made longer never replaces a better one, and the user is told so.
     """
-    if not (checkpoint.run_dir / FILE_NAME).is_file():
+    if not has_journal(checkpoint.run_dir):
         return
     figures: dict[str, float] = {}
     tags: dict[str, str] = {}

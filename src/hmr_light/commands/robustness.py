@@ -16,6 +16,7 @@ from hmr_light.evaluation.robustness import box_changes, measure_robustness
 from hmr_light.reports.robustness import draw_curves, robustness_table, write_csv
 from hmr_light.reports.terminal import show_table
 from hmr_light.tracking import continue_tracking
+from hmr_light.tracking.journal import has_journal
 
 
 def report_robustness(
@@ -47,18 +48,13 @@ def report_robustness(
             continue
         title = f"{label} on {name}: how errors grow with the box ({protocol.name})"
         show_table(robustness_table(title, measured), console)
-        folder = config.out or (checkpoint.run_dir if has_run(checkpoint) else checkpoint.path.parent)
+        folder = config.out or (checkpoint.run_dir if has_journal(checkpoint.run_dir) else checkpoint.path.parent)
         stem = f"robustness-{name}-{checkpoint.epoch:03d}"
         files = [Path(folder).expanduser() / f"{stem}.{suffix}" for suffix in ("csv", "png")]
         write_csv(files[0], measured)
         draw_curves(files[1], measured, f"{checkpoint.path.name} on {name}, protocol {protocol.name}")
-        if has_run(checkpoint):
+        if has_journal(checkpoint.run_dir):
             with continue_tracking(checkpoint.run_dir, uri=config.tracking.uri) as tracker:
                 for file in files:
                     tracker.artifact(file, "robustness")
         messages.print(f"wrote {files[0]} and {files[1].name}", highlight=False, soft_wrap=True)
-
-
-def has_run(checkpoint: Checkpoint | ExportedModel) -> bool:
-    """Whether the run that the checkpoint is of is there, to take its figures."""
-    return (checkpoint.run_dir / "journal.jsonl").is_file()

@@ -85,11 +85,12 @@ class FileRunner:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.path = path
+        self.threads = threads
         self._predictor = open_onnx(path, threads)
 
     def for_threads(self, threads: int) -> FileRunner:
         """The file in a session of so many threads."""
-        return FileRunner(self.path, threads)
+        return self if threads == self.threads else FileRunner(self.path, threads)
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
         """Crops uint8 (B, 3, H, W) of images of values 0…1, which lie in memory as the file takes them."""

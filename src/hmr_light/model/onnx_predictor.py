@@ -110,8 +110,9 @@ def open_onnx(path: Path, threads: int | None = None) -> OnnxPredictor:
     if found is None:
         raise UserError(f"{path} was not exported by hmr-light: it does not say what it takes and gives", _REMEDY)
     metadata = _checked(found, path)
-    if {one.name for one in session.get_outputs()} < set(SmplParameters._fields):
-        raise UserError(f"{path} gives no {', '.join(SmplParameters._fields)}", _REMEDY)
+    given = {one.name for one in session.get_outputs()}
+    if missing := [name for name in SmplParameters._fields if name not in given]:
+        raise UserError(f"{path} gives no {', '.join(missing)}", _REMEDY)
     return OnnxPredictor(path, session, metadata, metadata["crop"]["contrast"])
 
 

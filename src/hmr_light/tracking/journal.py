@@ -21,6 +21,11 @@ Entry = dict[str, Any]
 """`kind`, `time` (ms since 1970) and what belongs to the kind."""
 
 
+def has_journal(run_dir: Path) -> bool:
+    """Whether a run is there, to take figures."""
+    return (run_dir / FILE_NAME).is_file()
+
+
 class Journal:
     """The writing end. Each entry is one `write` in append mode: two processes may add to one journal."""
 

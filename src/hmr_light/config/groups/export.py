@@ -30,8 +30,7 @@ class ExportConfig:
     """The kind of file. onnx: for ONNX Runtime, OpenCV and many others."""
     precision: Annotated[str | None, OneOf("float32", "float16", "int8", "codebook")] = None
     """How weights are stored; null: as the model has them. float32, float16. int8: whole numbers, of a model that
-    compression=int8 has made. codebook: indices into a few values of a model that compression=share has made; small,
-    and as fast as float32."""
+    compression=int8 has made. codebook: indices into a few values of a model that compression=share has made."""
     input: Annotated[str, OneOf("uint8", "float32")] = MISSING
     """What the file takes: RGB crops of the values 0 to 255, any number at once; they are normalised in the file.
     uint8: (batch, side, side, 3), as image files have them. float32: (batch, 3, side, side), as OpenCV's blobFromImage
