@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hmr_light.config.groups.export import ExportConfig
+from hmr_light.config.groups.export import FINDER, ExportConfig
 from hmr_light.config.hints import command_line
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.errors import UserError
@@ -36,6 +36,8 @@ def run(config: ExportConfig) -> Path:
         version = getattr(optional_package(package), "__version__", "")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+    if config.model == FINDER:
+        return _export_finder(config)
     checkpoint = _checkpoint(config)
     precision = choose_precision(checkpoint, config.precision)
     out = _out(config, checkpoint, precision)
@@ -68,6 +70,18 @@ def run(config: ExportConfig) -> Path:
     _log(exported, checkpoint, config)
     draw = command_line("predict", {"checkpoint": out, "input": sample_photograph()})
     print(f"  next: {draw}", file=sys.stderr)
+    return out
+
+
+def _export_finder(config: ExportConfig) -> Path:
+    from hmr_light.deployment.finder import export_finder
+
+    out = config.out.expanduser() if config.out else Path(f"{FINDER}.onnx")
+    _refuse_existing(out)
+    exported = export_finder(out, pixels=config.input)
+    print(f"{out}: {exported.size:,} bytes, float16")
+    print(f"  ONNX Runtime and MoveNet differ by {exported.scores:.1e} in the scores, and {exported.pixels:.1g} pixels")
+    print(f"  next: {command_line('export', {'model': 'pocket'})}", file=sys.stderr)
     return out
 
 

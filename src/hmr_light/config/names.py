@@ -73,17 +73,20 @@ class Trained:
         return ""
 
 
+@dataclasses.dataclass(frozen=True)
 class Packaged:
-    """The name of a model that comes with the package."""
+    """The name of a model that comes with the package, or one of `words`."""
 
+    words: tuple[str, ...] = ()
     before_running: ClassVar[bool] = True
 
     def check(self, key: str, value: Any) -> None:
-        if value not in zoo_names():
-            raise UserError(f"{key}: no model of the package is called {value}", did_you_mean(value, zoo_names()))
+        names = (*zoo_names(), *self.words)
+        if value not in names:
+            raise UserError(f"{key}: no model of the package is called {value}", did_you_mean(value, names))
 
     def describe(self) -> str:
-        return " | ".join(zoo_names())
+        return " | ".join((*zoo_names(), *self.words))
 
 
 class Model:

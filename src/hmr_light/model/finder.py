@@ -21,8 +21,9 @@ LEAST_KEYPOINT = 0.2
 FEWEST_KEYPOINTS = 3
 SAME_PERSON = 0.1
 """Two who are less `apart` are one person."""
-_LEAST_CENTER = 0.15  # of a person's centre, to be looked at once more
-_MOST_PEOPLE = 12
+LEAST_CENTER = 0.15
+"""Of the score of a person's centre, to be looked at once more."""
+MOST_PEOPLE = 12
 
 # How far a body goes on behind its keypoints, as a share of the distance between two of them.
 _HAND, _FOOT, _HEAD = 0.3, 0.25, 0.9
@@ -88,9 +89,9 @@ class PeopleFinder:
         """The keypoints of those who may be people, by their place in the middle and how sure it is."""
         maps = self._maps(image, [whole])
         centers = maps.centers[0, 0]
-        peaks = (max_pool2d(maps.centers, 3, 1, 1)[0, 0] == centers) & (centers >= _LEAST_CENTER)
+        peaks = (max_pool2d(maps.centers, 3, 1, 1)[0, 0] == centers) & (centers >= LEAST_CENTER)
         rank = (centers * center_weights(maps)).flatten()
-        best = torch.where(peaks.flatten(), rank, 0).topk(_MOST_PEOPLE)
+        best = torch.where(peaks.flatten(), rank, 0).topk(MOST_PEOPLE)
         chosen = best.indices[best.values > 0]
         keypoints = keypoints_of(maps, torch.zeros_like(chosen), chosen).cpu().numpy()
         return [_in_image(points, whole) for points in keypoints]

@@ -18,6 +18,8 @@ from hmr_light.model.regressors import SmplParameters
 
 METADATA, FORMAT = "hmr_light", 1
 """The key of the file's metadata, JSON, and the version of what it holds."""
+FINDER = "finder"
+"""The `kind` in the metadata of the finder's file (`hmr_light.deployment.finder`); files of models have none."""
 _LARGEST = 4096
 _REMEDY = "Name a file that hmr-light export has written."
 
@@ -92,20 +94,7 @@ def open_onnx(path: Path, threads: int | None = None) -> OnnxPredictor:
 
     Raises `UserError` for a file that is missing, damaged or not one of ours, and without ONNX Runtime.
     """
-    runtime = optional_package("onnxruntime")
-    if not path.is_file():
-        raise UserError(f"there is no file {path}", _REMEDY)
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads or torch.get_num_threads()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what is wrong with a file, our own message says
-    # Threads that wait by spinning cost a shared machine dearly.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime has a dozen exceptions without a common class of its own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} cannot be read as an ONNX model: {reason}", "Copy or export it again.") from error
+    session = open_session(path, threads)
     found = session.get_modelmeta().custom_metadata_map.get(METADATA)
     if found is None:
         raise UserError(f"{path} was not exported by hmr-light: it does not say what it takes and gives", _REMEDY)
@@ -116,6 +105,27 @@ def open_onnx(path: Path, threads: int | None = None) -> OnnxPredictor:
     return OnnxPredictor(path, session, metadata, metadata["crop"]["contrast"])
 
 
+def open_session(path: Path, threads: int | None = None) -> Any:
+    """The `onnxruntime.InferenceSession` of a file, on the CPU. `threads` None: as many as torch has.
+
+    Raises `UserError` for a file that is missing or damaged, and without ONNX Runtime.
+    """
+    runtime = optional_package("onnxruntime")
+    if not path.is_file():
+        raise UserError(f"there is no file {path}", _REMEDY)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what is wrong with a file, our own message says
+    # Threads that wait by spinning cost a shared machine dearly.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime has a dozen exceptions without a common class of its own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} cannot be read as an ONNX model: {reason}", "Copy or export it again.") from error
+
+
 def _checked(text: str, path: Path) -> dict[str, Any]:
     """The metadata, if they say all that a reader needs."""
     try:
@@ -123,6 +133,8 @@ def _checked(text: str, path: Path) -> dict[str, Any]:
         number = content["format"]
         if isinstance(number, int) and number > FORMAT:
             raise UserError(f"{path} is an export of format {number}", "A newer hmr_light wrote it: update this one.")
+        if content.get("kind") == FINDER:
+            raise UserError(f"{path} finds people, and is no model of their bodies", "Name the file of a model.")
         size = content["input"]["size"]
         body, contrast = content["body"]["trained_with"], content["crop"]["contrast"]
         config, source = content["config"], content["checkpoint"]

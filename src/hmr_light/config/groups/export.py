@@ -15,6 +15,8 @@ from hmr_light.config.limits import OneOf, Range, Threads
 from hmr_light.config.names import Packaged, Run, Trained
 from hmr_light.errors import UserError
 
+FINDER = "finder"
+
 
 @dataclass
 class ExportConfig:
@@ -24,8 +26,9 @@ class ExportConfig:
     """A run: its folder, or its MLflow id. Its best checkpoint is exported; or give `checkpoint` or `model`."""
     checkpoint: Annotated[Path, Trained()] | None = None
     """A checkpoint file, of hmr_light or of another system; or give `run` or `model`."""
-    model: Annotated[str, Packaged()] | None = None
-    """A model that comes with the package, by its name (docs/zoo.md); or give `run` or `checkpoint`."""
+    model: Annotated[str, Packaged(words=(FINDER,))] | None = None
+    """A model that comes with the package, by its name (docs/zoo.md); or give `run` or `checkpoint`. finder: what finds
+    people and their keypoints in an image (docs/deployment.md)."""
     format: Annotated[str, OneOf("onnx")] = MISSING
     """The kind of file. onnx: for ONNX Runtime, OpenCV and many others."""
     precision: Annotated[str | None, OneOf("float32", "float16", "int8", "codebook")] = None
@@ -64,6 +67,11 @@ class ExportConfig:
             raise UserError(
                 "say what to export: one of run=, checkpoint= and model=",
                 "For example: hmr-light export model=mobile",
+            )
+        if self.model == FINDER and (self.precision not in (None, "float16") or self.outputs != "parameters"):
+            raise UserError(
+                "model=finder has weights in float16, and gives keypoints alone",
+                "Leave precision= and outputs= out.",
             )
         if self.outputs != "parameters" and self.body.name != "embedded" and not self.include_body:
             raise UserError(
