@@ -9,8 +9,8 @@ from torch.nn.functional import normalize
 NEWTON_STEPS = 8
 SMALLEST_GAP = 1e-4
 LARGEST_EXCESS = 1e-11
-# Nearer to 0 and to 1 than this, the sine of half an angle has no gradient: the angle's would be infinite.
-_LEAST_SINE, _MOST_SINE = 1e-6, 1 - 1e-7
+# Nearer to 0 than this, the sine and the cosine of half an angle have no gradient: the angle's would be infinite.
+_LEAST = 1e-6
 
 
 def rot6d_to_matrix(rot6d: torch.Tensor) -> torch.Tensor:
@@ -59,10 +59,12 @@ def matrix_to_axis_angle(rotations: torch.Tensor) -> torch.Tensor:
 def rotation_angle(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """The angles (...), radians, 0 to π, between rotation matrices (..., 3, 3): the geodesic distance.
 
-    Of the chord: |R - S|² = 8 sin²(angle / 2). Its gradient is finite where the angle is 0 or π, too.
+    |R - S|² = 8 sin²(angle / 2) and trace(RᵀS) + 1 = 4 cos²(angle / 2): the sine is exact near 0, the cosine near π.
+    The gradient is finite at both, too.
     """
-    sine = ((first - second).square().sum((-2, -1)) / 8).clamp(min=_LEAST_SINE**2).sqrt()
-    return 2 * torch.asin(sine.clamp(max=_MOST_SINE))
+    sine = ((first - second).square().sum((-2, -1)) / 8).clamp(min=_LEAST**2).sqrt()
+    cosine = (((first * second).sum((-2, -1)) + 1) / 4).clamp(min=_LEAST**2).sqrt()
+    return 2 * torch.atan2(sine, cosine)
 
 
 def chordal_mean(rotations: torch.Tensor) -> torch.Tensor:

@@ -12,8 +12,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from support.child_processes import ChildProcesses
 from support.cli import compose
-from support.small_run import assert_same, journal, options, result, run_folders, write_data
-from support.teachers import write_teacher
+from support.small_run import assert_same, journal, options, result, run_folders
 
 from hmr_light import load_body, load_model
 from hmr_light.commands.train import run
@@ -25,7 +24,6 @@ from hmr_light.training.inputs import RunInputs, build_objective, initial_model,
 from hmr_light.training.objectives import Objective
 from hmr_light.training.provenance import file_sha256
 
-SEED = int(np.random.default_rng().integers(2**31))
 ALL = (
     "distillation.vertices=1.0",
     "distillation.features=1.0",
@@ -33,17 +31,6 @@ ALL = (
     "distillation.norm=mse",
 )
 NONE = tuple(f"distillation.{term}=0" for term in ("rotations", "betas", "camera", "joints_3d", "joints_2d"))
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_teacher(tmp_path_factory.mktemp("teacher") / "teacher.pt", SEED)
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HMR_LIGHT_HOME", str(tmp_path / "home"))
-    return write_data(tmp_path / "data", SEED)
 
 
 def with_boxes_alone(data: Path) -> Path:

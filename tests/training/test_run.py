@@ -88,13 +88,14 @@ def test_the_advice_after_a_loss_that_is_not_finite_can_be_followed(
         project / "outputs",
         "optimizer.learning_rate=100",
         "optimizer.warmup_steps=0",
-        "trainer.checkpoint_steps=null",  # a state in the midst of divergence may be beyond help
     )
     said = train(child_processes, project, *begin, status=2)
     (run_dir,) = run_folders(project / "outputs")
     assert summarize_run(run_dir).diverged
     assert (run_dir / "checkpoints" / "last.pt").is_file(), "the checkpoint that the message speaks of"
     (advice,) = (line.partition("For example: hmr-light ")[2] for line in said.splitlines() if "For example" in line)
+    if "remove " in said:  # a state from which training diverges at once
+        Path(said.partition("remove ")[2].split()[0]).unlink()
     train(child_processes, project, *advice.split())
     summary = summarize_run(run_dir)
     assert summary.finished
@@ -130,8 +131,19 @@ def test_the_loss_is_logged_by_step_and_the_best_epoch_so_far_by_epoch(
         assert values["best/mpjpe_mm"] == min(until.values()) == errors[values["best/epoch"]]
 
 
-def test_weights_that_are_not_finite_never_replace_a_saved_state(project: Path) -> None:
-    words = options(project / "data", project / "outputs", "trainer.checkpoint_steps=1")[1:]
+@pytest.mark.parametrize(
+    ("fault", "saved_every", "says", "saved"),
+    [
+        ("gradient", "1", "the weights are not finite after step 3 of epoch 1", 2),
+        ("gradient", "2", "the loss is nan at epoch 1, step 4", 2),
+        ("loss", "2", "the loss is inf at epoch 1, step 3", 2),
+        ("loss", "null", "the loss is inf at epoch 1, step 3", 0),
+    ],
+)
+def test_a_run_that_diverges_keeps_finite_weights_and_says_what_they_are_worth(
+    fault: str, saved_every: str, says: str, saved: int, project: Path
+) -> None:
+    words = options(project / "data", project / "outputs", f"trainer.checkpoint_steps={saved_every}")[1:]
     config = compose("train", *words)
     config = replace(config, backbone=complete(config.backbone))
     calls = 0
@@ -141,16 +153,21 @@ def test_weights_that_are_not_finite_never_replace_a_saved_state(project: Path) 
         calls += 1
         camera = network(batch["image"]).camera
         value = camera.square().sum()
-        if calls == 3:  # finite, and its gradient is not
-            value = value + (0 * camera.sum()).sqrt()
+        if calls == 3:
+            value = value + (0 * camera.sum()).sqrt() if fault == "gradient" else value * torch.inf
         return {"all": LossTerm(value, value.new_ones(()))}
 
     with init_distributed("cpu") as distributed:
         inputs = open_inputs(config, distributed)
         model = initial_model(config, inputs.training)
-        with pytest.raises(UserError, match="the loss is nan at epoch 1, step 4"):
+        with pytest.raises(UserError) as told:
             train_run(config, model, Objective(losses), inputs)
     (run_dir,) = run_folders(project / "outputs")
-    state = torch.load(run_dir / "checkpoints" / "last.pt", weights_only=True)
-    assert (state["epoch"], state["step"]) == (0, 2)
+    assert told.value.message.startswith(says)
+    last = run_dir / "checkpoints" / "last.pt"
+    # At once after the state of step 2: it may be beyond help, and the one before it is not.
+    is_doubtful = (fault, saved_every) == ("loss", "2")
+    assert ("sound" in told.value.remedy, f"remove {last}" in told.value.remedy) == (not is_doubtful, is_doubtful)
+    state = torch.load(last, weights_only=True)
+    assert (state["epoch"], state["step"]) == (0, saved)
     assert all(value.isfinite().all() for value in state["model"].values())

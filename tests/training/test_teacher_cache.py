@@ -12,26 +12,14 @@ import pytest
 import torch
 from support.child_processes import ChildProcesses
 from support.cli import compose
-from support.small_run import TRAIN, assert_same, options, result, run_folders, write_data
+from support.small_run import TRAIN, assert_same, options, result, run_folders
 from support.teachers import write_teacher
 
 from hmr_light.commands.train import run
 from hmr_light.errors import UserError
 from hmr_light.training.distillation import Teacher
 
-SEED = int(np.random.default_rng().integers(2**31))
 CACHE = "distillation.cache=true"
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_teacher(tmp_path_factory.mktemp("teacher") / "teacher.pt", SEED)
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HMR_LIGHT_HOME", str(tmp_path / "home"))
-    return write_data(tmp_path / "data", SEED)
 
 
 @pytest.fixture
@@ -83,7 +71,7 @@ def test_a_cache_changes_no_bit_whether_it_is_filled_or_read_or_its_filling_was_
 def test_a_cache_belongs_to_a_teacher_and_serves_every_student_and_seed(
     data: Path, teacher: Path, tmp_path: Path, looks: list[int]
 ) -> None:
-    other = write_teacher(tmp_path / "other.pt", SEED + 1)
+    other = write_teacher(tmp_path / "other.pt", int(np.random.default_rng().integers(2**31)))
     moved = Path(shutil.copy(teacher, tmp_path / "moved.pt"))
     small = "backbone.width=0.125"
     for one, more, count in ((teacher, (), math.ceil(TRAIN / 4)), (other, (), 5), (moved, ("seed=7", small), 0)):

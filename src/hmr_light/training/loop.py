@@ -27,12 +27,13 @@ STEPS_BETWEEN_READS = 20
 
 
 class Diverged(UserError):
-    """The loss is not finite."""
+    """The loss or the weights are not finite. `finite_losses`: of so many steps since a state was saved or loaded."""
 
-    def __init__(self, message: str, remedy: str, lower_rate: float) -> None:
-        super().__init__(message, remedy)
-        self.lower_rate = lower_rate
+    def __init__(self, message: str, advice: str, config: TrainConfig, finite_losses: int) -> None:
+        super().__init__(message, f"{advice}; the last checkpoint is sound." if finite_losses else f"{advice}.")
+        self.lower_rate = min(config.optimizer.learning_rate / 10, 1e-4)
         """A learning rate to try instead."""
+        self.finite_losses = finite_losses
 
 
 class Listener(Protocol):
@@ -66,7 +67,8 @@ def train(
     """Train `state` by `objective` to the end of `trainer.epochs`, in place.
 
     The state is saved before `listener.epoch`, so that evaluation can be interrupted and repeated.
-    Raises `Interrupted` after a request to stop, the state saved, and `UserError` for a loss that is not finite.
+    Raises `Interrupted` after a request to stop, the state saved, and `Diverged` for a loss or weights that are not
+    finite, which are not saved.
     """
     config, distributed = context.config, context.distributed
     trainer = config.trainer
@@ -78,15 +80,20 @@ def train(
     unread: list[tuple[torch.Tensor, torch.Tensor]] = []
     skipped: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def save() -> bool:
-        """Whether the state was saved: one whose weights are not finite never takes the place of a sound one."""
-        sound = not distributed.any(not state.is_sound)
-        if sound and distributed.is_main:
+    finite_losses = 0
+
+    def save(where: str) -> None:
+        nonlocal finite_losses
+        if distributed.any(not state.is_finite):
+            raise Diverged(
+                f"the weights are not finite after {where}", "Lower the learning rate", config, finite_losses
+            )
+        if distributed.is_main:
             state.save(context.checkpoints, context.plain_config)
-        return sound
+        finite_losses = 0
 
     if state.epoch == state.step == 0:
-        save()  # so that there is always a state to go on from
+        save("the start")  # so that there is always a state to go on from
     network, freezes = None, trainer.freeze_backbone
     for epoch in range(state.epoch, trainer.epochs):
         state.model.train()
@@ -136,15 +143,17 @@ def train(
             last = step + 1 == steps_per_epoch
             due = trainer.checkpoint_steps is not None and (step + 1) % trainer.checkpoint_steps == 0 and not last
             if len(unread) >= read_every or last or due:
-                listener.step(epoch, step + 1, images, read_losses(unread, epoch, step, config))
+                losses = read_losses(unread, epoch, step, config, finite_losses)
+                finite_losses += len(losses)
+                listener.step(epoch, step + 1, images, losses)
                 if has_bad.item() > 0:
                     listener.bad_samples(*_joined(skipped))
                     skipped.clear()
                 interrupted = asked_to_stop.item() > 0 and not last
-                saved = save() if due or interrupted else False
+                if due or interrupted:
+                    save(f"step {step + 1} of epoch {epoch + 1}")
                 if interrupted:
-                    at = f"step {step + 1} of epoch {epoch + 1}"
-                    raise Interrupted(f"Saved after {at}." if saved else f"Not saved: weights are not finite at {at}.")
+                    raise Interrupted(f"Saved after step {step + 1} of epoch {epoch + 1}.")
 
         elapsed = time.perf_counter() - started
         figures = {f"loss/{name}": (value / steps_per_epoch).item() for name, value in state.sums.items()}
@@ -152,7 +161,7 @@ def train(
         state.epoch, state.step, state.sums, state.figures = epoch + 1, 0, {}, figures
         # Each process has its own batch norm statistics; the main one's are saved, and so are evaluated by all.
         distributed.broadcast_tensors(state.evaluated_model.buffers())
-        save()
+        save(f"epoch {epoch + 1}")
         if distributed.any(stop.requested):
             raise Interrupted(f"Saved after epoch {epoch + 1}, which is not evaluated yet.")
         listener.epoch(epoch + 1, state.evaluated_model, figures)
@@ -208,9 +217,9 @@ def forward(
 
 
 def read_losses(
-    unread: list[tuple[torch.Tensor, torch.Tensor]], epoch: int, step: int, config: TrainConfig
+    unread: list[tuple[torch.Tensor, torch.Tensor]], epoch: int, step: int, config: TrainConfig, finite_losses: int
 ) -> list[float]:
-    """The losses of the steps in `unread`, which is emptied.
+    """The losses of the steps in `unread`, which is emptied; `finite_losses` were read since a state was saved.
 
     Raises `Diverged`, which names the samples of the first loss that is not finite.
     """
@@ -221,9 +230,9 @@ def read_losses(
             names = ", ".join(f"({chosen}, {index})" for chosen, index in indices.tolist())
             raise Diverged(
                 f"the loss is {value} at epoch {epoch + 1}, step {at + 1}; samples (set, index): {names}",
-                "Look at these samples' annotations, or lower the learning rate. The last state has finite weights, "
-                "but begin a new run if it diverges again at once.",
-                min(config.optimizer.learning_rate / 10, 1e-4),
+                "Look at these samples' annotations, or lower the learning rate",
+                config,
+                finite_losses + back,
             )
     unread.clear()
     return values

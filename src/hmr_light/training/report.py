@@ -102,11 +102,11 @@ class RunReport:
             path = context.checkpoints / f"epoch-{epoch:03d}.pt"
             kept = checkpoint.save_model(path, model, context.plain_config, epoch, figures)
             tracker.checkpoint(path, epoch=epoch, saved=kept.saved, metrics=figures)
-            self.best()
+            self.log_best()
         if trainer.keep is not None:
             remove_old(context.run_dir, trainer.keep)
 
-    def best(self) -> None:
+    def log_best(self) -> None:
         """Log the figures of the best checkpoint so far as the run's own; once for each epoch."""
         if self.context.tracker is None:
             return

@@ -101,7 +101,7 @@ def train_run(
             with _resume_hint(context), explain_worker_failures(stop):
                 report = RunReport(context, inputs, state, progress, stop, summary.logged_steps)
                 _train(state, objective, report)
-                report.best()
+                report.log_best()
                 if at_end and distributed.is_main:
                     at_end(context, state.evaluated_model)
             progress.say(f"done: {run_dir}")
@@ -176,6 +176,9 @@ def _resume_hint(context: RunContext) -> Iterator[None]:
         if context.tracker:
             context.tracker.tags({STATE: DIVERGED})
         remedy = f"{error.remedy}\n  For example: {go_on(learning_rate=error.lower_rate)}"
+        last = context.checkpoints / checkpoint.LAST
+        if not error.finite_losses and last.with_name(checkpoint.PREVIOUS).is_file():
+            remedy += f"\n  If that diverges at once again, go on from the state before: remove {last}"
         raise UserError(error.message, remedy) from error
     except UserError as error:
         raise UserError(error.message, f"{error.remedy}\n  Then go on with: {go_on()}") from error

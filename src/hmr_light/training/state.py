@@ -46,8 +46,8 @@ class TrainingState:
         return self.average.model if self.average else self.model  # type: ignore[return-value]
 
     @property
-    def is_sound(self) -> bool:
-        """Whether all weights are finite."""
+    def is_finite(self) -> bool:
+        """Whether all weights are."""
         models = [self.model] if self.average is None else [self.model, self.average.model]
         values = [value for one in models for value in one.state_dict().values() if value.is_floating_point()]
         return all(bool(value.isfinite().all()) for value in values)
