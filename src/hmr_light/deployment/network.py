@@ -22,47 +22,36 @@ OUTPUTS = {
 """What a file gives, by the choice of `outputs=`; see `SmplParameters` and `hmr_light.body.smpl.BodyOutput`."""
 
 
-class Deployed(nn.Module):
-    """A network from crops, values 0 to 255, to tensors.
+class DeployedNetwork(nn.Module):
+    """RGB crops, values 0 to 255 → `OUTPUTS`, float32.
 
-    `pixels` uint8: RGB crops (B, S, S, 3), as image files have them. float32: (B, 3, S, S).
+    `pixels` uint8: (B, S, S, 3), as image files have them. float32: (B, 3, S, S).
     """
-
-    def __init__(self, pixels: str) -> None:
-        super().__init__()
-        self.pixels = pixels
-
-    def planes(self, image: torch.Tensor) -> torch.Tensor:
-        """Crops as float32 (B, 3, S, S)."""
-        if self.pixels == "uint8":
-            # Contiguous: pooling is another operation for channels-last maps, which graphs do not know.
-            image = image.permute(0, 3, 1, 2).contiguous().float()
-        return image
-
-    def example(self, size: int, batch: int = 2) -> torch.Tensor:
-        """Crops of `size` pixels a side without a picture."""
-        shape = (batch, size, size, 3) if self.pixels == "uint8" else (batch, 3, size, size)
-        return torch.zeros(shape, dtype=torch.uint8 if self.pixels == "uint8" else torch.float32)
-
-
-class DeployedNetwork(Deployed):
-    """RGB crops → `OUTPUTS`, float32."""
 
     mean: torch.Tensor
     std: torch.Tensor
 
     def __init__(self, model: HMR, pixels: str, body: PosedBody | None) -> None:
-        super().__init__(pixels)
+        super().__init__()
         self.model = model
+        self.pixels = pixels
         self.body = body
         # Those of `hmr_light.model.hmr.normalize`, which keeps tensors from call to call: a tracer's must not stay.
         self.register_buffer("mean", 255 * torch.tensor(IMAGE_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", 255 * torch.tensor(IMAGE_STD)[:, None, None], persistent=False)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        parameters = self.model((self.planes(image) - self.mean) / self.std)
+        if self.pixels == "uint8":
+            # Contiguous: pooling is another operation for channels-last maps, which graphs do not know.
+            image = image.permute(0, 3, 1, 2).contiguous().float()
+        parameters = self.model((image - self.mean) / self.std)
         posed = () if self.body is None else self.body(parameters.rotations, parameters.betas)
         return (*parameters, *posed)
+
+    def example(self, size: int, batch: int = 2) -> torch.Tensor:
+        """Crops of `size` pixels a side without a picture."""
+        shape = (batch, size, size, 3) if self.pixels == "uint8" else (batch, 3, size, size)
+        return torch.zeros(shape, dtype=torch.uint8 if self.pixels == "uint8" else torch.float32)
 
 
 def prepare(model: HMR) -> HMR:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hmr_light.deployment.network import Deployed
+from hmr_light.deployment.network import DeployedNetwork
 from hmr_light.errors import UserError, out_of_memory
 from hmr_light.model.onnx_predictor import optional_package
 
@@ -26,7 +26,7 @@ _LETTERS = string.ascii_letters + string.digits
 
 
 @torch.no_grad()
-def onnx_graph(network: Deployed, size: int, outputs: Sequence[str]) -> ModelProto:
+def onnx_graph(network: DeployedNetwork, size: int, outputs: Sequence[str]) -> ModelProto:
     """The graph of `network`, for any number of crops of `size` pixels a side at once; weights keep their names.
 
     Raises `UserError` for a network that torch cannot export, and without the packages of the extra `onnx`.

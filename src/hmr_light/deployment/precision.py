@@ -7,7 +7,7 @@ is half a millimetre.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -117,19 +117,6 @@ def store(graph: ModelProto, model: HMR, precision: str) -> None:
     rewriter.write()
 
 
-def halve_known(graph: ModelProto, weights: Mapping[str, np.ndarray]) -> None:
-    """Store weights of `graph` in float16, in place, without a loss: those whose numbers float16 has.
-
-    `weights` by their names are those before batch norms went into them; these become a factor for each channel.
-    """
-    rewriter = _Rewriter(graph)
-    for name, value in weights.items():
-        fits = value.ndim > 1 and value.size >= _FEW and np.abs(value).max() <= _LARGEST_HALF
-        if fits and np.array_equal(value, value.astype(np.float16)):
-            rewriter.halve_known(name, value)
-    rewriter.write()
-
-
 class _Rewriter:
     """A graph whose constants become nodes; `write` puts the new graph in the place of the old one."""
 
@@ -157,51 +144,32 @@ class _Rewriter:
             del self._constants[name]
             self._node("Cast", [f"{name}:16"], name, to=1)
 
-    def halve_known(self, name: str, plain: np.ndarray) -> None:
-        """Store a weight as `plain` in float16 times a factor for each output channel, if it is that."""
-        factors = self._factors(name, plain)
-        if factors is not None:
-            self._constants |= {f"{name}:16": plain.astype(np.float16), f"{name}:factors": factors}
-            self._node("Cast", [f"{name}:16"], f"{name}:single", to=1)
-            self._node("Mul", [f"{name}:single", f"{name}:factors"], name)
-
     def look_up(self, name: str, book: Codebook) -> None:
         """Store a weight as indices into a codebook in float16, times a factor for each output channel.
 
         The factors are those by which the weight differs from what its layer looks up: batch norms that are within it,
         and the layer's own. A weight that is something else is left as it is.
         """
-        if name not in self._constants or self._constants[name].shape != book.indices.shape:
+        weight = self._constants.get(name)
+        if weight is None or weight.shape != book.indices.shape:
             return
-        factors = self._factors(name, book.values[book.indices])
-        if factors is None:
+        plain = book.values.astype(np.float64)[book.indices].reshape(len(weight), -1)
+        rows = weight.astype(np.float64).reshape(len(weight), -1)
+        squares = (plain**2).sum(1)
+        factors = np.where(squares > 0, (rows * plain).sum(1) / np.where(squares > 0, squares, 1), 0)
+        if np.abs(rows - factors[:, None] * plain).max() > _SAME * np.abs(rows).max():
             return
+        del self._constants[name]
         self._constants |= {
             f"{name}:indices": book.indices,
             f"{name}:values": book.values.astype(np.float16),
-            f"{name}:factors": factors,
+            f"{name}:factors": factors.astype(np.float32).reshape(-1, *[1] * (weight.ndim - 1)),
         }
         # Indices are wider integers by the standard.
         self._node("Cast", [f"{name}:indices"], f"{name}:wide", to=6)
         self._node("Gather", [f"{name}:values", f"{name}:wide"], f"{name}:half", axis=0)
         self._node("Cast", [f"{name}:half"], f"{name}:single", to=1)
         self._node("Mul", [f"{name}:single", f"{name}:factors"], name)
-
-    def _factors(self, name: str, plain: np.ndarray) -> np.ndarray | None:
-        """By what the output channels of `plain` are multiplied in a weight, which is taken out of the constants.
-
-        None, and nothing is taken out, where the weight is something else.
-        """
-        weight = self._constants.get(name)
-        if weight is None or weight.shape != plain.shape:
-            return None
-        rows, plains = (one.astype(np.float64).reshape(len(weight), -1) for one in (weight, plain))
-        squares = (plains**2).sum(1)
-        factors = np.where(squares > 0, (rows * plains).sum(1) / np.where(squares > 0, squares, 1), 0)
-        if np.abs(rows - factors[:, None] * plains).max() > _SAME * np.abs(rows).max():
-            return None
-        del self._constants[name]
-        return factors.astype(np.float32).reshape(-1, *[1] * (weight.ndim - 1))
 
     def quantise(self, layer: str, integers: Integers) -> None:
         """Store a layer's weight and bias as integers, and let its input be rounded to integers."""
