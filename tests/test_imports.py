@@ -14,6 +14,7 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"commands"},
+    {"search"},
     {"reports", "compression", "deployment"},
     {"training"},
     {"evaluation"},

@@ -35,7 +35,7 @@ class ShuffleUnit(nn.Module):
 
     With stride 2 the shortcut is pooled and joins as further maps. The inner layers are a quarter as wide as the
     output, rounded up to what `groups` divides. `first` units do not group the first layer: their input is thin.
-    `kernel` is the depthwise convolution's.
+    `kernel` is the depthwise convolution's. Without `shuffle`, groups never see each other's maps.
     """
 
     def __init__(
@@ -49,9 +49,10 @@ class ShuffleUnit(nn.Module):
         bias: bool,
         weigh: bool,
         kernel: int = 3,
+        shuffle: bool = True,
     ) -> None:
         super().__init__()
-        self.groups, self.stride = groups, stride
+        self.groups, self.stride = groups if shuffle else 1, stride
         inner = multiple_of(groups, outputs / 4)
         added = outputs - inputs if stride == 2 else outputs
         self.compress = conv_bn(inputs, inner, groups=1 if first else groups, bias=bias)

@@ -115,9 +115,13 @@ def shuffle_v1(
     kernel: int = 3,
     groups: int = 3,
     group_first: bool = True,
+    shuffle: bool = True,
     squeeze_excitation: bool = False,
 ) -> nn.Module:
-    """ShuffleNet's unit. `group_first: false` does not group its first layer, as the paper has it after the stem."""
+    """ShuffleNet's unit. `group_first: false` does not group its first layer, as the paper has it after the stem.
+
+    `shuffle: false` leaves the maps where they are, as in the paper's comparison (table 3).
+    """
     check_kernel(kernel)
     if stride == 1 and inputs != outputs:
         raise UserError(
@@ -134,7 +138,15 @@ def shuffle_v1(
     added = {"outputs": outputs} if stride == 1 else {"outputs": outputs, "added maps": outputs - inputs}
     _check_groups(groups, **({"inputs": inputs} if group_first else {}), **added)
     return shufflenet_v1.ShuffleUnit(
-        inputs, outputs, stride, groups, first=not group_first, bias=False, weigh=squeeze_excitation, kernel=kernel
+        inputs,
+        outputs,
+        stride,
+        groups,
+        first=not group_first,
+        bias=False,
+        weigh=squeeze_excitation,
+        kernel=kernel,
+        shuffle=shuffle,
     )
 
 

@@ -16,7 +16,10 @@ from hmr_light.backbones.stage_blocks import ACTIVATIONS, Activation, blocks, ch
 from hmr_light.config.registry import check_options
 from hmr_light.errors import UserError
 
-_MOST = 8192  # maps of one layer
+MOST_MAPS = 8192
+"""Of one layer."""
+MOST_BLOCKS = 64
+"""Of one stage."""
 
 
 @backbones.register("stages")
@@ -41,14 +44,24 @@ def stages(
         raise UserError(f"backbone.width={width} is out of range", "Give more than 0 and at most 16.")
     if not stages:
         raise UserError("backbone.stages is an empty list", "Give at least one stage, such as {block: fire, out: 64}.")
-    first, inputs = _part("backbone.stem", _stem, stem or {}, width)
+    first, inputs = build_stem(stem or {}, width)
     trunk: OrderedDict[str, nn.Module] = OrderedDict(stem=first)
     for number, stage in enumerate(stages):
         trunk[f"stage{number}"], inputs = _stage(f"backbone.stages[{number}]", stage, inputs, width)
     if head is not None:
-        trunk["head"], inputs = _part("backbone.head", _head, head, inputs)
+        trunk["head"], inputs = build_head(head, inputs)
     classifier = nn.Sequential(GlobalPool(), nn.Dropout(0.2), nn.Linear(inputs, 1000))
     return own_network("stages", nn.Sequential(trunk), inputs, classifier, weights, adapter)
+
+
+def build_stem(options: Mapping[str, Any], width: float = 1.0, place: str = "backbone.stem") -> tuple[nn.Module, int]:
+    """The first layers that `options` describe, which stand at `place`, and the number of their maps."""
+    return _part(place, _stem, options, width)
+
+
+def build_head(options: Mapping[str, Any], inputs: int, place: str = "backbone.head") -> tuple[nn.Module, int]:
+    """The last layer that `options` describe, for `inputs` maps, and the number of its maps."""
+    return _part(place, _head, options, inputs)
 
 
 def _stem(
@@ -83,8 +96,8 @@ def _head(inputs: int, *, out: int, activation: Activation = "relu") -> tuple[nn
 
 def _blocks_of(*, out: int, stride: Literal[1, 2] = 1, repeat: int = 1) -> tuple[int, int, int]:
     """What every stage has besides its block and the block's options."""
-    if not 1 <= repeat <= 64:
-        raise UserError(f"repeat={repeat} is out of range", "Give a number of blocks from 1 to 64.")
+    if not 1 <= repeat <= MOST_BLOCKS:
+        raise UserError(f"repeat={repeat} is out of range", f"Give a number of blocks from 1 to {MOST_BLOCKS}.")
     return out, stride, repeat
 
 
@@ -124,6 +137,6 @@ def _placed(error: UserError, place: str, what: str = "") -> UserError:
 
 def _scaled(out: int, width: float) -> int:
     """`out` maps times `width`, in multiples of 8; a width of 1 changes nothing."""
-    if not 1 <= out <= _MOST or out * width > _MOST:
-        raise UserError(f"out={out} is out of range", f"Give a number of maps from 1 to {_MOST}, `width` included.")
+    if not 1 <= out <= MOST_MAPS or out * width > MOST_MAPS:
+        raise UserError(f"out={out} is out of range", f"Give a number of maps from 1 to {MOST_MAPS}, `width` included.")
     return out if width == 1 else nearest_multiple(8, out * width)

@@ -46,15 +46,19 @@ class Registry(Generic[T]):
         registry's kind. Raises `UserError` for a name or an option that does not exist, an option that is missing, and
         a value of another type.
         """
+        builder, options = self.find(config, place)
+        return builder(*context, **options)
+
+    def find(self, config: Mapping[str, Any], place: str | None = None) -> tuple[Callable[..., T], dict[str, Any]]:
+        """The builder that `config` names and its options, checked as `build` checks them; nothing is built."""
         kind, options = place or self.kind, dict(config)
         name = options.pop(self.key, None)
         if name is None:
             raise UserError(f"{kind}.{self.key} is missing", f"Choose one of: {', '.join(self.names())}.")
         if name not in self._builders:
             raise UserError(f"{kind}.{self.key}={name} does not exist", did_you_mean(str(name), self._builders))
-        builder = self._builders[name]
-        check_options(kind, name, builder, options, self.key)
-        return builder(*context, **options)
+        check_options(kind, name, self._builders[name], options, self.key)
+        return self._builders[name], options
 
 
 def check_options(

@@ -1,0 +1,1 @@
+"""Search for networks: a space of them, and trials that are ordinary runs."""

@@ -1,0 +1,37 @@
+"""Search spaces for tests: those of `conf/search_space/`, and random genotypes of them."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+from typing import Any
+
+import yaml
+
+from hmr_light.config.choices import choices
+from hmr_light.paths import conf_dir
+from hmr_light.search.genotype import Genotype
+from hmr_light.search.reading import read_space
+from hmr_light.search.space import Space, fits
+
+SPACES = choices("search_space")
+
+
+def node_of(name: str) -> dict[str, Any]:
+    """The node `search_space` of `search_space=NAME`; these files have no references."""
+    node: dict[str, Any] = yaml.safe_load((conf_dir() / "search_space" / f"{name}.yaml").read_text(encoding="utf-8"))
+    return node
+
+
+@cache
+def packaged(name: str) -> Space:
+    return read_space(node_of(name))
+
+
+def draw(space: Space) -> Genotype:
+    """A random genotype that can be built."""
+    for _ in range(10_000):
+        genotype = space.decode({name: random.choice(values) for name, values in space.parameters.items()})
+        if fits(genotype):
+            return genotype
+    raise AssertionError(f"no network of {space.name} can be built")
