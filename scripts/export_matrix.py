@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from hmr_light.body import load_body
 from hmr_light.checkpoints.loading import load_checkpoint
-from hmr_light.deployment.export import export_onnx
+from hmr_light.deployment.export import export_file
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write, home
 
@@ -63,7 +63,7 @@ def cell(runs: Path, row: str, precision: str, out: Path) -> Result:
     if not checkpoints:
         return Result(0, 0, 0, f"no {row}")
     try:
-        exported = export_onnx(load_checkpoint(checkpoints[0]), load_body(), out, precision=precision)
+        exported = export_file(load_checkpoint(checkpoints[0]), load_body(), out, precision=precision)
     except UserError as error:
         return Result(0, 0, 0, error.message)
     except Exception:

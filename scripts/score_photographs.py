@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from hmr_light.body import load_body
-from hmr_light.checkpoints.models import load_model
+from hmr_light.checkpoints.models import find_checkpoint, predictor_of
 from hmr_light.data.boxes import Box
 from hmr_light.data.converters.builder import BOX_MARGIN
 from hmr_light.data.converters.coco import COCO_TO_J24, FACE_KEYPOINTS
@@ -66,7 +66,7 @@ def main() -> None:
         )
 
     for source in options.models:
-        model = load_model(source, device="cpu")
+        model = predictor_of(find_checkpoint(source), "cpu")
         size, regressor = model.image_size, cast(HMR, model.network).regressor
         report(source, partial(projected, model, size), size)
         mean = MeanRegressor()

@@ -106,3 +106,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.environ.setdefault("HMR_LIGHT_HOME", str(run_dir.parent))
     write_run(run_dir)
     return export(f"run={run_dir}", "outputs=mesh")
+
+
+@pytest.fixture(scope="session")
+def exported_openvino(exported: Path) -> Path:
+    """`model-float32.xml` of the same checkpoint, in the same folder."""
+    from support.exported import export
+
+    return export(f"run={exported.parent}", "format=openvino", "outputs=mesh")

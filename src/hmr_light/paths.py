@@ -120,6 +120,7 @@ def file_kind(path: Path) -> str | None:
         (TORCH_FILE, any(name.endswith("/data.pkl") for name in names)),
         (NPZ_FILE, any(name.endswith(".npy") for name in names)),
         ("a zip archive", bool(names)),
+        ("an OpenVINO model", path.suffix.lower() == ".xml"),
         ("a web page", start.lstrip()[:1] == b"<"),
         ("a pointer of Git LFS, which `git lfs pull` replaces by the file", start.startswith(b"version https://git-")),
         ("an HDF5 file", start.startswith(b"\x89HDF")),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import openvino
 import pytest
 import torch
 from support.exported import NODES, SIZE, export, write_run
@@ -40,6 +41,18 @@ def test_a_runtime_gives_what_the_model_gives_for_any_number_of_crops(exported: 
     assert not found
 
 
+@pytest.mark.parametrize("batch", [1, 5])
+def test_openvino_gives_what_onnx_runtime_gives(exported: Path, exported_openvino: Path, batch: int) -> None:
+    crops = np.random.default_rng().integers(0, 256, (batch, SIZE, SIZE, 3), np.uint8)
+    session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_outputs()]
+    compiled = openvino.Core().compile_model(str(exported_openvino), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found = compiled(crops)
+    for name, value in zip(names, session.run(None, {"image": crops}), strict=True):
+        np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)
+    assert len(found) == len(names)
+
+
 def test_the_file_says_what_it_is(exported: Path) -> None:
     model = onnx.load(exported)
     onnx.checker.check_model(model, full_check=True)
@@ -67,9 +80,19 @@ def test_the_run_knows_of_the_file(exported: Path) -> None:
     assert hashlib.sha256(exported.read_bytes()).hexdigest() in values["hmr_light.export.onnx.float32"]
 
 
-def test_nothing_is_overwritten(exported: Path) -> None:
-    with pytest.raises(UserError, match="is there already"):
-        export(f"checkpoint={checkpoint_of(exported)}")
+def test_nothing_is_overwritten(exported: Path, exported_openvino: Path, tmp_path: Path) -> None:
+    for form in ("onnx", "openvino"):
+        with pytest.raises(UserError, match="is there already"):
+            export(f"checkpoint={checkpoint_of(exported)}", f"format={form}")
+    (tmp_path / "a.bin").write_text("something else")
+    with pytest.raises(UserError, match=r"a\.bin is there already"):
+        export(f"checkpoint={checkpoint_of(exported)}", "format=openvino", f"out={tmp_path / 'a.xml'}")
+
+
+def test_a_file_is_named_as_its_format_asks(tmp_path: Path) -> None:
+    for form, ending, wrong in (("onnx", ".onnx", "a.xml"), ("openvino", ".xml", "a.bin"), ("openvino", ".xml", "a")):
+        with pytest.raises(UserError, match=rf"does not end in \{ending}"):
+            export("model=pocket", f"format={form}", f"out={tmp_path / wrong}")
 
 
 def test_a_model_that_is_none_leaves_no_file(tmp_path: Path) -> None:
@@ -87,6 +110,9 @@ def test_a_missing_package_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(UserError, match="onnxscript, which is not installed") as caught:
         export("model=pocket", f"out={tmp_path / 'a.onnx'}")
     assert caught.value.remedy == "pip install 'hmr-light[onnx]'"
+    with pytest.raises(UserError, match="onnxscript, which is not installed") as caught:
+        export("model=pocket", "format=openvino", f"out={tmp_path / 'a.xml'}")
+    assert caught.value.remedy == "pip install 'hmr-light[openvino]'"
 
 
 def test_a_body_of_ones_own_is_written_only_on_demand(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from support.models import model_of
 from hmr_light.body import load_body
 from hmr_light.checkpoints.format import save_model
 from hmr_light.config.choices import compose_choice
-from hmr_light.deployment.export import export_onnx
+from hmr_light.deployment.export import export_file
 from hmr_light.model.hmr import normalize
 from hmr_light.model.onnx_predictor import open_onnx
 
@@ -32,7 +32,7 @@ def test_a_network_of_each_family_is_exported(family: str, regressor: str, tmp_p
     model = trained(model_of(family, regressor))
     nodes = {"backbone": compose_choice("backbone", family), "regressor": compose_choice("regressor", regressor)}
     checkpoint = save_model(tmp_path / "a.pt", model, nodes | {"data": {"image_size": SIZE}}, 1, {})
-    file = export_onnx(checkpoint, load_body(), tmp_path / "a.onnx").path
+    file = export_file(checkpoint, load_body(), tmp_path / "a.onnx").path
     crops = torch.from_numpy(np.random.default_rng().integers(0, 256, (3, 3, SIZE, SIZE), np.uint8))
     with torch.no_grad():
         expected = model(normalize(crops))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,15 @@ NODES = {
 
 
 @pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+def page(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
     """The variables after the last example."""
     config = {**NODES, "data": {"image_size": 64}, "body": {"name": "embedded"}}
     run = tmp_path / "outputs" / "hmr_light" / "RUN"
     save_model(run / "checkpoints" / "epoch-001.pt", build_model(NODES), config, 1, {"mpjpe_mm": 100.0})
+    shutil.copy(exported, tmp_path / "person.onnx")
     monkeypatch.chdir(tmp_path)
     examples = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(examples) == 4
+    assert len(examples) == 5
     variables: dict = {}
     for example in examples:
         exec(compile(example, str(PAGE), "exec"), variables)

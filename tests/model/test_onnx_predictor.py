@@ -13,7 +13,8 @@ from onnx import TensorProto, helper
 from hmr_light.body import load_body
 from hmr_light.checkpoints.models import load_model
 from hmr_light.errors import UserError
-from hmr_light.model.onnx_predictor import METADATA, open_onnx
+from hmr_light.model.file_predictor import METADATA
+from hmr_light.model.onnx_predictor import open_onnx
 from hmr_light.model.predictor import Predictor
 from hmr_light.paths import sample_photograph
 

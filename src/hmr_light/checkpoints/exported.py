@@ -9,9 +9,9 @@ from typing import Any
 
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import load_checkpoint
-from hmr_light.checkpoints.models import predictor_of
-from hmr_light.errors import UserError
-from hmr_light.model.onnx_predictor import OnnxPredictor, is_onnx, open_onnx
+from hmr_light.checkpoints.models import predictor_of, refuse_device
+from hmr_light.model.exported import is_exported, open_exported
+from hmr_light.model.file_predictor import FilePredictor
 from hmr_light.model.predictor import CropPredictor
 
 
@@ -20,7 +20,7 @@ class ExportedModel:
     """An exported file, with what commands read of a `Checkpoint`."""
 
     path: Path
-    predictor: OnnxPredictor
+    predictor: FilePredictor
 
     @property
     def config(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class ExportedModel:
     @property
     def runtime(self) -> str:
         """What runs it, and how its weights are stored: `onnx int8`."""
-        return f"onnx {self.predictor.precision}"
+        return f"{self.predictor.runtime} {self.predictor.precision}"
 
     @property
     def row(self) -> str:
@@ -63,7 +63,7 @@ class ExportedModel:
 def open_model(path: Path, allow: Sequence[str] = ()) -> Checkpoint | ExportedModel:
     """The exported file or the checkpoint at `path`; see `load_checkpoint`."""
     path = path.expanduser()
-    return ExportedModel(path, open_onnx(path)) if is_onnx(path) else load_checkpoint(path, allow)
+    return ExportedModel(path, open_exported(path)) if is_exported(path) else load_checkpoint(path, allow)
 
 
 def predictor_of_model(
@@ -72,6 +72,5 @@ def predictor_of_model(
     """`model`, ready to predict with; see `predictor_of`. Raises `UserError` for a file where `device` is cuda."""
     if isinstance(model, Checkpoint):
         return predictor_of(model, device, contrast)
-    if device == "cuda":
-        raise UserError(f"{model.path} runs on the CPU", "Leave device= out.")
+    refuse_device(model.path, device)
     return replace(model.predictor, contrast=contrast or model.predictor.contrast)

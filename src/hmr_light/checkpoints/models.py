@@ -10,6 +10,8 @@ from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.loading import DIVERGED, load_checkpoint
 from hmr_light.data.distributed import choose_device
 from hmr_light.errors import UserError
+from hmr_light.model.exported import is_exported, open_exported
+from hmr_light.model.file_predictor import FilePredictor
 from hmr_light.model.predictor import TorchPredictor
 from hmr_light.model.sharing import with_own_weights
 from hmr_light.paths import checkpoint_file, home, zoo_names
@@ -22,14 +24,26 @@ ZOO = Path(__file__).parents[1] / "zoo"
 """The models that come with the package: NAME.pt, or NAME.hmrz; docs/zoo.md describes them."""
 
 
-def load_model(source: str | Path, device: str = "auto", *, tracking_uri: str | None = None) -> TorchPredictor:
+def load_model(
+    source: str | Path, device: str = "auto", *, tracking_uri: str | None = None
+) -> TorchPredictor | FilePredictor:
     """The trained model of a checkpoint file, of a run's directory, or of an MLflow run id (its best checkpoint).
 
-    Or a model that comes with the package, by its name: "mobile".
+    Or a model that comes with the package, by its name: "mobile". Or a file that `hmr-light export` has written, which
+    its own runtime runs on the CPU, with as many threads as torch has.
     `device` is auto, cpu or cuda. Run ids are looked up in `tracking_uri`; None takes the store of this project.
     Raises `UserError` for a source that does not exist, or that holds no model.
     """
+    if is_exported(source):
+        refuse_device(Path(source), device)
+        return open_exported(Path(source).expanduser())
     return predictor_of(find_checkpoint(source, tracking_uri), device)
+
+
+def refuse_device(file: Path, device: str) -> None:
+    """Raise `UserError` where an exported file cannot run on `device`."""
+    if device == "cuda":
+        raise UserError(f"{file} runs on the CPU", "Leave device= out.")
 
 
 def find_checkpoint(source: str | Path, tracking_uri: str | None = None) -> Checkpoint:

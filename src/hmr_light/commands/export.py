@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hmr_light.config.groups.export import FINDER, ExportConfig
+from hmr_light.config.groups.export import ENDINGS, FINDER, ExportConfig
 from hmr_light.config.hints import command_line
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.errors import UserError
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 def run(config: ExportConfig) -> Path:
     """Write the file, print what it was found to be, and log that to the run. Returns the file."""
     if config.out is not None:
-        _refuse_existing(config.out.expanduser())
+        _refuse_existing(config.out.expanduser(), config)
     import torch
 
     from hmr_light.body import load_body
-    from hmr_light.deployment.export import export_onnx
+    from hmr_light.deployment.export import export_file
+    from hmr_light.deployment.formats import FORMATS
     from hmr_light.deployment.parity import CROPS
     from hmr_light.deployment.precision import choose_precision
     from hmr_light.deployment.scoring import score_both
-    from hmr_light.model.onnx_predictor import optional_package
+    from hmr_light.model.file_predictor import TITLES, optional_package
 
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        version = getattr(optional_package(package), "__version__", "")
+    for package in FORMATS[config.format].packages:
+        optional_package(package, config.format)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     if config.model == FINDER:
@@ -41,13 +42,14 @@ def run(config: ExportConfig) -> Path:
     checkpoint = _checkpoint(config)
     precision = choose_precision(checkpoint, config.precision)
     out = _out(config, checkpoint, precision)
-    _refuse_existing(out)
+    _refuse_existing(out, config)
     _warn(config, checkpoint)
     print(f"exporting {checkpoint.path}, which may take a minute", file=sys.stderr)
-    exported = export_onnx(
+    exported = export_file(
         checkpoint,
         load_body(**config.body.files()),
         out,
+        format=config.format,
         precision=precision,
         pixels=config.input,
         outputs=config.outputs,
@@ -57,8 +59,8 @@ def run(config: ExportConfig) -> Path:
     parity = exported.parity
     print(f"{out}: {exported.size:,} bytes, {exported.precision}")
     print(
-        f"  ONNX Runtime {version} and the model differ on {CROPS} crops by {parity.parameters:.1e} in the parameters, "
-        f"and {parity.millimetres:.2g} mm"
+        f"  {TITLES[config.format]} {exported.version} and the model differ on {CROPS} crops by "
+        f"{parity.parameters:.1e} in the parameters, and {parity.millimetres:.2g} mm"
     )
     if scored := exported.scored:
         print(
@@ -77,7 +79,7 @@ def _export_finder(config: ExportConfig) -> Path:
     from hmr_light.deployment.finder import export_finder
 
     out = config.out.expanduser() if config.out else Path(f"{FINDER}.onnx")
-    _refuse_existing(out)
+    _refuse_existing(out, config)
     exported = export_finder(out, pixels=config.input)
     print(f"{out}: {exported.size:,} bytes, float16")
     print(f"  ONNX Runtime and MoveNet differ by {exported.scores:.1e} in the scores, and {exported.pixels:.1g} pixels")
@@ -112,16 +114,17 @@ def _out(config: ExportConfig, checkpoint: Checkpoint, precision: str) -> Path:
 
     if config.out is not None:
         return config.out.expanduser()
-    path, ending = checkpoint.path, f"-{precision}.onnx"
+    path, ending = checkpoint.path, f"-{precision}{ENDINGS[config.format]}"
     if zoo_file(path.stem) == path:
         return Path(f"{path.stem}{ending}")
     folder = checkpoint.run_dir
     return folder / f"model{ending}" if has_journal(folder) else path.with_name(f"{path.stem}{ending}")
 
 
-def _refuse_existing(out: Path) -> None:
-    if is_there(out):
-        raise UserError(f"out={out} is there already", "Give another out=, or remove that file.")
+def _refuse_existing(out: Path, config: ExportConfig) -> None:
+    for file in (out, *([out.with_suffix(".bin")] if config.format == "openvino" else [])):
+        if is_there(file):
+            raise UserError(f"out={file} is there already", "Give another out=, or remove that file.")
 
 
 def _warn(config: ExportConfig, checkpoint: Checkpoint) -> None:

@@ -10,7 +10,8 @@ from hmr_light.checkpoints.exported import ExportedModel
 from hmr_light.config.schema import EvaluateConfig
 from hmr_light.cost.latency import cpu_name, measure_latency
 from hmr_light.evaluation.inputs import EvaluationInputs
-from hmr_light.model.onnx_predictor import open_onnx
+from hmr_light.model.exported import open_exported
+from hmr_light.model.file_predictor import TITLES
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.description import run_name
 from hmr_light.tracking.summary import summarize_run
@@ -27,7 +28,7 @@ def begin_run(exported: ExportedModel, config: EvaluateConfig, inputs: Evaluatio
     started = time.strftime("%y%m%d-%H%M%S")
     lineage = Lineage(metadata["checkpoint"]["run"], metadata["checkpoint"]["sha256"])
     body = inputs.scorer.body
-    predictor = open_onnx(exported.path, threads=1)
+    predictor = open_exported(exported.path, threads=1)
     crop = torch.randint(0, 256, (1, 3, predictor.image_size, predictor.image_size), dtype=torch.uint8)
     latency = measure_latency(lambda: predictor(crop), device=torch.device("cpu"))
     experiment, name = config.tracking.experiment, run_name(exported.row, 0, started)
@@ -36,7 +37,7 @@ def begin_run(exported: ExportedModel, config: EvaluateConfig, inputs: Evaluatio
             {
                 "compressed.parent": lineage.parent_checkpoint,
                 "data.image_size": predictor.image_size,
-                "export.format": "onnx",
+                "export.format": predictor.runtime,
                 "export.precision": predictor.precision,
             }
         )
@@ -45,7 +46,7 @@ def begin_run(exported: ExportedModel, config: EvaluateConfig, inputs: Evaluatio
                 "hmr_light.row": exported.row,
                 "hmr_light.started": started,
                 "hmr_light.git_commit": git_commit(),
-                "hmr_light.versions": f"{versions()}, onnxruntime {predictor.version}",
+                "hmr_light.versions": f"{versions()}, {TITLES[predictor.runtime]} {predictor.version}",
                 "hmr_light.protocol": inputs.scorer.protocol.name,
                 "hmr_light.device": cpu_name(),
                 "hmr_light.body": f"{body.name} {body.fingerprint[:16]}",
@@ -54,5 +55,5 @@ def begin_run(exported: ExportedModel, config: EvaluateConfig, inputs: Evaluatio
             | lineage.tags()
             | latency.tags()
         )
-        costs = {"parameters": float(metadata["parameters"]), "disk_bytes": float(exported.path.stat().st_size)}
+        costs = {"parameters": float(metadata["parameters"]), "disk_bytes": float(predictor.size)}
         tracker.metrics(costs | latency.figures(), step=0)

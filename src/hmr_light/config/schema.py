@@ -185,8 +185,8 @@ class EvaluateConfig:
     """`hmr-light evaluate`."""
 
     checkpoint: Checkpoint | None = None
-    """A checkpoint file, of hmr_light or of another system, an exported file (FILE.onnx), or a model of the package
-    (mobile); or give `run`."""
+    """A checkpoint file, of hmr_light or of another system, an exported file (FILE.onnx, FILE.xml), or a model of
+    the package (mobile); or give `run`."""
     run: Annotated[str, Run()] | None = None
     """A run: its folder, or its MLflow id; or give `checkpoint`."""
     checkpoint_allow: list[str] = field(default_factory=list)
@@ -284,7 +284,8 @@ class PredictConfig:
 
     checkpoint: Checkpoint | None = None
     """A checkpoint: an epoch-NNN.pt in the folder checkpoints/ of a run, another system's, or an exported file
-    (FILE.onnx); or give `run`. null, as `run` is: the model `mobile`, which comes with the package (docs/zoo.md)."""
+    (FILE.onnx, FILE.xml); or give `run`. null, as `run` is: the model `mobile`, which comes with the package
+    (docs/zoo.md)."""
     run: Annotated[str, Run()] | None = None
     """A run: its folder, or its MLflow id. Its best checkpoint draws; or give `checkpoint`."""
     input: Annotated[Path, Existing("image, folder of images or video", _INPUT)] | None = None
@@ -381,9 +382,9 @@ class BenchmarkConfig:
     """`hmr-light benchmark`."""
 
     models: list[Annotated[str, Model()]] | None = None
-    """Choices of backbone= or experiment= of hmr-light train, checkpoint files, exported files (FILE.onnx), run folders
-    (their last checkpoint). All times are also given as ratios to the first one's. null: three common backbones, or,
-    with experiment=NAME, the best checkpoint of every run of that MLflow experiment."""
+    """Choices of backbone= or experiment= of hmr-light train, checkpoint files, exported files (FILE.onnx, FILE.xml),
+    run folders (their last checkpoint). All times are also given as ratios to the first one's. null: three common
+    backbones, or, with experiment=NAME, the best checkpoint of every run of that MLflow experiment."""
     variants: list[str] = field(default_factory=list)
     """How each model is run: eager, or steps joined by +. folded: the regressor as one affine map. fused: batch norms
     within their convolutions. channels_last. bfloat16, float16. compile: torch.compile (up to a minute a model). mesh:

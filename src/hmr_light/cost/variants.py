@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from hmr_light.errors import UserError, did_you_mean
+from hmr_light.model.exported import open_exported
 from hmr_light.model.fusion import fuse_conv_bn
 from hmr_light.model.hmr import HMR
-from hmr_light.model.onnx_predictor import open_onnx
 from hmr_light.model.regressors import SmplParameters
 
 EAGER = "eager"
@@ -86,7 +86,7 @@ class FileRunner:
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.path = path
         self.threads = threads
-        self._predictor = open_onnx(path, threads)
+        self._predictor = open_exported(path, threads)
 
     def for_threads(self, threads: int) -> FileRunner:
         """The file in a session of so many threads."""

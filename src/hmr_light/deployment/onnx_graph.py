@@ -14,7 +14,7 @@ import torch
 
 from hmr_light.deployment.network import DeployedNetwork
 from hmr_light.errors import UserError, out_of_memory
-from hmr_light.model.onnx_predictor import optional_package
+from hmr_light.model.file_predictor import optional_package
 
 if TYPE_CHECKING:
     from onnx import ModelProto

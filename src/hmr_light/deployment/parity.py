@@ -13,8 +13,8 @@ from hmr_light.body import SMPL
 from hmr_light.data.boxes import Box
 from hmr_light.data.pictures import crop_person
 from hmr_light.errors import UserError
+from hmr_light.model.file_predictor import FilePredictor
 from hmr_light.model.hmr import HMR, normalize
-from hmr_light.model.onnx_predictor import OnnxPredictor
 from hmr_light.model.regressors import SmplParameters
 from hmr_light.paths import sample_photograph
 
@@ -25,7 +25,7 @@ MOST_MM = 0.05
 MOST_MEAN_MM = {"float16": 20.0, "codebook": 20.0, "int8": 200.0}
 """Of weights that are rounded: a coarse limit, for these crops are far from those that a model has learned from. One
 rounding more or less in the first layers of an integer network can move a mesh there by centimetres."""
-_REMEDY = "Nothing was written. Please report the backbone and the versions of torch and onnxruntime."
+_REMEDY = "Nothing was written. Please report the backbone and the versions of torch and of the runtime."
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Parity:
 
 
 @torch.no_grad()
-def measure_parity(predictor: OnnxPredictor, model: HMR, body: SMPL) -> Parity:
+def measure_parity(predictor: FilePredictor, model: HMR, body: SMPL) -> Parity:
     """The differences between the file of `predictor` and `model`, which is in evaluation mode on the CPU.
 
     Distances are those of the meshes that `body` makes of both parameters, and of the joints and vertices in the file.

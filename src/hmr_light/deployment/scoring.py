@@ -10,8 +10,8 @@ from hmr_light.errors import UserError
 from hmr_light.evaluation.evaluate import best_batch_size
 from hmr_light.evaluation.inputs import open_inputs
 from hmr_light.evaluation.scoring import on_crops, score
+from hmr_light.model.file_predictor import FilePredictor
 from hmr_light.model.hmr import HMR
-from hmr_light.model.onnx_predictor import OnnxPredictor
 
 METRIC = "mpjpe_mm"
 MOST_MM = 1.0
@@ -36,7 +36,7 @@ class Scored:
             )
 
 
-def score_both(config: EvaluateConfig, model: HMR, predictor: OnnxPredictor, images: int) -> Scored | None:
+def score_both(config: EvaluateConfig, model: HMR, predictor: FilePredictor, images: int) -> Scored | None:
     """The errors on the first `images` people of the first evaluation set of `config`, whose device is the CPU.
 
     None where its annotations are not here, and for a protocol without that metric. `model` is in evaluation mode.

@@ -1,0 +1,93 @@
+"""The kinds of files: how each is written from a network, and what reads it again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hmr_light.deployment.network import Deployed
+from hmr_light.deployment.onnx_graph import onnx_graph, slim
+from hmr_light.deployment.precision import store
+from hmr_light.errors import UserError
+from hmr_light.model.file_predictor import METADATA, FilePredictor, optional_package
+from hmr_light.model.hmr import HMR
+from hmr_light.model.onnx_predictor import open_onnx
+from hmr_light.model.openvino_predictor import WEIGHTS, open_openvino
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+class Content(NamedTuple):
+    """What goes into a file."""
+
+    network: Deployed
+    model: HMR
+    """The network's, as its checkpoint has it: with shared weights, or integers."""
+    size: int
+    """Of the crops, pixels."""
+    outputs: tuple[str, ...]
+    precision: str
+    metadata: str
+
+
+class Format(NamedTuple):
+    """A kind of file."""
+
+    endings: tuple[str, ...]
+    """Of the names of its files; the first is the one that users name."""
+    packages: tuple[str, ...]
+    """Modules that writing needs, all of the extra that is called as the format is."""
+    write: Callable[..., None]
+    """(content, *files)."""
+    open: Callable[..., FilePredictor]
+    """(*files)."""
+
+
+def _write_onnx(content: Content, file: Path) -> None:
+    file.write_bytes(_serialized(_graph(content)))
+
+
+def _write_openvino(content: Content, file: Path, weights: Path) -> None:
+    """The ONNX graph as OpenVINO reads it. The description holds the hash of the weights, which lie in another file."""
+    openvino = optional_package("openvino", "openvino")
+    passes = optional_package("openvino.passes", "openvino")
+    model = openvino.Core().read_model(_serialized(_graph(content)), b"")
+    if content.precision == "float32":  # other precisions are what their constants are computed of
+        manager = passes.Manager()
+        manager.register_pass(passes.ConstantFolding())
+        manager.run_passes(model)
+    model.set_rt_info(content.metadata, METADATA)
+    openvino.serialize(model, str(file), str(weights))
+    model.set_rt_info(hashlib.sha256(weights.read_bytes()).hexdigest(), WEIGHTS)
+    openvino.serialize(model, str(file), str(weights))
+
+
+def _graph(content: Content) -> ModelProto:
+    graph = onnx_graph(content.network, content.size, content.outputs)
+    store(graph, content.model, content.precision)
+    slim(graph)
+    entry = graph.metadata_props.add()
+    entry.key, entry.value = METADATA, content.metadata
+    return graph
+
+
+def _serialized(graph: ModelProto) -> bytes:
+    try:
+        content: bytes = graph.SerializeToString()
+    except ValueError as error:  # a file of protocol buffers has 2 GB at most
+        raise UserError(f"the model does not fit into one ONNX file: {error}", "Choose a smaller model.") from error
+    return content
+
+
+FORMATS = {
+    "onnx": Format((".onnx",), ("onnx", "onnxscript", "onnxruntime"), _write_onnx, open_onnx),
+    "openvino": Format(
+        (".xml", ".bin"),
+        ("onnx", "onnxscript", "openvino"),
+        _write_openvino,
+        lambda file, weights: open_openvino(file, weights=weights),
+    ),
+}
