@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from hmr_light.deployment.network import Deployed
+from hmr_light.deployment.network import DeployedNetwork
 from hmr_light.deployment.onnx_graph import onnx_graph, slim
 from hmr_light.deployment.precision import store
 from hmr_light.errors import UserError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Content(NamedTuple):
     """What goes into a file."""
 
-    network: Deployed
+    network: DeployedNetwork
     model: HMR
     """The network's, as its checkpoint has it: with shared weights, or integers."""
     size: int
