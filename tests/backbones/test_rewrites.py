@@ -37,7 +37,7 @@ def test_a_5x5_becomes_two_3x3_that_see_the_same_pixels(stride: int, groups: int
     assert new is not None
     assert kernels(new) == [(3, 3), (3, 3)]
     assert {layer.groups for layer in new.modules() if isinstance(layer, nn.Conv2d)} == {groups}
-    for layer in new.modules():
+    for layer in (conv, *new.modules()):
         if isinstance(layer, nn.Conv2d):
             nn.init.ones_(layer.weight)  # so that no path is closed
     seen = []

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +71,8 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 
     # The same command, stopped by SIGTERM in the midst of an epoch, then continued.
     cut = [*options, f"outputs={home}/cut"]
-    child = child_processes.start("train", *cut, HMR_LIGHT_HOME=str(home))
-    while not list((home / "cut").rglob("last.pt")) and not child.has_ended():
-        time.sleep(0.01)
-    child.kill(signal.SIGTERM)
+    fifth_step = ("hmr_light.training.loop:forward", 5)
+    child = child_processes.start("train", *cut, HMR_LIGHT_HOME=str(home), at=fifth_step, by=signal.SIGTERM)
     assert child.wait() == 130, child.said
     assert "resume=" in child.said
     assert state(next((home / "cut").rglob("hmr_light/*")))["epoch"] < 3

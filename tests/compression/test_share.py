@@ -60,7 +60,7 @@ def test_pruned_weights_stay_zeros_and_are_one_of_the_values(model: HMR) -> None
     for name, layer in layers(sparse).items():
         assert torch.equal(zeros[name], layer.weight == 0), name
         assert len(layers(small)[name].weight.unique()) <= 16
-    optimizer = torch.optim.AdamW(small.parameters(), lr=1e-2, weight_decay=0.1)
+    optimizer = torch.optim.AdamW(small.parameters(), lr=1e-4, weight_decay=0.1)  # no value comes to zero by it
     sum(value.square().sum() for value in small(torch.randn(4, 3, 64, 64))).backward()
     optimizer.step()
     for name, layer in layers(small).items():

@@ -57,7 +57,8 @@ def test_zeros_stay_zeros_in_training(model: HMR, then: str | None) -> None:
     small = copy.deepcopy(small if then is None else rebuilt(small, change(small, then))).train()
     zeros = {name: one.weight == 0 for name, one in layers(small).items()}
     before = {name: one.weight.detach().clone() for name, one in layers(small).items()}
-    optimizer = torch.optim.AdamW(small.parameters(), lr=1e-2, weight_decay=0.1, fused=True)
+    # In three steps of this rate no weight that is kept can come to zero: of the smallest layer they are above 8e-4.
+    optimizer = torch.optim.AdamW(small.parameters(), lr=1e-4, weight_decay=0.1, fused=True)
     for _ in range(3):
         optimizer.zero_grad()
         sum(value.square().sum() for value in small(torch.randn(4, 3, 64, 64))).backward()

@@ -14,6 +14,13 @@ from hmr_light.cost.paired import compare, measure_paired, percentile_95
 CPU = torch.device("cpu")
 
 
+def work(seconds: float) -> None:
+    """Use so much of this thread's CPU time."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
 def test_each_turn_is_a_run_that_warms_and_one_that_counts() -> None:
     seen: list[str] = []
     calls = [lambda name=name: seen.append(name) for name in "abc"]
@@ -27,10 +34,14 @@ def test_each_turn_is_a_run_that_warms_and_one_that_counts() -> None:
 
 def test_only_the_second_run_of_a_turn_is_timed() -> None:
     runs = iter(range(100))
-    times = measure_paired(
-        [lambda: time.sleep(0.03 if next(runs) % 2 == 0 else 0.001)], device=CPU, rounds=4, warmup=0, threads=1
-    )
-    assert all(0.001 <= seconds < 0.03 for seconds in times.wall_s[0])
+
+    def slow_at_first() -> None:
+        if next(runs) % 2 == 0:
+            work(0.03)
+
+    times = measure_paired([slow_at_first], device=CPU, rounds=4, warmup=0, threads=1)
+    assert max(times.cpu_s[0]) < 0.03
+    assert min(times.wall_s[0]) < 0.03  # on a busy machine others may have been waited for
 
 
 def test_the_threads_are_set_and_restored_and_no_gradients_are_kept() -> None:
@@ -48,12 +59,8 @@ def test_the_threads_are_set_and_restored_and_no_gradients_are_kept() -> None:
 
 
 def test_a_process_that_waits_has_little_of_the_cpu() -> None:
-    def work() -> None:
-        end = time.thread_time() + 0.005
-        while time.thread_time() < end:
-            pass
-
-    times = measure_paired([lambda: time.sleep(0.02), work], device=CPU, rounds=3, warmup=0, threads=1)
+    calls = [lambda: time.sleep(0.02), lambda: work(0.005)]
+    times = measure_paired(calls, device=CPU, rounds=3, warmup=0, threads=1)
     waiting, working = times.cpu_share(0), times.cpu_share(1)
     assert waiting is not None
     assert working is not None

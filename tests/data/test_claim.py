@@ -35,7 +35,7 @@ def test_a_second_process_is_told_and_may_go_on_when_the_first_has_ended(tmp_pat
             pass
         holder.stdin.write("\n")
         holder.stdin.close()
-        assert holder.wait(30) == 0
+        assert holder.wait(300) == 0
     with claim(out):
         pass
     assert list(out.parent.iterdir()) == []

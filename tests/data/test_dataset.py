@@ -284,7 +284,7 @@ def test_contrast_is_stretched_as_spin_stretches_it(
     assert difference.max() <= within
     assert difference.mean() < 2
     plain = MeshDataset(tmp_path / "a.npz", tmp_path, image_size=224)[0]["image"].permute(1, 2, 0).numpy()
-    assert plain.max() <= 160, "off by default"
+    assert plain.max() <= image.max() + 1, "off by default"
 
 
 def test_boxes_in_pixels_are_noticed(folder: Path, tmp_path: Path) -> None:

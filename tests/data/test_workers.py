@@ -21,11 +21,12 @@ from hmr_light.errors import UserError
 
 
 class Dying(Dataset[torch.Tensor]):
-    """The process of its first element stops handing over what it has announced, and is killed `seconds` later, or
-    lives on."""
+    """The process of its first element stops handing over what it has announced, once that `is_announced`, and is
+    killed `seconds` later, or lives on."""
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
+        self.is_announced, self.has_stopped = multiprocessing.Event(), multiprocessing.Event()
 
     def __len__(self) -> int:
         return 4
@@ -33,31 +34,38 @@ class Dying(Dataset[torch.Tensor]):
     def __getitem__(self, index: int) -> torch.Tensor:
         if index == 0:
             threading.Thread(target=self._die).start()
+        else:
+            self.is_announced.wait()  # the first batch is that of the first element
         return torch.zeros(1000)
 
     def _die(self) -> None:
-        time.sleep(1.0)  # the batch is announced by then
+        self.is_announced.wait()
         resource_sharer.stop()
+        self.has_stopped.set()
         if self.seconds is not None:
             time.sleep(self.seconds)
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "says"), [(1.5, r"a loader process died \(signal Killed\)"), (None, r"a loader process died\n")]
+    ("seconds", "says"), [(0.5, r"a loader process died \(signal Killed\)"), (None, r"a loader process died\n")]
 )
 def test_a_loader_that_breaks_off_before_it_is_dead(seconds: float | None, says: str) -> None:
     before = multiprocessing.active_children()
-    loader = DataLoader(Dying(seconds), num_workers=2, prefetch_factor=1, worker_init_fn=start_loader)
+    dataset = Dying(seconds)
+    loader = DataLoader(dataset, num_workers=2, prefetch_factor=1, worker_init_fn=start_loader)
     with pytest.raises(UserError, match=says) as told, explain_worker_failures():
-        _take_late(loader)
+        _take_late(loader, dataset)
     assert multiprocessing.active_children() == before  # nobody waits for the other one
     assert isinstance(told.value.__cause__, OSError | EOFError)
 
 
-def _take_late(loader: DataLoader[torch.Tensor]) -> None:
+def _take_late(loader: DataLoader[torch.Tensor], dataset: Dying) -> None:
     batches = iter(loader)
-    time.sleep(2.0)
+    while batches._worker_result_queue.empty():  # type: ignore[union-attr]
+        time.sleep(0.01)
+    dataset.is_announced.set()
+    dataset.has_stopped.wait()
     next(batches)
 
 

@@ -169,7 +169,12 @@ def test_pck_and_auc_of_mpi_inf_3dhp_are_those_of_the_test_sets_own_groups(files
     for person in range(4):
         mesh = spin_reference.mesh(neutral, *(value[person].double().numpy() for value in predicted[:2]))
         joints = (regressor @ mesh)[MPI_IN_REGRESSOR]
-        truth = joints + rng.normal(0, 0.1, (17, 3))
+        offsets = rng.normal(0, 0.1, (17, 3))
+        offsets -= offsets[14]
+        # From the pelvis, in millimetres: near a threshold of AUC the rounding of float32 might decide.
+        lengths = 1000 * np.linalg.norm(offsets, axis=1, keepdims=True)
+        is_near = (np.abs(lengths - 5 * np.round(lengths / 5)) < 0.1) & (lengths > 0)
+        truth = joints + np.where(is_near, (1 + 1 / lengths.clip(1e-9)) * offsets, offsets) + rng.normal(0, 0.1, 3)
         S[person, MPI_IN_LABELS, :3] = truth
         distances = 1000 * np.linalg.norm((joints - joints[14]) - (truth - truth[14]), axis=1)
 
@@ -185,7 +190,7 @@ def test_pck_and_auc_of_mpi_inf_3dhp_are_those_of_the_test_sets_own_groups(files
     said = batch(labels) | {"joints_3d": torch.from_numpy(S)}
     errors = scorer.errors(predicted, scorer.truth(said, labels.gender))
     for metric, values in expected.items():
-        np.testing.assert_allclose(errors[metric].numpy(), values, atol=0.3 if metric == "auc_percent" else 1e-2)
+        np.testing.assert_allclose(errors[metric].numpy(), values, atol=1e-2)
     assert scorer.protocol.describe().endswith("AUC (of 14 joints)")
 
 

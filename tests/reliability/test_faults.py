@@ -76,9 +76,7 @@ def test_a_request_to_stop_is_met_after_the_step(
 def test_a_request_to_stop_before_the_first_step(
     number: int, child_processes: ChildProcesses, data: Path, tmp_path: Path
 ) -> None:
-    child = child_processes.start(*options(data, tmp_path))
-    wait_for(tmp_path, "journal.jsonl", child)
-    child.kill(number)
+    child = child_processes.start(*options(data, tmp_path), at=("hmr_light.training.run:describe_run", 1), by=number)
     assert child.wait() == 130, child.said
     assert "hmr-light: stopped." in child.said
     assert "Traceback" not in child.said
@@ -121,13 +119,13 @@ def test_the_state_before_is_used_when_the_last_is_damaged(
 def test_a_loader_killed_by_the_system_is_said_and_the_run_goes_on(
     child_processes: ChildProcesses, data: Path, whole: dict[str, Any], tmp_path: Path
 ) -> None:
-    child = child_processes.start(*options(data, tmp_path, "data.workers=2"))
-    wait_for(tmp_path, "last.pt", child)
-    while not (
-        loaders := subprocess.run(["pgrep", "-P", str(child.pid)], capture_output=True, text=True).stdout.split()
-    ):
-        assert not child.has_ended()
+    # It waits while one of its loaders is killed, so that it has not ended before.
+    fourth_step = ("hmr_light.training.loop:forward", 4)
+    child = child_processes.start(*options(data, tmp_path, "data.workers=2"), at=fourth_step, by=signal.SIGSTOP)
+    child.wait_until_stopped()
+    loaders = subprocess.run(["pgrep", "-P", str(child.pid)], capture_output=True, text=True).stdout.split()
     os.kill(int(loaders[0]), signal.SIGKILL)
+    child.kill(signal.SIGCONT)
     said = ended(child, 2)
     assert "a loader process died (signal Killed)" in said
     assert "resume=" in said
@@ -276,7 +274,12 @@ def test_annotations_that_have_changed_end_a_continuation(child_processes: Child
 def test_a_crash_is_on_record_with_its_error(child_processes: ChildProcesses, data: Path, tmp_path: Path) -> None:
     child = child_processes.start(
         *options(
-            data, tmp_path, "optimizer.learning_rate=100", "optimizer.backbone_factor=1e6", "optimizer.warmup_steps=0"
+            data,
+            tmp_path,
+            "optimizer.learning_rate=100",
+            "optimizer.backbone_factor=1e6",
+            "optimizer.warmup_steps=0",
+            "trainer.checkpoint_steps=null",  # before a state is saved its weights are judged, and then not the loss
         )
     )
     assert "the loss is" in ended(child, 2)

@@ -1,7 +1,7 @@
 """Real training processes that begin in a moment: one interpreter has imported everything, and forks each of them.
 
-A child is `hmr-light ARGUMENTS…` in a process of its own. It can be killed from outside at any time, or die by its own
-SIGKILL at one named call, and it leaves word of the phase that it was in.
+A child is `hmr-light ARGUMENTS…` in a process of its own. It can be killed from outside at any time, or by a signal of
+its own at one named call, and it leaves word of the phase that it was in.
 """
 
 from __future__ import annotations
@@ -64,6 +64,12 @@ class Child:
     def has_ended(self) -> bool:
         return self.child_processes.has_ended(self.pid)
 
+    def wait_until_stopped(self) -> None:
+        """Return when SIGSTOP has reached it."""
+        while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert not self.has_ended(), self.said
+            time.sleep(0.01)
+
     @property
     def said(self) -> str:
         return self.log.read_text(errors="replace")
@@ -90,13 +96,18 @@ class ChildProcesses:
         )
         assert self._read(PATIENCE_SECONDS) == {"ready": True}
 
-    def start(self, *arguments: str, at: tuple[str, int] | None = None, **environment: str) -> Child:
-        """Start `hmr-light ARGUMENTS…`; with `at` it dies when it is about to call `module:name` for the n-th time."""
+    def start(
+        self, *arguments: str, at: tuple[str, int] | None = None, by: int = signal.SIGKILL, **environment: str
+    ) -> Child:
+        """Start `hmr-light ARGUMENTS…`.
+
+        With `at` it gets the signal `by` when it is about to call `module:name` for the n-th time, however quick it is.
+        """
         self._count += 1
         log, phase = self.folder / f"{self._count:03d}.log", self.folder / f"{self._count:03d}.phase"
         log.touch()
         phase.write_bytes(b"\0")
-        request = {"arguments": arguments, "env": environment, "log": str(log), "phase": str(phase), "at": at}
+        request = {"arguments": arguments, "env": environment, "log": str(log), "phase": str(phase), "at": at, "by": by}
         return Child(self, self._fork(request), log, phase)
 
     def run(self, *arguments: str, cwd: Path, env: dict[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
@@ -203,8 +214,8 @@ def _around(place: str, enter: Callable[[], None], leave: Callable[[], None]) ->
     setattr(owner, name, watched)
 
 
-def _observe(phase_file: str, at: tuple[str, int] | None) -> None:
-    """Keep the phase in a file that outlives the process, and die at the call that `at` names."""
+def _observe(phase_file: str, at: tuple[str, int] | None, by: int) -> None:
+    """Keep the phase in a file that outlives the process, and get the signal `by` at the call that `at` names."""
     with open(phase_file, "r+b") as file:  # noqa: PTH123
         shown = mmap.mmap(file.fileno(), 1)
     me, stack = os.getpid(), [0]
@@ -224,11 +235,11 @@ def _observe(phase_file: str, at: tuple[str, int] | None) -> None:
     if at:
         calls = itertools.count(1)
 
-        def die() -> None:
+        def ring() -> None:
             if os.getpid() == me and next(calls) == at[1]:
-                os.kill(me, signal.SIGKILL)
+                os.kill(me, by)
 
-        _around(at[0], die, lambda: None)
+        _around(at[0], ring, lambda: None)
 
 
 def _main() -> None:
@@ -262,7 +273,7 @@ def _main() -> None:
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if phase := request.get("phase"):
-        _observe(phase, request["at"])
+        _observe(phase, request["at"], request["by"])
     try:
         main(request["arguments"])
     except SystemExit as end:

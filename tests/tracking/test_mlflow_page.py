@@ -143,7 +143,7 @@ def test_two_runs_are_compared_by_their_headline_figures(home: Path, run_ids: li
             browser.close()
     finally:
         ui.send_signal(signal.SIGTERM)
-        ui.wait(30)
+        ui.wait(300)
     for figures in FIGURES.values():
         assert {*figures, *figures.values()} <= seen, seen
     assert not [name for name in seen if name.startswith("synthetic/")], "a figure stands there twice"

@@ -57,13 +57,13 @@ def test_a_server_that_comes_late_and_goes_early_misses_nothing(
     assert ui.stdout is not None
     address = ui.stdout.readline()
     assert f"MLflow is at {uri} " in address, "there is no experiment yet"
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     client = connect(uri, create=False)
     while client.get_experiment_by_name("e") is None and time.monotonic() < end:
         time.sleep(0.2)
     tracker.metrics({"loss/total": 1.0}, step=1)
     ui.send_signal(signal.SIGTERM)
-    assert ui.wait(30) == 128 + signal.SIGTERM
+    assert ui.wait(300) == 128 + signal.SIGTERM
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server is left running"
     tracker.metrics({"loss/total": 2.0}, step=2)
@@ -104,7 +104,7 @@ def test_a_port_that_is_taken_is_told_at_once(hmr_light: Command, port: int) -> 
 def test_a_store_that_is_not_there_is_told_at_once(
     hmr_light: Command, home: Path, arguments: list[str], says: str
 ) -> None:
-    result = hmr_light(*arguments, timeout=30)
+    result = hmr_light(*arguments, timeout=120)
     assert result.returncode == 2, result.stderr
     assert says in result.stderr
     assert "Traceback" not in result.stderr

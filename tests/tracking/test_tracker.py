@@ -162,7 +162,7 @@ def test_the_end_of_a_killed_run_is_noted_and_its_figures_arrive(folder: Path) -
     process = subprocess.run([sys.executable, "-c", KILLED, str(run_dir), uri], check=False)
     assert process.returncode == -signal.SIGKILL
     client = connect(uri, create=False)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300  # a busy machine imports MLflow for minutes
     run = None
     while time.monotonic() < end and (run is None or run.info.status != "KILLED"):
         time.sleep(0.5)
@@ -184,7 +184,8 @@ def test_an_unreachable_server_delays_nothing_and_its_password_is_nowhere(
     for step in range(200):
         tracker.metrics({"loss/total": 1.0}, step=step)
     told = time.perf_counter() - started
-    assert told < 1.0, f"telling the tracker took {told:.2f} s"
+    # A request for each of them, and its tries again, would take minutes; this takes some 10 ms on a quiet machine.
+    assert told < 10, f"telling the tracker took {told:.2f} s"
     left = tracker.finish()
     assert left == 202
     said = capfd.readouterr().err
