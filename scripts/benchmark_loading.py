@@ -30,8 +30,9 @@ from hmr_light.config.schema import AugmentationConfig
 from hmr_light.data.annotations import Annotations, save_annotations
 from hmr_light.data.augment import Augmentation, draw_augmentation
 from hmr_light.data.converters.pack import convert as pack
-from hmr_light.data.crop import crop_image, crop_matrix, read_image, shrink_factor
+from hmr_light.data.crop import read_image
 from hmr_light.data.dataset import MeshDataset
+from hmr_light.deployment.runtime.crop import crop_image, crop_matrix, shrink_factor
 
 try:
     from skimage.transform import resize, rotate

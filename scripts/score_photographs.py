@@ -24,14 +24,15 @@ import torch
 
 from hmr_light.body import load_body
 from hmr_light.checkpoints.models import find_checkpoint, predictor_of
-from hmr_light.data.boxes import Box
 from hmr_light.data.converters.builder import BOX_MARGIN
 from hmr_light.data.converters.coco import COCO_TO_J24, FACE_KEYPOINTS
 from hmr_light.data.dataset import MeshDataset
+from hmr_light.deployment.runtime.boxes import Box
+from hmr_light.deployment.runtime.joints import COCO_JOINTS
 from hmr_light.geometry import project, weak_perspective_translation
 from hmr_light.model.hmr import HMR
 from hmr_light.model.movenet import IMAGE_SIZE, MoveNet, load_movenet, nearest_person
-from hmr_light.model.predictor import COCO_JOINTS, CropPredictor, Predictor
+from hmr_light.model.predictor import CropPredictor, Predictor
 from hmr_light.model.regressors import MeanRegressor, SmplParameters
 
 Points = Callable[[torch.Tensor], torch.Tensor]

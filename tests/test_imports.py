@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import hmr_light
@@ -23,7 +24,11 @@ LEVELS = [
     {"body", "backbones", "config"},
     {"geometry"},
     {"errors", "paths"},
+    {"deployment.runtime"},
 ]
+RUNTIME = "hmr_light.deployment.runtime"
+MAY_IMPORT = ("numpy", "cv2", "onnxruntime")
+"""What the runtime needs but for Python itself."""
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
 
@@ -46,14 +51,24 @@ def imports() -> dict[str, set[str]]:
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{file} imports relatively"
-                inner = {f"{node.module}.{alias.name}" for alias in node.names}
-                names |= (inner & known.keys()) or {str(node.module)}
+                base = str(node.module)
+                assert (node.level == 1) == is_own(module, base), f"{file} imports {base}"
+                if node.level:
+                    base = f"{RUNTIME}.{base}" if node.module else RUNTIME
+                inner = {f"{base}.{alias.name}" for alias in node.names}
+                names |= (inner & known.keys()) or {base}
         names.discard(module)
     return found
 
 
+def is_own(module: str, name: str) -> bool:
+    """Whether `name` is imported by the runtime, and of the runtime: that is done relatively, and nothing else is."""
+    return room(module) == "deployment.runtime" and name.split(".")[0] not in {*sys.stdlib_module_names, *MAY_IMPORT}
+
+
 def room(module: str) -> str:
+    if module == RUNTIME or module.startswith(f"{RUNTIME}."):
+        return "deployment.runtime"
     return module.split(".")[1] if "." in module else "__init__"
 
 
@@ -90,3 +105,10 @@ def test_hydra_and_mlflow_have_one_room_each() -> None:
                 assert room(module) in ("cli", "config"), f"{module} imports {top}"
             if top == "mlflow":
                 assert room(module) in ("tracking",), f"{module} imports {top}"
+
+
+def test_the_runtime_imports_nothing_but_itself_and_three_packages() -> None:
+    for module, names in imports().items():
+        if room(module) == "deployment.runtime":
+            others = {name for name in names if room(name) != "deployment.runtime" or not name.startswith("hmr_light.")}
+            assert {name.split(".")[0] for name in others} <= {*sys.stdlib_module_names, *MAY_IMPORT}, module

@@ -1,4 +1,4 @@
-"""The one exception that a user may see: what is wrong, where, and what to do about it."""
+"""Errors of the surroundings as messages, and remedies that name what was meant; `UserError` is the runtime's."""
 
 from __future__ import annotations
 
@@ -7,28 +7,14 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from hmr_light.deployment.runtime.errors import UserError as UserError
+
 _MOST_NAMES, _FEW_NAMES = 40, 5
 
 _REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
 """Permissions, disks that are read-only or full, names that are too long."""
 _NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|[Oo]ut of memory|[Ii]nsufficient memory|bad_alloc")
 _ASKED = re.compile(r"(?:[Tt]ried to allocate|Failed to allocate|Unable to allocate) ([\d.]+ (?:bytes|[KMGTP]iB))")
-
-
-class UserError(Exception):
-    """The user's input was wrong; the command line prints message and remedy, without a traceback, and exits with 2."""
-
-    def __init__(self, message: str, remedy: str = "") -> None:
-        # torch hands on a loader process' exception by making a new one of its printed traceback.
-        _, printed, original = message.rpartition("errors.UserError: ")
-        if printed:
-            message, _, remedy = original.strip().partition("\n  ")
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return f"{self.message}\n  {self.remedy}" if self.remedy else self.message
 
 
 def as_user_error(error: Exception) -> UserError | None:

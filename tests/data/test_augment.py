@@ -21,7 +21,7 @@ from hmr_light.data.augment import (
     draw_augmentation,
     reach,
 )
-from hmr_light.data.crop import crop_matrix
+from hmr_light.deployment.runtime.crop import crop_matrix
 
 SPIN = AugmentationConfig(
     flip_probability=0.5, rotation_std_degrees=30.0, rotation_probability=0.4, scale_std=0.25, colour_gain=0.4

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmr_light.data.boxes import read_boxes, whole_image
+from hmr_light.data.boxes import read_boxes
+from hmr_light.deployment.runtime.boxes import whole_image
 from hmr_light.errors import UserError
 
 TIGHT = {"a.jpg": [[10.0, 20, 30, 60], [5, 5, 40, 10]], "sub/b.png": [[0, 0, 100, 50]]}

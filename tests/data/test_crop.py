@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hmr_light.data.crop import Window, crop_image, crop_matrix, read_image, shrink_factor, transform_points
+from hmr_light.data.crop import read_image
+from hmr_light.deployment.runtime.crop import Window, crop_image, crop_matrix, shrink_factor, transform_points
 from hmr_light.errors import UserError
 
 SIZE = 224

@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader
 from hmr_light.body import load_body
 from hmr_light.config.schema import AugmentationConfig
 from hmr_light.data.annotations import Annotations, load_annotations, save_annotations
-from hmr_light.data.boxes import MARGIN, Box
 from hmr_light.data.contact_sheet import contact_sheet
 from hmr_light.data.converters.spin_npz import convert as convert_spin
 from hmr_light.data.dataset import MeshDataset, worker_init
-from hmr_light.data.pictures import crop_person
+from hmr_light.deployment.runtime.boxes import MARGIN, Box
+from hmr_light.deployment.runtime.crop import crop_person
 from hmr_light.errors import UserError
 
 PEOPLE, SIZE = 6, 96

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmr_light.data.boxes import BoxFile, box_of_corner
+from hmr_light.data.boxes import BoxFile
 from hmr_light.data.finders import MOVENET, WHOLE_IMAGE, finder_of_file
-from hmr_light.data.pictures import Picture
+from hmr_light.deployment.runtime.boxes import box_of_corner
+from hmr_light.deployment.runtime.pictures import Picture
 from hmr_light.errors import UserError
 
 IMAGE = np.zeros((120, 200, 3), np.uint8)

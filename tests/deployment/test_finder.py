@@ -12,11 +12,12 @@ from support.cli import compose
 from support.figures import landscape, put
 
 from hmr_light.commands.export import run
-from hmr_light.data.boxes import Box, box_of_corner, whole_image
-from hmr_light.data.pictures import crop_person
 from hmr_light.deployment.finder import export_finder
+from hmr_light.deployment.runtime.boxes import Box, box_of_corner, whole_image
+from hmr_light.deployment.runtime.crop import crop_person
+from hmr_light.deployment.runtime.finding import MOST_PEOPLE
 from hmr_light.errors import UserError
-from hmr_light.model.finder import MOST_PEOPLE, PeopleFinder
+from hmr_light.model.finder import PeopleFinder
 from hmr_light.model.movenet import IMAGE_SIZE
 from hmr_light.model.onnx_predictor import open_onnx, open_session
 

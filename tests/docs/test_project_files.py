@@ -29,10 +29,11 @@ def test_architecture_names_every_room() -> None:
 
 def test_the_version_is_the_same_everywhere() -> None:
     import hmr_light
+    from hmr_light.deployment import runtime
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert project["version"] == citation["version"] == hmr_light.__version__
+    assert project["version"] == citation["version"] == hmr_light.__version__ == runtime.__version__
     assert project["license"] == citation["license"]
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hmr_light.checkpoints.format import save_model
+from hmr_light.deployment.runtime.predictions import write_parameters
 from hmr_light.model.hmr import build_model
-from hmr_light.reports.predictions import write_parameters
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 NODES = {

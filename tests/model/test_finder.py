@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from support.figures import FIGURE, KEYPOINTS, TIGHT, landscape, put
 
-from hmr_light.data.boxes import box_of_corner, whole_image
-from hmr_light.data.crop import transform_points
-from hmr_light.model.finder import LEAST_SCORE, PeopleFinder, box_of_keypoints
+from hmr_light.deployment.runtime.boxes import box_of_corner, whole_image
+from hmr_light.deployment.runtime.crop import transform_points
+from hmr_light.deployment.runtime.finding import LEAST_SCORE, box_of_keypoints
+from hmr_light.model.finder import PeopleFinder
 
 
 @pytest.fixture(scope="module")

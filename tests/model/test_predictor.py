@@ -13,8 +13,8 @@ from support.figures import KEYPOINTS, landscape, put
 
 from hmr_light.body import SMPL, load_body
 from hmr_light.body.joints import COCO17_NAMES, J24_NAMES
-from hmr_light.data.boxes import Box, box_of_corner
-from hmr_light.data.crop import transform_points
+from hmr_light.deployment.runtime.boxes import Box, box_of_corner
+from hmr_light.deployment.runtime.crop import transform_points
 from hmr_light.errors import UserError
 from hmr_light.model.predictor import Predictor
 from hmr_light.model.regressors import SmplParameters

@@ -10,7 +10,7 @@ import numpy as np
 from support.people import HEIGHT, WIDTH, random_people
 
 from hmr_light.body import load_body
-from hmr_light.data.boxes import Box
+from hmr_light.deployment.runtime.boxes import Box
 from hmr_light.reports.meshes import write_glb, write_obj
 
 

@@ -8,9 +8,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from hmr_light.body import SMPL
-from hmr_light.data.boxes import Box
-from hmr_light.model.predictor import PredictedPeople
-from hmr_light.reports.predictions import draw_people
+from hmr_light.deployment.runtime.boxes import Box
+from hmr_light.deployment.runtime.people import PredictedPeople
+from hmr_light.deployment.runtime.predictions import draw_people
 
 WIDTH, HEIGHT, CROP = 640, 427, 224
 

@@ -6,6 +6,8 @@ regressor. SPIN uses 49 of them: OpenPose's 25, then 24 that annotations have (K
 
 from __future__ import annotations
 
+from hmr_light.deployment.runtime.joints import SPIN_JOINTS_49 as SPIN_JOINTS_49
+
 JOINT_NAMES_24_SMPL = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
     "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
@@ -44,12 +46,6 @@ PICKED_NAMES = (
 EXTRA_NAMES = (
     "right_hip_lsp", "left_hip_lsp", "neck_lsp", "head_top", "pelvis_mpii", "thorax_mpii", "spine_h36m", "jaw_h36m",
     "head_h36m",
-)  # fmt: skip
-
-# Where each of SPIN's 49 joints is among SMPL's 54.
-SPIN_JOINTS_49 = (
-    24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34,
-    8, 5, 45, 46, 4, 7, 21, 19, 17, 16, 18, 20, 47, 48, 49, 50, 51, 52, 53, 24, 26, 25, 28, 27,
 )  # fmt: skip
 
 # Rows of the Human3.6M regressor, in the order that the two maps below imply.

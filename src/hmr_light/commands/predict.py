@@ -15,14 +15,16 @@ from hmr_light.data.boxes import read_boxes
 from hmr_light.data.camera import check_display, open_camera, show
 from hmr_light.data.claim import claim
 from hmr_light.data.finders import MOVENET, Finder, finder_of_file
-from hmr_light.data.pictures import IMAGE_SUFFIXES, Pictures, open_pictures, shrink_to
 from hmr_light.data.progress import track
+from hmr_light.deployment.runtime.pictures import IMAGE_SUFFIXES, Pictures, open_pictures, shrink_to
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.paths import camera_number
 
 # What needs torch, which takes seconds to import, is imported in the functions: a wrong path is answered at once.
 if TYPE_CHECKING:
-    from hmr_light.model.predictor import CroppedImage, PredictedPeople, Predictor
+    from hmr_light.deployment.runtime.people import PredictedPeople
+    from hmr_light.deployment.runtime.predicting import CroppedImage
+    from hmr_light.model.predictor import Predictor
 
 _WITHOUT_FILE = ("auto", "detector", "image")
 _SHOWN = 20
@@ -152,7 +154,7 @@ def _drawings(
     pictures: Pictures, finder: Finder, failures: dict[str, str], predictor: Predictor, config: PredictConfig
 ) -> Iterator[Drawing]:
     """The images one by one with their people; those that fail go to `failures` with the reason."""
-    from hmr_light.model.following import Follower, Smoother
+    from hmr_light.deployment.runtime.following import Follower, Smoother
 
     smoother = None if config.smoothing == "none" else Smoother(predictor)
     if pictures.is_video and finder is MOVENET:
@@ -219,8 +221,8 @@ def _target(out: Path, name: str, written: list[Path]) -> Path:
 
 
 def _write(drawing: Drawing, faces: np.ndarray, target: Path, boxes: str, formats: list[str]) -> None:
+    from hmr_light.deployment.runtime.predictions import draw_sheet, write_parameters, write_picture
     from hmr_light.reports.meshes import write_glb, write_obj
-    from hmr_light.reports.predictions import draw_sheet, write_parameters, write_picture
 
     def file(suffix: str) -> Path:
         return target.with_name(f"{target.name}.{suffix}")

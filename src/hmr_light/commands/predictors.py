@@ -31,7 +31,8 @@ def load_predictor(config: PredictConfig) -> Predictor:
     import torch
 
     from hmr_light.body import load_body
-    from hmr_light.model.finder import LEAST_SCORE, PeopleFinder
+    from hmr_light.deployment.runtime.finding import LEAST_SCORE
+    from hmr_light.model.finder import PeopleFinder
     from hmr_light.model.predictor import Predictor
 
     gc.enable()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hmr_light.data.pictures import shrink_to
+from hmr_light.deployment.runtime.pictures import shrink_to
 
 if TYPE_CHECKING:
     from hmr_light.model.predictor import Predictor
@@ -24,8 +24,8 @@ def watch(
     picture_size: int,
 ) -> int:
     """Draw the people of `frames`, RGB uint8 (H, W, 3), until `show` returns False, and return how many were drawn."""
-    from hmr_light.model.following import Follower, Smoother
-    from hmr_light.reports.predictions import draw_sheet
+    from hmr_light.deployment.runtime.following import Follower, Smoother
+    from hmr_light.deployment.runtime.predictions import draw_sheet
 
     follower, smoother = Follower(predictor), Smoother(predictor)
     start = time.monotonic()

@@ -10,8 +10,8 @@ import numpy as np
 
 from hmr_light.body.joints import J24_FLIP, OPENPOSE25_FLIP, SMPL_FLIP
 from hmr_light.config.schema import AugmentationConfig
-from hmr_light.data.crop import transform_points, turn
 from hmr_light.data.look import PLAIN, Look, draw_look
+from hmr_light.deployment.runtime.crop import transform_points, turn
 
 _KEYPOINT_FLIP = np.concatenate([OPENPOSE25_FLIP, 25 + np.asarray(J24_FLIP)])
 _JOINT_FLIP = np.asarray(J24_FLIP)

@@ -1,10 +1,9 @@
-"""Where the people are in images: boxes that a file holds, or the whole image where nothing says more."""
+"""Where the people are in images: the boxes that a file holds."""
 
 from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,54 +12,16 @@ import numpy as np
 
 from hmr_light.data.annotations import load_annotations
 from hmr_light.data.coco import read_coco, tight_box, why_no_person
+from hmr_light.deployment.runtime.boxes import Box, box_of_corner
 from hmr_light.errors import UserError
 
-MARGIN = 1.2
-"""Side of the cropped box over the longer side of the tight one, as in training."""
 _COLUMNS = ("image", "x", "y", "width", "height")
-_LARGEST = 10
-"""Times that a box may be as large as its image: a scale that is not the side / 200 is more."""
 _SHOWN = 5
 """Places that a message names for each reason."""
 _REMEDY = (
     'Give {"image.jpg": [[x, y, width, height], …]} in pixels, COCO\'s json with images and annotations, '
     "a csv with image,x,y,width,height, or annotations (npz)."
 )
-
-
-class Box(NamedTuple):
-    """The square that is cropped for one person."""
-
-    center: np.ndarray
-    """(2,) pixels; (0, 0) is the centre of the top left pixel."""
-    scale: float
-    """Side / 200, pixels."""
-
-
-def box_of_corner(x: float, y: float, width: float, height: float) -> Box:
-    """The box around a tight one as COCO writes it: top left corner, from the image's corner, and sides, pixels."""
-    if not (math.isfinite(x + y + width + height) and width > 0 and height > 0):
-        raise ValueError(f"[{x}, {y}, {width}, {height}] is not a box")
-    return Box(np.array([x + width / 2 - 0.5, y + height / 2 - 0.5]), MARGIN * max(width, height) / 200)
-
-
-def whole_image(width: int, height: int) -> Box:
-    """The square around the whole image."""
-    return Box(np.array([(width - 1) / 2, (height - 1) / 2]), max(width, height) / 200)
-
-
-def misfit(box: Box, width: int, height: int) -> str:
-    """Why nobody can be in the box in an image of that size, pixels; empty if somebody can.
-
-    A box outside its image is a bad sample in training, too.
-    """
-    x, y = box.center
-    half = 100 * box.scale
-    if not (-half < x + 0.5 < width + half and -half < y + 0.5 < height + half):
-        return f"outside the image of {width} x {height}"
-    if 2 * half > _LARGEST * max(width, height):
-        return f"more than {_LARGEST} times as large as the image of {width} x {height}"
-    return ""
 
 
 class BoxFile(NamedTuple):

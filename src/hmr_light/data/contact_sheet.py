@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 
 from hmr_light.body import SMPL
 from hmr_light.body.joints import J24_NAMES, J24_SKELETON
-from hmr_light.data.boxes import MARGIN
 from hmr_light.data.dataset import Sample
+from hmr_light.deployment.runtime.boxes import MARGIN
 from hmr_light.errors import UserError
 from hmr_light.geometry import axis_angle_to_matrix
 from hmr_light.paths import atomic_write

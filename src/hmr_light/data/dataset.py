@@ -24,10 +24,11 @@ from hmr_light.data.augment import (
     draw_augmentation,
     reach,
 )
-from hmr_light.data.crop import CONTEXT, crop_image, crop_matrix, shrink_factor, stretch_contrast
+from hmr_light.data.crop import CONTEXT
 from hmr_light.data.images import open_images
 from hmr_light.data.look import change_look
 from hmr_light.data.split import split_people
+from hmr_light.deployment.runtime.crop import crop_image, crop_matrix, shrink_factor, stretch_contrast
 from hmr_light.errors import UserError
 
 Sample = dict[str, torch.Tensor]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hmr_light.backbones.state_dicts import extract_state, read_torch_file
-from hmr_light.data.boxes import Box, box_of_corner
+from hmr_light.deployment.runtime.boxes import Box, box_of_corner
 from hmr_light.errors import UserError
 
 # By torchvision's name, the file of its COCO weights; the lightest first.

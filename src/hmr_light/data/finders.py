@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from hmr_light.data.boxes import Box, BoxFile, misfit
-from hmr_light.data.pictures import Picture
+from hmr_light.data.boxes import BoxFile
+from hmr_light.deployment.runtime.boxes import Box, misfit
+from hmr_light.deployment.runtime.pictures import Picture
 from hmr_light.errors import UserError
 
 

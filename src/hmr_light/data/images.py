@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from hmr_light.data.annotations import Annotations, refuse_paths
-from hmr_light.data.crop import CONTEXT, Window, cut_window, decode_image, read_content
+from hmr_light.data.crop import CONTEXT, cut_window, decode_image, read_content
+from hmr_light.deployment.runtime.crop import Window
 from hmr_light.errors import UserError
 
 PACKED = ("packed_shard", "packed_offset", "packed_bytes", "packed_pixels", "packed_window")

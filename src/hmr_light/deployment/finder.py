@@ -15,9 +15,9 @@ from hmr_light.body.joints import COCO17_NAMES
 from hmr_light.deployment.finder_graph import OUTPUTS, finder_graph
 from hmr_light.deployment.onnx_graph import INPUT
 from hmr_light.deployment.parity import parity_crops
+from hmr_light.deployment.runtime.finding import LEAST_CENTER, MOST_PEOPLE
 from hmr_light.errors import UserError
 from hmr_light.model.file_predictor import FINDER, FORMAT, METADATA, optional_package
-from hmr_light.model.finder import LEAST_CENTER, MOST_PEOPLE
 from hmr_light.model.movenet import IMAGE_SIZE, MoveNet, center_weights, keypoints_of, load_movenet
 from hmr_light.model.onnx_predictor import open_session
 from hmr_light.paths import atomic_write

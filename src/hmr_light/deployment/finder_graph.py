@@ -15,7 +15,7 @@ from torch import nn
 from hmr_light.backbones.mobilenet_v2 import InvertedResidual
 from hmr_light.backbones.padding import SamePad
 from hmr_light.deployment.onnx_graph import BATCH, INPUT, OPSET
-from hmr_light.model.finder import LEAST_CENTER, MOST_PEOPLE
+from hmr_light.deployment.runtime.finding import LEAST_CENTER, MOST_PEOPLE
 from hmr_light.model.movenet import IMAGE_SIZE, SOFTENING, STRIDE, Maps, MoveNet, center_weights
 
 if TYPE_CHECKING:

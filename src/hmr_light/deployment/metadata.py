@@ -10,10 +10,10 @@ from hmr_light import __version__
 from hmr_light.body import SMPL
 from hmr_light.body.joints import J24_NAMES, JOINT_NAMES_24_SMPL, OPENPOSE25_NAMES
 from hmr_light.checkpoints.format import Checkpoint
-from hmr_light.data.boxes import MARGIN
+from hmr_light.deployment.runtime.boxes import MARGIN
+from hmr_light.deployment.runtime.people import CROP_FOCAL
 from hmr_light.evaluation.metrics import TITLES
 from hmr_light.model.file_predictor import FORMAT
-from hmr_light.model.predictor import CROP_FOCAL
 from hmr_light.paths import zoo_file
 from hmr_light.training.provenance import lineage_of
 

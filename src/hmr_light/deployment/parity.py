@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from hmr_light.body import SMPL
-from hmr_light.data.boxes import Box
-from hmr_light.data.pictures import crop_person
+from hmr_light.deployment.runtime.boxes import Box
+from hmr_light.deployment.runtime.crop import crop_person
 from hmr_light.errors import UserError
 from hmr_light.model.file_predictor import FilePredictor
 from hmr_light.model.hmr import HMR, normalize

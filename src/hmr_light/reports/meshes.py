@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from hmr_light.deployment.runtime.drawing import COLOURS, vertex_normals
 from hmr_light.paths import atomic_write
-from hmr_light.reports.drawing import COLOURS, vertex_normals
 
 _HALF_TURN = np.array([1, -1, -1], np.float32)
 # glTF 2.0 specification, sections 3.6 (buffers, accessors) and 4 (GLB).

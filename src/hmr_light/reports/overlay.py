@@ -14,12 +14,12 @@ import torch
 
 from hmr_light.data.contact_sheet import draw_keypoints
 from hmr_light.data.dataset import MeshDataset
+from hmr_light.deployment.runtime.drawing import COLOURS, MeshView, draw, vertex_normals
+from hmr_light.deployment.runtime.predictions import caption_strip, write_picture
 from hmr_light.errors import UserError
 from hmr_light.evaluation.protocols import Scorer
 from hmr_light.evaluation.scoring import Predictor
 from hmr_light.geometry import project, weak_perspective_translation
-from hmr_light.reports.drawing import COLOURS, MeshView, draw, vertex_normals
-from hmr_light.reports.predictions import caption_strip, write_picture
 
 SAMPLE = 24
 """People of whom the best, the median and the worst are drawn; spread evenly over the set, and so always the same."""

@@ -26,9 +26,10 @@ import numpy as np
 from hmr_light.data.annotations import NUMBERS, Annotations, load_annotations, save_annotations
 from hmr_light.data.converters.builder import refuse_existing
 from hmr_light.data.converters.summary import ConversionSummary, train_step
-from hmr_light.data.crop import Window, crop_matrix, mean_of_blocks, read_content, shrink_factor
+from hmr_light.data.crop import read_content
 from hmr_light.data.images import PACKED, ImageFiles
 from hmr_light.data.progress import track
+from hmr_light.deployment.runtime.crop import Window, crop_matrix, mean_of_blocks, shrink_factor
 from hmr_light.errors import UserError
 from hmr_light.paths import atomic_write
 

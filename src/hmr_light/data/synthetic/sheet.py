@@ -11,8 +11,8 @@ import torch
 from hmr_light.body import SMPL
 from hmr_light.data.annotations import Annotations
 from hmr_light.data.contact_sheet import contact_sheet
-from hmr_light.data.crop import crop_matrix, transform_points
 from hmr_light.data.dataset import MeshDataset, Sample
+from hmr_light.deployment.runtime.crop import crop_matrix, transform_points
 from hmr_light.geometry import axis_angle_to_matrix
 
 _ROWS, _COLUMNS = 5, 8

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hmr_light.model.predictor import CROP_FOCAL, PredictedPeople
-from hmr_light.paths import atomic_write
-from hmr_light.reports.drawing import COLOURS, MeshView, draw, vertex_normals
+from .drawing import COLOURS, MeshView, draw, vertex_normals
+from .files import atomic_write
+from .people import CROP_FOCAL, PredictedPeople
 
 _SIDEWAYS = np.array([[0, 0, -1], [0, 1, 0], [1, 0, 0]], np.float32)  # a quarter turn about the vertical
 _STRIP = 28

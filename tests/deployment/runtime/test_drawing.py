@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hmr_light.reports.drawing import MeshView, draw
+from hmr_light.deployment.runtime.drawing import MeshView, draw
 
 
 def test_the_nearer_person_hides_the_farther_one_and_the_nearer_limb_the_farther() -> None:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from itertools import count
 
 import numpy as np
-import torch
 
-from hmr_light.data.boxes import Box
-from hmr_light.model.finder import LEAST_KEYPOINT, SAME_PERSON, Found, apart, box_of_keypoints
-from hmr_light.model.one_euro import OneEuro
-from hmr_light.model.predictor import COCO_JOINTS, PredictedPeople, Predictor
+from .boxes import Box
+from .finding import LEAST_KEYPOINT, SAME_PERSON, Found, apart, box_of_keypoints
+from .joints import COCO_JOINTS
+from .one_euro import OneEuro
+from .people import PredictedPeople
+from .predicting import PeoplePredictor
 
 _LEAST_CONFIDENCE = 0.15
 """Who has less is lost: the whole of the next frame is searched."""
@@ -24,7 +25,7 @@ _ROTATION, _SHAPE, _PLACE = (1.5, 2.0), (0.3, 0.1), (1.5, 2.0)
 class Follower:
     """The people of frames that are given one after another."""
 
-    def __init__(self, predictor: Predictor, search_every: int = 30) -> None:
+    def __init__(self, predictor: PeoplePredictor, search_every: int = 30) -> None:
         """The whole of every `search_every`-th frame is searched for others, though nobody was lost."""
         self.predictor = predictor
         self.search_every = search_every
@@ -87,7 +88,7 @@ def _next_box(people: PredictedPeople, index: int) -> Box | None:
 class Smoother:
     """One-euro smoothing of people over frames, each by their own number."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: PeoplePredictor) -> None:
         self.predictor = predictor
         self._filters: dict[int, tuple[OneEuro, OneEuro, OneEuro]] = {}
 
@@ -120,6 +121,6 @@ class Smoother:
 
 def _nearest_rotations(matrices: np.ndarray) -> np.ndarray:
     """The rotation matrices (N, 3, 3) nearest to `matrices`."""
-    u, _, v = torch.linalg.svd(torch.from_numpy(matrices))
-    u[..., 2] *= torch.linalg.det(u @ v)[..., None]
-    return (u @ v).numpy()
+    u, _, v = np.linalg.svd(matrices)
+    u[..., 2] *= np.linalg.det(u @ v)[..., None]
+    return u @ v

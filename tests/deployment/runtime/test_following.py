@@ -11,10 +11,11 @@ from support.figures import KEYPOINTS, landscape, put
 from support.people import random_people
 
 from hmr_light.checkpoints.models import load_model
-from hmr_light.data.boxes import Box
-from hmr_light.data.crop import transform_points
-from hmr_light.model.finder import Found, PeopleFinder
-from hmr_light.model.following import Follower, Smoother
+from hmr_light.deployment.runtime.boxes import Box
+from hmr_light.deployment.runtime.crop import transform_points
+from hmr_light.deployment.runtime.finding import Found
+from hmr_light.deployment.runtime.following import Follower, Smoother
+from hmr_light.model.finder import PeopleFinder
 from hmr_light.model.predictor import Predictor
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hmr_light.data.boxes import Box
-from hmr_light.model.finder import LEAST_KEYPOINT
+from .boxes import Box
+from .finding import LEAST_KEYPOINT
 
 _FEWEST = 4
 """Keypoints that must be seen."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hmr_light.data.pictures import open_pictures, shrink_to
+from hmr_light.deployment.runtime.pictures import open_pictures, shrink_to
 from hmr_light.errors import UserError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hmr_light.data.boxes import Box
-from hmr_light.model.aligning import aligned_camera
+from hmr_light.deployment.runtime.aligning import aligned_camera
+from hmr_light.deployment.runtime.boxes import Box
 
 
 @pytest.fixture

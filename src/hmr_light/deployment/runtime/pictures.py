@@ -10,17 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from hmr_light.data.boxes import Box
-from hmr_light.data.crop import (
-    WHOLE,
-    Window,
-    crop_image,
-    crop_matrix,
-    mean_of_blocks,
-    shrink_factor,
-    stretch_contrast,
-)
-from hmr_light.errors import UserError
+from .errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".gif", ".jp2")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
@@ -120,19 +110,6 @@ def shrink_to(image: np.ndarray, longest: int) -> np.ndarray:
         return image
     size = max(1, round(width * ratio)), max(1, round(height * ratio))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def crop_person(image: np.ndarray, box: Box, size: int, contrast: str | None = None) -> np.ndarray:
-    """The crop (size, size, 3) that the network sees of the person in `box`; black outside the image.
-
-    `contrast` is that of `MeshDataset`.
-    """
-    matrix = crop_matrix(box.center, box.scale, size)
-    if contrast == "spin":
-        return crop_image(stretch_contrast(image, WHOLE, box.center, box.scale), matrix, size)
-    shrink = shrink_factor(matrix)
-    first = (shrink - 1) / 2  # where the first block's centre is
-    return crop_image(mean_of_blocks(image, shrink), matrix, size, Window(first, first, shrink))
 
 
 def _image(file: Path, name: str, as_stored: bool, notes: list[str]) -> Picture:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from hmr_light.model.one_euro import OneEuro
+from hmr_light.deployment.runtime.one_euro import OneEuro
 
 
 def by_hand(values: np.ndarray, times: np.ndarray, cutoff: float, beta: float) -> np.ndarray:

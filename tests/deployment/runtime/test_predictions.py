@@ -13,9 +13,9 @@ from scipy.spatial.transform import Rotation
 from support.people import CROP, HEIGHT, WIDTH, overlap, painted, random_people, silhouette
 
 from hmr_light.body import SMPL, load_body
-from hmr_light.data.boxes import Box
-from hmr_light.data.pictures import crop_person
-from hmr_light.reports.predictions import draw_people, draw_sheet, write_parameters
+from hmr_light.deployment.runtime.boxes import Box
+from hmr_light.deployment.runtime.crop import crop_person
+from hmr_light.deployment.runtime.predictions import draw_people, draw_sheet, write_parameters
 
 
 @pytest.fixture(scope="module")
