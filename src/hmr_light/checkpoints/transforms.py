@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
+import torch
+
 from hmr_light.config.registry import Registry
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.compact import replace_convolutions
@@ -17,6 +19,7 @@ from hmr_light.model.hmr import HMR
 from hmr_light.model.integers import freeze, to_int8
 from hmr_light.model.low_rank import reduce_ranks
 from hmr_light.model.pruned import resize
+from hmr_light.model.regressors.feedforward import FeedForwardRegressor
 from hmr_light.model.sharing import share_weights
 from hmr_light.model.sparsity import keep_zeros
 
@@ -80,6 +83,15 @@ def fold(model: HMR, *, batch_norms: bool = False, regressor: bool = True) -> HM
     backbone = fuse_conv_bn(model.backbone) if batch_norms else model.backbone
     folded = HMR(backbone, model.regressor.fold() if regressor else model.regressor)
     return folded.eval()
+
+
+@transforms.register("normalise_features")
+def normalise_features(model: HMR) -> HMR:
+    """A batch norm before the first layer of a regressor of one pass: see `FeedForwardRegressor.normalised`."""
+    if not isinstance(model.regressor, FeedForwardRegressor):
+        raise UserError("the transform normalise_features is for regressors of one pass")
+    model.regressor = model.regressor.normalised(torch.tensor(0.0), torch.tensor(1.0))
+    return model
 
 
 @transforms.register("sparse")

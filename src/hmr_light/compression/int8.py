@@ -9,13 +9,14 @@ import torch
 
 from hmr_light.backbones.state_dicts import State
 from hmr_light.checkpoints.transforms import Transform, apply_transforms
+from hmr_light.compression.features import normalised
 from hmr_light.compression.options import check_patterns, fits
 from hmr_light.compression.ranges import Ranges, extremes, histograms, least_divergence, percentile
 from hmr_light.compression.steps import Change, Phase, StepContext, steps
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
 from hmr_light.model.integers import LEVELS, MOST, Int8Weights, can_be_int8, freeze
-from hmr_light.model.regressors.mlp import MlpRegressor
+from hmr_light.model.regressors.feedforward import FeedForwardRegressor
 from hmr_light.model.sharing import SharedWeights
 
 # `percentile` is an option's name too.
@@ -45,7 +46,7 @@ def int8(
                 "Take the checkpoint from before share or int8: each of them says how weights are stored.",
             )
         fold = _folding(model)
-        folded = apply_transforms(model, [fold])
+        folded, normalise = normalised(apply_transforms(model, [fold]), context.batches())
         names = _layers(folded, kept)
         found = extremes(folded, names, context.batches)
         if method != "minmax":
@@ -54,7 +55,7 @@ def int8(
                 share = least_divergence(counts[name]) if method == "entropy" else _percentile(counts[name], percentile)
                 found[name] = _cut(found[name], share)
         state = _state(folded, found, per_channel, frozen=not train)
-        return Change([fold, Transform(name="int8", options={"layers": names, "frozen": not train})], state)
+        return Change([fold, *normalise, Transform(name="int8", options={"layers": names, "frozen": not train})], state)
 
     def integers(model: HMR, context: StepContext) -> Change:
         freeze(model)
@@ -66,10 +67,9 @@ def int8(
 def _folding(model: HMR) -> Transform:
     """The batch norms within their convolutions, as integer arithmetic wants them, where the network can be traced.
 
-    The batch norm of an MLP's inputs stays before its first layer: within it, weights for features that vary little
-    would be so large that the others of the same output would be rounded away.
+    The batch norm of an MLP's inputs stays before its first layer (see `normalised`).
     """
-    regressor = {"regressor": False} if isinstance(model.regressor, MlpRegressor) else {}
+    regressor = {"regressor": False} if isinstance(model.regressor, FeedForwardRegressor) else {}
     whole = Transform(name="fold", options={"batch_norms": True} | regressor)
     try:
         apply_transforms(model, [whole])

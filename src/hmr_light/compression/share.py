@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hmr_light.checkpoints.transforms import Transform
+from hmr_light.compression.features import normalised
 from hmr_light.compression.kmeans import clusters
 from hmr_light.compression.options import check_patterns, of_layers, own_value
 from hmr_light.compression.steps import Change, Phase, StepContext, steps
@@ -34,6 +35,9 @@ def share(
 
     def phase(model: HMR, context: StepContext) -> Change:
         chosen = _bits_of_layers(model, bits, own)
+        normalise: list[Transform] = []
+        if any(getattr(model.regressor, "first", None) is model.get_submodule(name) for name in chosen):
+            model, normalise = normalised(model, context.batches())
         options: dict[str, Any] = {}
         state = dict(model.state_dict())
         for name, number in chosen.items():
@@ -44,7 +48,7 @@ def share(
             state |= {f"{name}.indices": indices, f"{name}.codebook": codebook}
             if factors is not None:
                 state[f"{name}.scales"] = factors
-        return Change([Transform(name="share", options={"layers": options})], state)
+        return Change([*normalise, Transform(name="share", options={"layers": options})], state)
 
     return [phase]
 

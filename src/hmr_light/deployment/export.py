@@ -26,7 +26,6 @@ from hmr_light.deployment.scoring import Scored
 from hmr_light.model.file_predictor import FilePredictor
 from hmr_light.model.hmr import HMR
 from hmr_light.model.integers import with_float_weights
-from hmr_light.model.sharing import with_own_weights
 from hmr_light.paths import atomic_write
 
 
@@ -69,7 +68,7 @@ def export_file(
     model = checkpoint.build()
     size = int(checkpoint.config["data"]["image_size"])
     posed = None if outputs == "parameters" else PosedBody(body, with_mesh=outputs == "mesh")
-    network = DeployedNetwork(prepare(with_float_weights(with_own_weights(model))), pixels, posed)
+    network = DeployedNetwork(prepare(model), pixels, posed)
     with torch.no_grad():
         shapes = [list(one.shape[1:]) for one in network(network.example(size, batch=1))]
     said = metadata(

@@ -13,6 +13,8 @@ from hmr_light.deployment.posing import PosedBody
 from hmr_light.errors import UserError
 from hmr_light.model.fusion import fuse_conv_bn
 from hmr_light.model.hmr import HMR
+from hmr_light.model.integers import with_float_weights
+from hmr_light.model.sharing import with_own_weights
 
 OUTPUTS = {
     "parameters": ("rotations", "betas", "camera"),
@@ -60,7 +62,9 @@ def prepare(model: HMR) -> HMR:
     The regressor is one affine map where it is one, and batch norms are within their convolutions where they can be.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
+    # First, for a norm that shared weights are behind stays a layer of its own.
     model.regressor = model.regressor.fold()
+    model = with_float_weights(with_own_weights(model))
     with contextlib.suppress(UserError):  # a network that cannot be traced: its runtime may still fuse it
         model.backbone = fuse_conv_bn(model.backbone)
     for layer in model.modules():

@@ -7,6 +7,8 @@ import pytest
 import torch
 from support.regressors import numpy_gram_schmidt, random_regressor
 
+from hmr_light.errors import UserError
+
 
 @pytest.mark.parametrize("name", ["linear", "light"])
 @pytest.mark.parametrize("seed", range(3))
@@ -26,3 +28,20 @@ def test_the_direct_regressors_follow_their_equations(name: str, seed: int) -> N
         np.testing.assert_allclose(found.rotations[sample].numpy(), numpy_gram_schmidt(pose), atol=1e-9)
         np.testing.assert_allclose(found.betas[sample].numpy(), weights["init_shape"][0] + correction[144:154])
         np.testing.assert_allclose(found.camera[sample].numpy(), weights["init_cam"][0] + correction[154:])
+
+
+@pytest.mark.parametrize("name", ["linear", "light"])
+def test_a_norm_of_the_features_changes_nothing_and_folding_undoes_it(name: str) -> None:
+    regressor = random_regressor(0, 50, name=name)
+    features = torch.randn(4, 50, dtype=torch.float64)
+    mean, variance = torch.randn(50, dtype=torch.float64), 100 ** torch.randn(50, dtype=torch.float64)
+    normalised = regressor.normalised(mean, variance)
+    expected_input = (features - mean) / (variance + normalised.norm.eps).sqrt()
+    torch.testing.assert_close(normalised.norm(features), expected_input)
+    with torch.no_grad():
+        for model in (normalised, normalised.fold()):
+            for value, expected in zip(model(features), regressor(features), strict=True):
+                torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-9)
+    assert normalised.fold().state_dict().keys() == regressor.state_dict().keys()
+    with pytest.raises(UserError, match="has a batch norm already"):
+        normalised.normalised(mean, variance)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from hmr_light.errors import UserError
 from hmr_light.model.integers import Int8Weights
-from hmr_light.model.low_rank import LowRankLinear
 from hmr_light.model.regressors.base import check_dropout, check_widths, regressors
-from hmr_light.model.regressors.feedforward import FeedForwardRegressor, output_layer
+from hmr_light.model.regressors.feedforward import FeedForwardRegressor, fold_norm, output_layer
+from hmr_light.model.sharing import SharedWeights
 
 
 class MlpRegressor(FeedForwardRegressor):
@@ -30,29 +29,17 @@ class MlpRegressor(FeedForwardRegressor):
             inputs = width
         super().__init__(nn.Sequential(*layers, output_layer(inputs)))
 
-    @torch.no_grad()
     def fold(self) -> FeedForwardRegressor:
         """The same function in evaluation without batch norm and dropout: linear layers and ReLU alone.
 
-        Itself where the first layer computes in integers.
+        Itself where the first layer computes in integers or shares weights.
         """
         assert isinstance(self.correction, nn.Sequential)
-        norm = next(self.correction.children())
-        if not isinstance(norm, nn.BatchNorm1d):
-            return self
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
+        norm = next(iter(self.correction))
         kept = [copy.deepcopy(one) for one in self.correction if not isinstance(one, nn.BatchNorm1d | nn.Dropout)]
-        layer = kept[0]
-        if isinstance(layer, Int8Weights):  # its scales are of normalised features
+        if not isinstance(norm, nn.BatchNorm1d) or isinstance(kept[0], Int8Weights | SharedWeights):
             return self
-        assert isinstance(layer, nn.Linear | LowRankLinear)
-        # A layer of low rank is two.
-        first, last = (layer.down, layer.up) if isinstance(layer, LowRankLinear) else (layer, layer)
-        scale = (norm.running_var.double() + norm.eps).rsqrt()
-        weight = layer.weight.double() * scale
-        last.bias.copy_(last.bias.double() - weight @ norm.running_mean.double())
-        first.weight.copy_(first.weight.double() * scale)
+        fold_norm(norm, kept[0])
         folded = FeedForwardRegressor(nn.Sequential(*kept)).train(self.training)
         for name, value in self.named_buffers(recurse=False):
             setattr(folded, name, value.clone())
