@@ -55,7 +55,7 @@ def test_each_weight_is_the_nearest_of_the_values_of_its_layer(model: HMR) -> No
 def test_pruned_weights_stay_zeros_and_are_one_of_the_values(model: HMR) -> None:
     sparse = rebuilt(model, change(model, "sparse", keep=0.3))
     small = rebuilt(sparse, change(sparse, "share", bits=4)).train()
-    assert [one["name"] for one in small.transforms] == ["sparse", "share"]
+    assert [one["name"] for one in small.transforms] == ["sparse", "normalise_features", "share"]
     zeros = {name: layer.weight == 0 for name, layer in layers(small).items()}
     for name, layer in layers(sparse).items():
         assert torch.equal(zeros[name], layer.weight == 0), name

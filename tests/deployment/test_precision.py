@@ -32,7 +32,7 @@ def bytes_of(file: Path) -> dict[int, int]:
     return found
 
 
-def network(file: Path) -> torch.Tensor:
+def predictions(file: Path) -> torch.Tensor:
     return torch.cat([value.flatten(1) for value in open_onnx(file, threads=1)(parity_crops(SIZE))], dim=1)
 
 
@@ -42,33 +42,41 @@ def outputs(model: HMR) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("step", "options", "precision"),
-    [("share", {"bits": 5, "scale": "channel"}, "codebook"), ("int8", {}, "int8")],
+    ("step", "options", "regressor", "precision"),
+    [
+        ("share", {"bits": 5, "scale": "channel"}, "spin", "codebook"),
+        ("share", {"bits": 5}, "light", "codebook"),
+        ("int8", {}, "spin", "int8"),
+    ],
 )
 def test_a_compressed_model_is_stored_as_it_is(
     step: str,
     options: dict[str, Any],
+    regressor: str,
     precision: str,
     rendered: Path,
     home: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    model = trained(build_model(NODES))
+    nodes = {**NODES, "regressor": {"name": regressor, "hidden": 24}}
+    model = trained(build_model(nodes))
     small = rebuilt(model, change(model, step, **options))
-    save_model(tmp_path / "a.pt", small, CONFIG, 1, {})
+    save_model(tmp_path / "a.pt", small, {**CONFIG, **nodes}, 1, {})
     file = export(f"checkpoint={tmp_path / 'a.pt'}", f"data.root={rendered}", "images=8")
     assert file.name == f"a-{precision}.onnx"
     assert "MPJPE on 8 people of synthetic: the file " in capsys.readouterr().out
     assert open_onnx(file).precision == precision
 
     held = bytes_of(file)
-    weights = sum(one.weight.numel() for one in model.backbone.modules() if isinstance(one, torch.nn.Conv2d))
+    network = model if regressor == "light" else model.backbone  # SPIN's becomes one map, with other weights
+    layers = [one for one in network.modules() if isinstance(one, torch.nn.Conv2d | torch.nn.Linear)]
+    weights = sum(one.weight.numel() for one in layers)
     small_type = TensorProto.UINT8 if precision == "codebook" else TensorProto.INT8
     assert held[small_type] >= 0.95 * weights
     assert file.stat().st_size < 2 * weights + 40_000  # four bytes a weight otherwise
 
-    found, expected, before = network(file), outputs(small), outputs(model)
+    found, expected, before = predictions(file), outputs(small), outputs(model)
     error, change_by_step = (found - expected).abs().mean(), (before - expected).abs().mean()
     assert error < 0.3 * change_by_step, "it is the compressed model, not the one before"
 
@@ -81,7 +89,7 @@ def test_half_of_the_bytes(tmp_path: Path, home: Path, exported: Path) -> None:
     )
     held = bytes_of(file)
     assert held[TensorProto.FLOAT16] > 20 * held[TensorProto.FLOAT]
-    difference = (network(file) - network(exported)).abs()
+    difference = (predictions(file) - predictions(exported)).abs()
     assert 0 < difference.max() < 0.05
 
 
