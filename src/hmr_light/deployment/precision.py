@@ -15,6 +15,7 @@ import torch
 
 from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.config.hints import command_line
+from hmr_light.deployment.integer_paths import IntegerPaths, Rounding
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
 from hmr_light.model.integers import Int8Weights
@@ -111,6 +112,7 @@ def store(graph: ModelProto, model: HMR, precision: str) -> None:
     if precision == "int8":
         for name, layer in integers(model).items():
             rewriter.quantise(f"{_MODEL}{name}", layer)
+        rewriter.paths.join()
     if precision in ("float16", "codebook"):
         for name in rewriter.weights():
             rewriter.halve(name)
@@ -126,8 +128,7 @@ class _Rewriter:
         self._graph = model.graph
         self._constants = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
         self._first: list[NodeProto] = []
-        self._rounded: dict[tuple[str, float, int], int] = {}
-        """Values that are rounded, with their scale and zero point, and the first node that takes the result."""
+        self.paths = IntegerPaths(model.graph, self._constants)
 
     def weights(self) -> Iterator[str]:
         """The names of float32 weights and biases of the network that are not stored in another way yet."""
@@ -185,9 +186,8 @@ class _Rewriter:
             whole = np.round(self._constants.pop(bias) / scale).clip(-(2**31), 2**31 - 1)
             self._constants |= {f"{bias}:32": whole.astype(np.int32), f"{bias}:scale": scale.astype(np.float32)}
             self._node("DequantizeLinear", [f"{bias}:32", f"{bias}:scale"], bias, axis=0)
-        key = (node.input[0], float(integers.input_scale), int(integers.input_zero_point))
-        self._rounded[key] = min(places[0], self._rounded.get(key, places[0]))
-        node.input[0] = _rounded_name(*key)
+        rounding = Rounding(node.input[0], float(integers.input_scale), int(integers.input_zero_point))
+        self.paths.round_input(places[0], 0, rounding)
 
     def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
         from onnx import helper
@@ -199,8 +199,8 @@ class _Rewriter:
         from onnx import helper, numpy_helper
 
         before: dict[int, list[NodeProto]] = {}
-        for (value, scale, zero), at in self._rounded.items():
-            name = _rounded_name(value, scale, zero)
+        for rounding, at in self.paths.places.items():
+            (value, scale, zero), name = rounding, rounding.name
             ends = [f"{name}:scale", f"{name}:zero"]
             self._constants |= {ends[0]: np.array(scale, np.float32), ends[1]: np.array(zero, np.uint8)}
             before.setdefault(at, []).extend(
@@ -216,7 +216,3 @@ class _Rewriter:
         del self._graph.node[:], self._graph.initializer[:]
         self._graph.node.extend(nodes)
         self._graph.initializer.extend(constants)
-
-
-def _rounded_name(value: str, scale: float, zero: int) -> str:
-    return f"{value}:rounded:{scale}:{zero}"
