@@ -29,11 +29,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture(scope="session", autouse=True)
-def few_rounds() -> None:
-    """See tests/support/few_rounds.py."""
+def few_rounds_and_patience() -> None:
+    """See tests/support/few_rounds.py and tests/support/patience.py."""
     from support.few_rounds import take_few_rounds
+    from support.patience import be_patient
 
     take_few_rounds()
+    be_patient()
 
 
 @pytest.fixture

@@ -25,13 +25,14 @@ def rng() -> np.random.Generator:
 
 
 def test_a_person_anywhere_is_found_and_looked_at_once_more(finder: PeopleFinder, rng: np.random.Generator) -> None:
-    image = landscape(rng, 420, 600)
+    # Before hills, MoveNet itself is now and then wrong about the legs.
+    image = (np.array([150, 180, 220]) + rng.normal(0, 4, (420, 600, 3))).clip(0, 255).astype(np.uint8)
     side = int(rng.integers(150, 400))
     where = put(image, (int(rng.integers(0, 600 - side)), int(rng.integers(0, 420 - side))), side)
     (person,) = finder.find(image)
     assert person.score > 0.6
     expected = transform_points(where, KEYPOINTS[:, :2]) - 0.5  # of the picture alone, at 192 pixels
-    assert np.linalg.norm(person.keypoints[:, :2] - expected, axis=1).mean() < 0.03 * side
+    assert np.linalg.norm(person.keypoints[:, :2] - expected, axis=1).mean() < 0.02 * side
     left, top, right, bottom = transform_points(where, TIGHT.reshape(2, 2)).ravel() - 0.5
     reach = 100 * person.box.scale
     assert (person.box.center - reach < [left, top]).all(), "the box cuts the person"

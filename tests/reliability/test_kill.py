@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.child_processes import Child, ChildProcesses
+from support.ports import free_port
 from support.small_run import assert_same, options, result, run_folders, write_data
 
 SEED = random.randrange(10**6)
@@ -124,10 +124,7 @@ def test_a_kill_at_the_worst_place(
 
 def start_two(child_processes: ChildProcesses, *arguments: str, at: tuple[str, int] | None = None) -> list[Child]:
     """Two processes that train together, as torchrun starts them; with `at` the second dies there."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = str(one.getsockname()[1])
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
     return [
         child_processes.start(*arguments, at=at if rank else None, **place, RANK=str(rank), LOCAL_RANK=str(rank))
         for rank in range(2)

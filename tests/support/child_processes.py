@@ -259,8 +259,10 @@ def _main() -> None:
         importlib.import_module(f"hmr_light.commands.{command}")
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from support.few_rounds import take_few_rounds
+    from support.patience import be_patient
 
     take_few_rounds()
+    be_patient()
     gc.freeze()  # what is never looked at again stays shared
 
     request = _serve()

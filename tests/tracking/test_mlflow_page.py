@@ -7,13 +7,13 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from support.ports import free_port
 from support.stores import store_in
 
 from hmr_light.tracking import start_tracking
@@ -84,9 +84,7 @@ def run_ids(home: Path) -> list[str]:
 def test_two_runs_are_compared_by_their_headline_figures(home: Path, run_ids: list[str], tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "hmr_light", "ui", f"port={port}"]
     environment = {**os.environ, "HMR_LIGHT_HOME": str(home)}
     ui = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

@@ -6,7 +6,6 @@ import os
 import pwd
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.full_run import contents
+from support.ports import free_port
 
 from hmr_light.paths import without_secret
 from hmr_light.tracking.replay import replay
@@ -40,12 +40,6 @@ with start_tracking(run_dir, experiment="e", uri=uri, run_name=f"run {{number}}"
     path.write_bytes(draw.randbytes(100))
     tracker.checkpoint(path, epoch=1, saved="260101-000000", metrics={{"mpjpe_mm": draw.random()}})
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -13,17 +13,12 @@ from pathlib import Path
 
 import pytest
 from support.cli import Command
+from support.ports import free_port
 from support.stores import store_in
 
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.replay import replay
 from hmr_light.tracking.store import connect, default_uri
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
