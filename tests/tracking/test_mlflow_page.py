@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from support.browser import ARGUMENTS, CHROMIUM, NO_CHROMIUM
 from support.ports import free_port
 from support.stores import store_in
 
@@ -22,18 +22,6 @@ from hmr_light.tracking.replay import replay
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# A browser of its own, that asks nobody anything.
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # As the page shows them: it rounds to a few digits.
 FIGURES = {
     "mobilenet_v2": {
@@ -80,7 +68,7 @@ def run_ids(home: Path) -> list[str]:
     return ids
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)")
+@pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 def test_two_runs_are_compared_by_their_headline_figures(home: Path, run_ids: list[str], tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hmr_light.config.groups.export import ENDINGS, FINDER, ExportConfig
 from hmr_light.config.hints import command_line
@@ -28,13 +30,15 @@ def run(config: ExportConfig) -> Path:
     from hmr_light.body import load_body
     from hmr_light.deployment.export import export_file
     from hmr_light.deployment.formats import FORMATS
+    from hmr_light.deployment.page import export_page
     from hmr_light.deployment.parity import CROPS
     from hmr_light.deployment.precision import choose_precision
     from hmr_light.deployment.scoring import score_both
     from hmr_light.model.file_predictor import TITLES, optional_package
 
-    for package in FORMATS[config.format].packages:
-        optional_package(package, config.format)
+    kind = "onnx" if config.format == "web" else config.format
+    for package in FORMATS[kind].packages:
+        optional_package(package, kind)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     if config.model == FINDER:
@@ -45,21 +49,22 @@ def run(config: ExportConfig) -> Path:
     _refuse_existing(out, config)
     _warn(config, checkpoint)
     print(f"exporting {checkpoint.path}, which may take a minute", file=sys.stderr)
-    exported = export_file(
-        checkpoint,
-        load_body(**config.body.files()),
-        out,
-        format=config.format,
-        precision=precision,
-        pixels=config.input,
-        outputs=config.outputs,
-        tracking_uri=config.tracking.uri,
-        judge=lambda model, file: score_both(_evaluation(config), model, file, config.images),
-    )
+    given: dict[str, Any] = {
+        "precision": precision,
+        "tracking_uri": config.tracking.uri,
+        "judge": lambda model, file: score_both(_evaluation(config), model, file, config.images),
+    }
+    body = load_body(**config.body.files())
+    missing: tuple[str, ...] = ()
+    if config.format == "web":
+        exported, missing = export_page(checkpoint, body, out, **given)
+    else:
+        given |= {"format": config.format, "pixels": config.input, "outputs": config.outputs}
+        exported = export_file(checkpoint, body, out, **given)
     parity = exported.parity
-    print(f"{out}: {exported.size:,} bytes, {exported.precision}")
+    print(f"{exported.path}: {exported.size:,} bytes, {exported.precision}")
     print(
-        f"  {TITLES[config.format]} {exported.version} and the model differ on {CROPS} crops by "
+        f"  {TITLES[kind]} {exported.version} and the model differ on {CROPS} crops by "
         f"{parity.parameters:.1e} in the parameters, and {parity.millimetres:.2g} mm"
     )
     if scored := exported.scored:
@@ -70,9 +75,27 @@ def run(config: ExportConfig) -> Path:
     elif precision != "float32":
         print("  no evaluation set is here: its error was not compared with the model's (see data=)", file=sys.stderr)
     _log(exported, checkpoint, config)
-    draw = command_line("predict", {"checkpoint": out, "input": sample_photograph()})
-    print(f"  next: {draw}", file=sys.stderr)
+    if config.format == "web":
+        _tell_of_page(out, missing)
+    else:
+        draw = command_line("predict", {"checkpoint": out, "input": sample_photograph()})
+        print(f"  next: {draw}", file=sys.stderr)
     return out
+
+
+def _tell_of_page(out: Path, missing: Sequence[str]) -> None:
+    """What else the page needs, and how it is opened."""
+    from hmr_light.deployment.page import RUNTIME, RUNTIME_PACKAGE, RUNTIME_VERSION
+
+    if missing:
+        print(
+            f"note: the page needs ONNX Runtime Web. Put {', '.join(missing)} into {out / RUNTIME}: they are in the "
+            f"folder dist of the npm package {RUNTIME_PACKAGE} {RUNTIME_VERSION}. (In a checkout, "
+            "scripts/get_onnxruntime_web.sh fetches them for all later exports.)",
+            file=sys.stderr,
+        )
+    serve = f"python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(out))} 8000"
+    print(f"  next: {serve}   and open http://127.0.0.1:8000/", file=sys.stderr)
 
 
 def _export_finder(config: ExportConfig) -> Path:
@@ -114,7 +137,7 @@ def _out(config: ExportConfig, checkpoint: Checkpoint, precision: str) -> Path:
 
     if config.out is not None:
         return config.out.expanduser()
-    path, ending = checkpoint.path, f"-{precision}{ENDINGS[config.format]}"
+    path, ending = checkpoint.path, f"-{precision}{ENDINGS.get(config.format, '-web')}"
     if zoo_file(path.stem) == path:
         return Path(f"{path.stem}{ending}")
     folder = checkpoint.run_dir
@@ -129,7 +152,7 @@ def _refuse_existing(out: Path, config: ExportConfig) -> None:
 
 def _warn(config: ExportConfig, checkpoint: Checkpoint) -> None:
     trained, chosen = checkpoint.body, config.body.name
-    if config.outputs == "parameters":
+    if config.outputs == "parameters" and config.format != "web":
         return
     if trained not in (None, chosen):
         print(f"note: trained with body={trained}, exported with body={chosen}: shapes will differ", file=sys.stderr)

@@ -31,9 +31,10 @@ class ExportConfig:
     model: Annotated[str, Packaged(words=(FINDER,))] | None = None
     """A model that comes with the package, by its name (docs/zoo.md); or give `run` or `checkpoint`. finder: what finds
     people and their keypoints in an image (docs/deployment.md)."""
-    format: Annotated[str, OneOf("onnx", "openvino")] = MISSING
+    format: Annotated[str, OneOf("onnx", "openvino", "web")] = MISSING
     """The kind of file. onnx: for ONNX Runtime, OpenCV and many others. openvino: for OpenVINO, which is the fastest
-    with int8 on Intel's and AMD's processors; FILE.xml, and its weights in FILE.bin."""
+    with int8 on Intel's and AMD's processors; FILE.xml, and its weights in FILE.bin. web: a folder with a web page that
+    runs the model in the visitor's browser; `input` and `outputs` are the page's own then."""
     precision: Annotated[str | None, OneOf("float32", "float16", "int8", "codebook")] = None
     """How weights are stored; null: as the model has them. float32, float16. int8: whole numbers, of a model that
     compression=int8 has made. codebook: indices into a few values of a model that compression=share has made."""
@@ -55,8 +56,9 @@ class ExportConfig:
     images: Annotated[int, Range(0, 2**31 - 1)] = MISSING
     """How many people of that set; 0: none."""
     out: Path | None = None
-    """The new file, FILE.onnx or FILE.xml; null: model-PRECISION in the run's folder, or beside the checkpoint where it
-    has no run, and NAME-PRECISION in this folder for a model of the package."""
+    """The new file, FILE.onnx or FILE.xml, or a page's folder; null: model-PRECISION in the run's folder, or beside the
+    checkpoint where it has no run, and NAME-PRECISION in this folder for a model of the package. A page's ends in
+    -web."""
     threads: Threads | None = None
     """CPU threads of the comparison; null: torch's choice."""
     tracking: TrackingConfig = MISSING
@@ -71,7 +73,7 @@ class ExportConfig:
                 "say what to export: one of run=, checkpoint= and model=",
                 "For example: hmr-light export model=mobile",
             )
-        if self.out is not None and self.out.suffix.lower() != ENDINGS[self.format]:
+        if self.out is not None and self.out.suffix.lower() != ENDINGS.get(self.format, self.out.suffix.lower()):
             ending = ENDINGS[self.format]
             raise UserError(
                 f"out={self.out} does not end in {ending}, by which a file of format={self.format} is known",
@@ -79,6 +81,11 @@ class ExportConfig:
             )
         if self.model == FINDER and self.format != "onnx":
             raise UserError("model=finder is exported with format=onnx alone", "Leave format= out.")
+        if self.format == "web" and self.body.name != "embedded":
+            raise UserError(
+                f"format=web shows the embedded body, not body={self.body.name}, whose numbers every visitor would get",
+                "Leave body= out, or choose format=onnx.",
+            )
         if self.model == FINDER and (self.precision not in (None, "float16") or self.outputs != "parameters"):
             raise UserError(
                 "model=finder has weights in float16, and gives keypoints alone",

@@ -23,7 +23,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
         os.close(handle)
     except OSError as error:
-        raise _cannot_write(target, error) from error
+        raise cannot_write(target, error) from error
     temporary = Path(name)
     try:
         yield temporary
@@ -32,12 +32,13 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(target)
     except OSError as error:
-        raise _cannot_write(target, error) from error
+        raise cannot_write(target, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _cannot_write(target: Path, error: OSError) -> UserError:
+def cannot_write(target: Path, error: OSError) -> UserError:
+    """The message for a place that cannot be written."""
     return UserError(
         f"cannot write {target}: {error.strerror or error}",
         "Free some space or choose a folder that you can write to.",
