@@ -66,7 +66,8 @@ def test_every_model_in_every_variant_and_setting(tmp_path: Path) -> None:
 def test_a_larger_batch_and_a_larger_network_take_longer(tmp_path: Path) -> None:
     models = "models=[resnet50,shufflenet_v2_x0_5]"
     found = benchmark(tmp_path / "out.json", *QUICK, models, "image_size=128", "batch_sizes=[1,4]")
-    times = {(row["model"], row["batch"]): row["min_s"] for row in found["rows"]}
+    # Not the time by the clock, which other processes make longer.
+    times = {(row["model"], row["batch"]): row["cpu_s"] for row in found["rows"]}
     assert times["resnet50", 4] > 1.5 * times["resnet50", 1] > 1.5 * times["shufflenet_v2_x0_5", 1]
 
 

@@ -57,6 +57,8 @@ def test_every_backbone_without_being_named(tmp_path: Path, capsys: pytest.Captu
         assert row["macs"] > row["macs_backbone"] > 0, name
         assert 0 < row["peak_activation_mib"] < row["forward_backward_mib"], name
         # The file holds the parameters, running statistics, and the names of both.
+        assert row["gradients_mib"] == pytest.approx(4 * row["parameters"] / 2**20), name
+        assert row["memory_access_mib"] > row["parameters_mib"] / 2, name
         assert row["disk_mib"] == pytest.approx(4 * row["parameters"] / 2**20, rel=0.05), name
 
 

@@ -59,6 +59,7 @@ def test_every_call_of_every_module_is_a_layer_but_containers_and_functions_are_
         ("3.1", "Flatten", "other", 4, 0, 0),
         ("3.2", "Linear", "fc", 5, 25, 20),
     ]
+    assert [layer.accesses for layer in layers if layer.accesses] == [192 + 112 + 64, 64 + 40 + 64, 64 + 40 + 64, 34]
     assert layers[5].output_shapes == ((4, 4, 4), (4, 4, 4))
     assert forward_backward_mib(layers) == 2 * 4 * sum(layer.elements for layer in layers) / 2**20
 

@@ -59,9 +59,11 @@ COLUMNS: Columns = {
     "cpu_s": Column("CPU(ms)", lambda seconds: MISSING if seconds is None else _ms(seconds)),
     "cpu_share": Column("Core(%)", _share),
     "yardstick_ratio": Column("Yardsticks", _ratio),
+    "energy_j": Column("Energy(J)", lambda joules: MISSING if joules is None else f"{joules:.3f}"),
 }
 """Of a row; times are those of a whole batch. `cpu_s` is the median of the CPU's work, `cpu_share` the share of a core
-that the process had, `yardstick_ratio` the ratio to the time of `hmr_light.cost.yardstick` in the same rounds."""
+that the process had, `yardstick_ratio` the ratio to the time of `hmr_light.cost.yardstick` in the same rounds,
+`energy_j` what all processors used meanwhile, where they report it."""
 
 
 class Subject(NamedTuple):
@@ -141,6 +143,7 @@ def _record(measured: Measured) -> Record:
         "cpu_s": latency.cpu_s,
         "cpu_share": latency.cpu_share,
         "yardstick_ratio": latency.ratio,
+        "energy_j": latency.energy_j,
     }
 
 

@@ -50,6 +50,8 @@ OF_MODELS: Columns = MODEL | {
     "parameters_folded": Column("# Folded", _count),
     "macs": Column("MACs with regressor", _count),
     "disk_mib": Column("On disk(MB)", _mib),
+    "memory_access_mib": Column("Memory access(MB)", _mib),
+    "gradients_mib": Column("Gradients(MB)", _mib),
 }
 OF_LAYER_TYPES: Columns = MODEL | {
     "kind": Column("Layer type"),

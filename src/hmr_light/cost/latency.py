@@ -42,6 +42,8 @@ class Latency:
     cpu: str
     load_average: float
     """Runnable processes over the last minute before the measurement."""
+    energy_j: float | None = None
+    """The mean of what all processors of the machine used during a call; None where none reports it."""
 
     def figures(self) -> dict[str, float]:
         """By their MLflow names."""
@@ -87,7 +89,7 @@ def make_latency(
     times: PairedTimes, call: int, reference: int, *, batch: int, device: torch.device, load: float
 ) -> Latency:
     """The figures of `call` among calls measured in turns; `reference` is the yardstick's place among them."""
-    wall, cpu = times.wall_s[call], times.cpu_s[call]
+    wall, cpu, energy = times.wall_s[call], times.cpu_s[call], times.energy_j[call]
     return Latency(
         median_s=statistics.median(wall),
         p95_s=percentile_95(wall),
@@ -100,6 +102,8 @@ def make_latency(
         device=device_name(device),
         cpu=cpu_name(),
         load_average=load,
+        # The counters go on once a millisecond: single calls are not told apart.
+        energy_j=None if any(map(math.isnan, energy)) else statistics.fmean(energy),
     )
 
 

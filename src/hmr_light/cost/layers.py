@@ -33,6 +33,9 @@ class Layer(NamedTuple):
     """Elements of its own `weight`, if it is a convolution or a linear layer."""
     macs: int
     """Multiply-accumulates, if it is a convolution or a linear layer."""
+    accesses: int
+    """Numbers that it reads and writes, if it is a convolution or a linear layer: its input, parameters and output. The
+    memory access cost of ShuffleNet v2 (Ma et al., ECCV 2018, section 3)."""
 
     @property
     def elements(self) -> int:
@@ -56,7 +59,9 @@ def trace_layers(network: nn.Module, image_size: int) -> list[Layer]:
         if module not in unseen and not isinstance(module, nn.Sequential | nn.ModuleList):
 
             def note(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
-                layers.append(_layer(name, module, tuple(tuple(tensor.shape[1:]) for tensor in tensors_in(output))))
+                taken = sum(tensor[0].numel() for tensor in tensors_in(inputs))
+                given = tuple(tuple(tensor.shape[1:]) for tensor in tensors_in(output))
+                layers.append(_layer(name, module, taken, given))
 
             hooks.append(module.register_forward_hook(note))
     shapes(torch.empty(1, 3, image_size, image_size, device="meta"))
@@ -90,12 +95,13 @@ def kind_of(module: nn.Module) -> str:
     return "block" if any(module.children()) else "other"
 
 
-def _layer(name: str, module: nn.Module, output_shapes: tuple[Shape, ...]) -> Layer:
+def _layer(name: str, module: nn.Module, taken: int, output_shapes: tuple[Shape, ...]) -> Layer:
     own = [value for value in (getattr(module, "weight", None), getattr(module, "bias", None)) if value is not None]
     parameters = sum(value.numel() for value in own if isinstance(value, torch.Tensor))
-    weights = macs = 0
+    weights = macs = accesses = 0
     if isinstance(module, nn.Conv2d | nn.Linear):
         weights = module.weight.numel()
         # Each number that comes out is a sum over one row of the weight matrix.
         macs = math.prod(output_shapes[0]) * math.prod(module.weight.shape[1:])
-    return Layer(name, type(module).__name__, kind_of(module), output_shapes, parameters, weights, macs)
+        accesses = taken + parameters + math.prod(output_shapes[0])
+    return Layer(name, type(module).__name__, kind_of(module), output_shapes, parameters, weights, macs, accesses)

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import torch
 
+from hmr_light.cost.energy import EnergyMeter
+
 
 class CallTime(NamedTuple):
     """How long a call took."""
@@ -29,6 +31,8 @@ class PairedTimes:
     """[call][round]"""
     cpu_s: list[list[float]]
     """[call][round]; see `CallTime`."""
+    energy_j: list[list[float]]
+    """[call][round]: of all processors of the machine; see `hmr_light.cost.energy`."""
     threads: int
 
     def cpu_share(self, call: int) -> float | None:
@@ -76,6 +80,8 @@ def measure_paired(
     `on_call` is told of every measurement that is done.
     """
     times: list[list[CallTime]] = [[] for _ in calls]
+    energy: list[list[float]] = [[] for _ in calls]
+    meter = EnergyMeter()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -83,14 +89,17 @@ def measure_paired(
             for position in range(len(calls)):
                 index = (round + position) % len(calls)
                 calls[index]()
+                meter.joules()
                 taken = time_call(calls[index], device, threads)
+                used = meter.joules()
                 if round >= warmup:
                     times[index].append(taken)
+                    energy[index].append(used)
                 on_call()
     finally:
         torch.set_num_threads(before)
     return PairedTimes(
-        [[one.wall_s for one in own] for own in times], [[one.cpu_s for one in own] for own in times], threads
+        [[one.wall_s for one in own] for own in times], [[one.cpu_s for one in own] for own in times], energy, threads
     )
 
 

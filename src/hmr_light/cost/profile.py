@@ -39,6 +39,10 @@ class Profile(NamedTuple):
     """Backbone and regressor, as trained."""
     disk_mib: float
     """The file of the whole model's state."""
+    memory_access_mib: float
+    """What the backbone's convolutions and linear layers read and write; see `Layer.accesses`."""
+    gradients_mib: float
+    """What each process of a training with several sends to the others in every step, in one direction."""
 
 
 def profile(model: HMR, image_size: int) -> Profile:
@@ -46,7 +50,8 @@ def profile(model: HMR, image_size: int) -> Profile:
     shapes = shapes_of(model)
     parameters, macs = count_parameters(shapes), count_macs(shapes, image_size)
     input_mib = FLOAT32_BYTES * 3 * image_size**2 / MIB
-    activations_mib = forward_backward_mib(trace_layers(shapes.backbone, image_size))
+    layers = trace_layers(shapes.backbone, image_size)
+    activations_mib = forward_backward_mib(layers)
     parameters_mib = FLOAT32_BYTES * parameters.backbone / MIB
     return Profile(
         parameters_backbone=parameters.backbone,
@@ -61,6 +66,8 @@ def profile(model: HMR, image_size: int) -> Profile:
         parameters_folded=parameters.folded,
         macs=macs.total,
         disk_mib=bytes_on_disk(model) / MIB,
+        memory_access_mib=FLOAT32_BYTES * sum(layer.accesses for layer in layers) / MIB,
+        gradients_mib=FLOAT32_BYTES * parameters.total / MIB,
     )
 
 
