@@ -1,18 +1,22 @@
 """Make a trained model one that comes with the package: `python scripts/add_to_zoo.py CHECKPOINT NAME`.
 
 The regressor is folded, the weights become float16, and the paths of the machine that trained it are left out of its
-configuration. The result, src/hmr_light/zoo/NAME.pt, is an ordinary checkpoint.
+configuration. The result, src/hmr_light/zoo/NAME.pt, is an ordinary checkpoint. Of a model whose weights are shared, it
+is NAME.hmrz, as `scripts/write_hmrz.py --slim` writes it.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hmr_light.checkpoints.format import save_model
+from hmr_light.checkpoints.hmrz import write_hmrz
 from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.checkpoints.models import ZOO
+from hmr_light.checkpoints.slim import slim_state
 from hmr_light.checkpoints.transforms import apply_transforms
 
 
@@ -23,6 +27,11 @@ def main() -> None:
     parser.add_argument("name")
     options = parser.parse_args()
     checkpoint = load_checkpoint(options.checkpoint)
+    if any(change["name"] == "share" for change in checkpoint.transforms):
+        path = ZOO / f"{options.name}.hmrz"
+        slim = replace(checkpoint, config=without_paths(checkpoint.config), state=slim_state(checkpoint.build()))
+        print(f"{path}: {write_hmrz(path, slim):,} bytes")
+        return
     model = apply_transforms(checkpoint.build(), [{"name": "fold", "options": {}}])
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point():

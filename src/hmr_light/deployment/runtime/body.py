@@ -74,8 +74,8 @@ def load_body(path: Path | str | None = None) -> Body:
             arrays = {key: content[key] for key in (*_KEYS, "posedirs") if key in content}
     except FileNotFoundError:
         raise UserError(f"there is no body {file}", _REMEDY) from None
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
-        raise UserError(f"{file} is not a readable npz file: {error}", _REMEDY) from error
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:  # numpy's own words advise to trust it
+        raise UserError(f"{file} is not a readable npz file", _REMEDY) from error
     if missing := [key for key in _KEYS if key not in arrays]:
         raise UserError(f"{file} is not an SMPL body: it lacks {', '.join(missing)}", _REMEDY)
     count = len(arrays["v_template"])

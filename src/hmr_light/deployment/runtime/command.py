@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--finder", type=Path, help=f"the file of `hmr-light export model=finder` {own}")
     add("--body", type=Path, help=f"an npz in SMPL's format {own}")
     add("--boxes", action="append", help=box)
-    add("--out", type=Path, help="a new folder (default: people; with --json none)")
+    add("--out", type=Path, help="a new folder (default: people, people_2 …; with --json none)")
     add("--json", action="store_true", help="print a line of JSON for each image")
     add("--every", type=int, default=1, metavar="N", help="of a video, take every N-th frame")
     add("--threads", type=int, default=1, metavar="N", help="of the networks (default: 1)")
@@ -69,10 +70,8 @@ def _run(options: argparse.Namespace) -> None:
     if options.every < 1 or options.threads < 1:
         raise UserError("--every and --threads are at least 1", "Correct them, or leave them out.")
     boxes_of = None if options.boxes is None else _boxes(options.boxes)
-    out = options.out or (None if options.json else Path("people"))
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"the folder {out} is there already, and not empty", "Give another --out, or remove it.")
     inputs = [open_pictures(path, names=None, as_stored=False, every=options.every) for path in options.input]
+    out = _out(options.out, options.json)
     # What takes a moment comes after that: a wrong path is told at once.
     from .body import load_body
     from .finder import PeopleFinder
@@ -89,6 +88,16 @@ def _run(options: argparse.Namespace) -> None:
         raise UserError("nobody was found", "Say where they are: --boxes X,Y,WIDTH,HEIGHT, or --boxes image.")
     if out is not None:
         print(f"  next: look at the pictures in {out}; numpy.load reads the numbers", file=sys.stderr)
+
+
+def _out(named: Path | None, as_json: bool) -> Path | None:
+    """The folder for what is written; without a name a new one, and with `--json` none."""
+    if named is None:
+        names = itertools.chain(["people"], (f"people_{number}" for number in itertools.count(2)))
+        return None if as_json else next(folder for folder in map(Path, names) if not folder.exists())
+    if named.exists() and (not named.is_dir() or any(named.iterdir())):
+        raise UserError(f"the folder {named} is there already, and not empty", "Give another --out, or remove it.")
+    return named
 
 
 def _predict(

@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import UserError
 
-FILES = Path(__file__).with_name("files")
+FILES = Path(__file__).with_name("data")
 """What comes with the wheel: models, the finder, the body."""
 METADATA, FORMAT = "hmr_light", 1
 """The key of a file's metadata, JSON, and the version of what it holds."""
