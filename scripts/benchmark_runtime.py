@@ -1,7 +1,8 @@
 """What the runtime without torch costs: `python scripts/benchmark_runtime.py PYTHON`, one that has the wheel.
 
 Printed are the size of what the wheel and its dependencies install, and of fresh processes (medians) the CPU time from
-the start to the first answer for the shipped photograph, the memory, and the CPU time of each further answer.
+the start to the first answer for the shipped photograph, the most memory, and the CPU time of each further answer. It
+reads Linux's /proc.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from hmr_light.paths import sample_photograph
 
 ANSWER = """
-import json, resource, sys, time
+import json, re, sys, time
 import cv2
 import hmr_light_runtime
 predictor = hmr_light_runtime.Predictor(hmr_light_runtime.load_model())
@@ -25,9 +26,10 @@ first = time.process_time()
 for _ in range(20):
     predictor(image)
 each = (time.process_time() - first) / 20
-kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+kilobytes = int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])  # ru_maxrss holds the parent's
 foreign = sorted({"torch", "hydra", "mlflow", "hmr_light"} & {*sys.modules})
-print(json.dumps({"people": len(people), "first_s": first, "each_s": each, "mb": kilobytes / 1000, "foreign": foreign}))
+memory = kilobytes * 1024 / 1e6
+print(json.dumps({"people": len(people), "first_s": first, "each_s": each, "mb": memory, "foreign": foreign}))
 """
 SIZE = """
 import importlib.metadata, re
@@ -50,7 +52,8 @@ def main() -> None:
     parser.add_argument("python", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    print(f"environment: {environment_bytes(options.python) / 1e6:.0f} MB")
+    size = environment_bytes(options.python)
+    print(f"environment: {size / 2**20:.0f} MiB ({size / 1e6:.0f} million bytes)")
     answers = [answer(options.python) for _ in range(options.rounds)]
     first, each, memory = (statistics.median(one[key] for one in answers) for key in ("first_s", "each_s", "mb"))
     print(f"start to first answer: {first:.2f} s of CPU time")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import zipfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,17 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.environ.setdefault("HMR_LIGHT_HOME", str(run_dir.parent))
     write_run(run_dir)
     return export(f"run={run_dir}", "outputs=mesh")
+
+
+@pytest.fixture(scope="session")
+def runtime_package(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to import `hmr_light_runtime` from: what its wheel holds, with `exported` in the place of pocket."""
+    from build_runtime import build
+
+    folder = tmp_path_factory.mktemp("runtime")
+    with zipfile.ZipFile(build(folder / "wheel", exported)) as archive:
+        archive.extractall(folder / "installed")
+    return folder / "installed"
 
 
 @pytest.fixture(scope="session")
