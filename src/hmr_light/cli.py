@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train one run and track it (-m key=a,b: a sweep)",
     "evaluate": "score a run's checkpoints on datasets, and write the scores to the run",
     "compress": "make a smaller model of a trained one, as a new run",
+    "search": "look for a network within limits of size and time; resumable, with any number of workers",
     "export": "write a trained model as a file for other runtimes, once it is found to give the same",
     "table": "rebuild the comparison table from the runs",
     "profile": "what each backbone costs: parameters, multiply-accumulates, memory; needs no run",

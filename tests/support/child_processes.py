@@ -257,6 +257,7 @@ def _main() -> None:
 
     for command in COMMANDS:
         importlib.import_module(f"hmr_light.commands.{command}")
+    importlib.import_module("hmr_light.search.reports")
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from support.few_rounds import take_few_rounds
     from support.patience import be_patient

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,6 +16,18 @@ from hmr_light.search.reading import read_space
 from hmr_light.search.space import Space, fits
 
 SPACES = choices("search_space")
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "image_size": 64,
+    "stem": {"out": [8, 12]},
+    "stages": [
+        {"out": [16, 24], "stride": 2, "repeat": [1, 2], "blocks": {"block": "conv", "kernel": [1, 3]}},
+        {"out": 24, "stride": 2, "repeat": [1, 2], "blocks": [{"block": "shuffle_v2"}, {"block": "separable"}]},
+    ],
+    "head": [None, {"out": [32, 64]}],
+    "regressor": {"name": "light", "hidden": [8, 16]},
+}
+"""A space whose networks train in a moment."""
 
 
 def node_of(name: str) -> dict[str, Any]:
@@ -35,3 +48,11 @@ def draw(space: Space) -> Genotype:
         if fits(genotype):
             return genotype
     raise AssertionError(f"no network of {space.name} can be built")
+
+
+def write_small(folder: Path) -> Path:
+    """A folder of configs with `search_space=small`."""
+    file = folder / "conf" / "search_space" / "small.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(yaml.safe_dump(SMALL, sort_keys=False))
+    return folder / "conf"

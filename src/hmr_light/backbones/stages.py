@@ -13,7 +13,7 @@ from hmr_light.backbones.base import Backbone, backbones
 from hmr_light.backbones.blocks import GlobalPool, conv_bn, nearest_multiple
 from hmr_light.backbones.squeezenet import max_pool
 from hmr_light.backbones.stage_blocks import ACTIVATIONS, Activation, blocks, check_kernel
-from hmr_light.config.registry import check_options
+from hmr_light.config.registry import check_options, defaults_of
 from hmr_light.errors import UserError
 
 MOST_MAPS = 8192
@@ -62,6 +62,16 @@ def build_stem(options: Mapping[str, Any], width: float = 1.0, place: str = "bac
 def build_head(options: Mapping[str, Any], inputs: int, place: str = "backbone.head") -> tuple[nn.Module, int]:
     """The last layer that `options` describe, for `inputs` maps, and the number of its maps."""
     return _part(place, _head, options, inputs)
+
+
+def stem_defaults() -> dict[str, Any]:
+    """The options of a stem that need not be given."""
+    return defaults_of(_stem)
+
+
+def head_defaults() -> dict[str, Any]:
+    """The options of a head that need not be given."""
+    return defaults_of(_head)
 
 
 def _stem(

@@ -30,6 +30,8 @@ def run(config: TrainConfig) -> Path:
         found = find_run(config, distributed)
         if config.compressed is not None and found is None:
             raise UserError("compressed= is what hmr-light compress writes", "Leave it out: see hmr-light compress.")
+        if config.searched is not None and found is None:
+            raise UserError("searched= is what hmr-light search writes", "Leave it out: see hmr-light search.")
         if found and found.finished:
             if distributed.is_main:
                 print(f"{found.run_dir} is finished: there is nothing to do", file=sys.stderr)

@@ -61,6 +61,13 @@ class Registry(Generic[T]):
         return self._builders[name], options
 
 
+def defaults_of(builder: Callable[..., Any]) -> dict[str, Any]:
+    """The options of `builder` that need not be given, with the values that they have then."""
+    parameters = inspect.signature(builder).parameters.values()
+    known = (one for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY)
+    return {one.name: one.default for one in known if one.default is not inspect.Parameter.empty}
+
+
 def check_options(
     kind: str, name: str, builder: Callable[..., Any], options: Mapping[str, Any], key: str | None = "name"
 ) -> None:

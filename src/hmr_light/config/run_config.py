@@ -21,7 +21,7 @@ FILE_NAME = "config.yaml"
 HOME = "${oc.env:HMR_LIGHT_HOME}"
 _FREE_FORM = (
     *("backbone", "regressor", "protocol", "loss", "distillation", "data.train", "data.evaluation", "body"),
-    "compressed",
+    *("compressed", "searched"),
 )
 """Mappings whose options depend on the choice: a run that lacks one of them is not given the default."""
 

@@ -17,6 +17,7 @@ from hmr_light.config.groups.body import BodyConfig
 from hmr_light.config.groups.data import AugmentationConfig, DataConfig, SetConfig
 from hmr_light.config.groups.export import ExportConfig
 from hmr_light.config.groups.optimizer import OptimizerConfig
+from hmr_light.config.groups.search import SearchConfig
 from hmr_light.config.groups.tracking import TrackingConfig
 from hmr_light.config.groups.trainer import TrainerConfig
 from hmr_light.config.limits import Count, Device, Existing, Fraction, OneOf, Range, Threads
@@ -40,6 +41,7 @@ __all__ = [
     "PredictConfig",
     "PrepareConfig",
     "ProfileConfig",
+    "SearchConfig",
     "SetConfig",
     "SyncConfig",
     "TableConfig",
@@ -90,6 +92,8 @@ class TrainConfig:
     """Runs are written to <outputs>/<tracking.experiment>/<YYMMDD-HHMMSS>-<row>/."""
     compressed: dict[str, Any] | None = None
     """Of a run that `hmr-light compress` made: the checkpoint that it began with (SHA-256) and the step; else null."""
+    searched: dict[str, Any] | None = None
+    """Of a run that `hmr-light search` made: the study and the number of the trial; else null."""
 
     def unread(self) -> tuple[str, ...]:
         """A run that is continued reads its own checkpoint and data."""
@@ -425,6 +429,7 @@ SCHEMAS: dict[str, type] = {
     "evaluate": EvaluateConfig,
     "compress": CompressConfig,
     "export": ExportConfig,
+    "search": SearchConfig,
     "table": TableConfig,
     "profile": ProfileConfig,
     "benchmark": BenchmarkConfig,

@@ -69,8 +69,16 @@ def draw_pareto(path: Path, rows: Sequence[Row]) -> list[Path]:
             panels.append((title, points))
     if not panels:
         raise UserError("no row has both an error and a cost that could be drawn", "Train or evaluate a model first.")
+    return draw_panels(path, panels)
+
+
+def draw_panels(path: Path, panels: Sequence[tuple[str, Sequence[Point]]], error: str = "MPJPE, mm") -> list[Path]:
+    """Write `path` with the suffixes .png and .svg: for each title the errors of its points against their costs.
+
+    Points without a name are dots alone; costs are above 0. `error` is the title of the errors. Returns both paths.
+    """
     size_ = (2 * _LEFT + len(panels) * (_WIDTH + _GAP), _TOP + _HEIGHT + _BOTTOM)
-    marks = [mark for number, panel in enumerate(panels) for mark in _panel(number, *panel)]
+    marks = [mark for number, panel in enumerate(panels) for mark in _panel(number, *panel, error)]
     written = []
     for suffix, text in ((".png", None), (".svg", _svg(marks, size_))):
         with atomic_write(path.with_suffix(suffix)) as temporary:
@@ -100,7 +108,7 @@ class _Text(NamedTuple):
 _Mark = _Line | _Dot | _Text
 
 
-def _panel(number: int, title: str, points: Sequence[Point]) -> list[_Mark]:
+def _panel(number: int, title: str, points: Sequence[Point], error: str) -> list[_Mark]:
     left = _LEFT + number * (_WIDTH + _GAP)
     costs, errors = [one.cost for one in points], [one.error for one in points]
     low, high = math.log10(min(costs)) - 0.1, math.log10(max(costs)) + 0.25
@@ -137,7 +145,7 @@ def _panel(number: int, title: str, points: Sequence[Point]) -> list[_Mark]:
     marks += _names(list(zip(at, [one.name for one in points], strict=True)), left)
     marks += [_Dot(where, _MADE if one.is_made else _TRAINED) for where, one in zip(at, points, strict=True)]
     marks.append(_Text(title, (left + _WIDTH / 2, _TOP + _HEIGHT + 42), "middle"))
-    marks.append(_Text("MPJPE, mm", (left - 40, _TOP - 16), "start"))
+    marks.append(_Text(error, (left - 40, _TOP - 16), "start"))
     return marks
 
 
@@ -145,7 +153,7 @@ def _names(dots: Sequence[tuple[tuple[float, float], str]], left: float) -> list
     """The name of each dot beside it, where no other name or dot is; a thin line leads to one that is farther off."""
     marks: list[_Mark] = []
     taken = [(x - 4, y - 4, x + 4, y + 4) for (x, y), _ in dots]
-    for (x, y), name in sorted(dots, key=lambda dot: dot[0][::-1]):
+    for (x, y), name in sorted((dot for dot in dots if dot[1]), key=lambda dot: dot[0][::-1]):
         wide = _LETTER * len(name)
         for down in sorted((_LINE * line for line in range(-_LINES, _LINES)), key=abs):
             base = y - 5 + down

@@ -11,9 +11,16 @@ from typing import Any
 import yaml
 
 from hmr_light.backbones.stage_blocks import blocks
-from hmr_light.backbones.stages import MOST_BLOCKS, MOST_MAPS, build_head, build_stem
+from hmr_light.backbones.stages import (
+    MOST_BLOCKS,
+    MOST_MAPS,
+    build_head,
+    build_stem,
+    head_defaults,
+    stem_defaults,
+)
 from hmr_light.config.choices import choice_file
-from hmr_light.config.registry import check_options
+from hmr_light.config.registry import check_options, defaults_of
 from hmr_light.cost.shapes import only_shapes
 from hmr_light.errors import UserError, did_you_mean
 from hmr_light.model.regressors import regressors
@@ -25,6 +32,8 @@ NODE = "search_space"
 LEAST_SIDE, MOST_SIDE = 64, 1024
 """Of images, as `data.image_size`."""
 
+Choices = Mapping[str, tuple[Any, ...]]
+"""What each option may be."""
 Check = Callable[[str, Mapping[str, Any]], None]
 """(place, options with one value each) → raises `UserError` for a value that can never be right."""
 
@@ -109,10 +118,26 @@ def _part(name: str, place: str, node: Any, check: Check) -> Part:
     if not nodes:
         raise UserError(f"{place} is an empty list", "Give at least one mapping.")
     choices = [_alternative(f"{place}[{i}]" if several else place, one, check) for i, one in enumerate(nodes)]
-    return Part(name, tuple(map(Alternative, _names(choices), choices)))
+    return Part(name, tuple(map(Alternative, _names(choices), [_whole(one, check) for one in choices])))
 
 
-def _alternative(place: str, node: Any, check: Check) -> Mapping[str, tuple[Any, ...]] | None:
+def _whole(options: Choices | None, check: Check) -> Choices | None:
+    """`options` with all that need not be given: a configuration that is merged with another one must say them."""
+    if options is None or check is _check_block:
+        return options
+    if check is _check_regressor:
+        builders = [regressors.find({"name": name, **_first(options)})[0] for name in options["name"]]
+        known = defaults_of(builders[0]) if len(builders) == 1 else {}
+    else:
+        known = stem_defaults() if check is _check_stem else head_defaults()
+    return {name: (value,) for name, value in known.items()} | dict(options)
+
+
+def _first(options: Choices) -> dict[str, Any]:
+    return {option: values[0] for option, values in options.items() if option != "name"}
+
+
+def _alternative(place: str, node: Any, check: Check) -> Choices | None:
     if node is None and check is _check_head:
         return None
     if not isinstance(node, Mapping):
@@ -122,7 +147,7 @@ def _alternative(place: str, node: Any, check: Check) -> Mapping[str, tuple[Any,
         choices = list(written) if isinstance(written, Sequence) and not isinstance(written, str) else [written]
         _refuse_doubles(f"{place}.{option}", choices)
         options[str(option)] = tuple(choices)
-    first = {option: values[0] for option, values in options.items()}
+    first = {option: choices[0] for option, choices in options.items()}
     for option, values in options.items():
         for value in values:
             try:
@@ -163,7 +188,7 @@ def _check_regressor(place: str, options: Mapping[str, Any]) -> None:
         builder(8, **known)
 
 
-def _names(alternatives: Sequence[Mapping[str, tuple[Any, ...]] | None]) -> list[str]:
+def _names(alternatives: Sequence[Choices | None]) -> list[str]:
     """What each alternative is called: its kind, with the options that are fixed where a kind stands twice."""
     kinds, whole = [], []
     for one in alternatives:

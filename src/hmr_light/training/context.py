@@ -32,18 +32,17 @@ class RunContext:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The checkpoint that a run's model was made from, by compression or distillation."""
+    """What a run comes from: a checkpoint, by compression or distillation, or the study that it is a trial of."""
 
     parent_run: str
     """MLflow's run id, or the name of the run directory where there is none; of a file of no run, its name."""
-    parent_checkpoint: str
-    """SHA-256 of the file."""
+    parent_checkpoint: str = ""
+    """SHA-256 of the file; of a study there is none."""
 
     def tags(self) -> dict[str, str]:
         """The tags of the new run."""
-        tags = {
-            "hmr_light.parent_run": self.parent_run,
-            "hmr_light.parent_checkpoint": self.parent_checkpoint,
-        }
+        tags = {"hmr_light.parent_run": self.parent_run}
+        if self.parent_checkpoint:
+            tags["hmr_light.parent_checkpoint"] = self.parent_checkpoint
         # By this one MLflow's pages show a run below its parent.
         return tags | ({"mlflow.parentRunId": self.parent_run} if re.fullmatch("[0-9a-f]{32}", self.parent_run) else {})

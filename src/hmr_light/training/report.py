@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -32,6 +33,13 @@ from hmr_light.training.inputs import RunInputs
 from hmr_light.training.progress import TrainingProgress
 from hmr_light.training.state import TrainingState
 
+EndsEarly = Callable[[int, Mapping[str, Any]], bool]
+"""(epochs done, their figures) → whether training ends here, before `trainer.epochs`."""
+
+
+class EarlyEnd(Exception):
+    """Training ends before its last epoch, as it was asked to."""
+
 
 @dataclass
 class RunReport:
@@ -48,6 +56,7 @@ class RunReport:
 
     logged_steps: int = 0
     """Steps of the run whose losses are in the journal already."""
+    ends_early: EndsEarly | None = None
 
     def step(self, epoch: int, step: int, images: int, losses: Sequence[float]) -> None:
         """Show the progress, and log the loss of every `trainer.log_every`-th step; see `Listener.step`."""
@@ -63,8 +72,14 @@ class RunReport:
         """Evaluate `model` after `epoch` epochs, and record its figures and its checkpoint.
 
         What the journal has already is not recorded twice, so a run that was killed here may call it again.
-        Raises `Interrupted` if it is asked to stop before everything is evaluated.
+        Raises `Interrupted` if it is asked to stop before everything is evaluated, and `EarlyEnd` where training is to
+        end here.
         """
+        self._record(epoch, model, figures)
+        if self.ends_early and self.ends_early(epoch, summarize_run(self.context.run_dir).epochs.get(epoch, {})):
+            raise EarlyEnd
+
+    def _record(self, epoch: int, model: HMR, figures: dict[str, float]) -> None:
         context, inputs = self.context, self.inputs
         trainer, tracker, distributed = context.config.trainer, context.tracker, context.distributed
         due = epoch % trainer.save_every == 0 or epoch == trainer.epochs

@@ -31,7 +31,7 @@ from hmr_light.training.loop import Diverged, train
 from hmr_light.training.metadata import describe_run, record_changes
 from hmr_light.training.objectives import Objective
 from hmr_light.training.progress import TrainingProgress
-from hmr_light.training.report import RunReport
+from hmr_light.training.report import EarlyEnd, EndsEarly, RunReport
 from hmr_light.training.state import TrainingState, initial_state
 
 
@@ -52,13 +52,15 @@ def train_run(
     *,
     lineage: Lineage | None = None,
     at_end: Callable[[RunContext, HMR], None] | None = None,
+    ends_early: EndsEarly | None = None,
 ) -> RunResult:
     """Train `model` in a new run directory, or go on with the run that `config.resume` names.
 
     `model` is the one that `config` describes, or what its `transforms` made of it; it is trained in place. The
     checkpoints store `config` and the transforms; `lineage` says which checkpoint the model comes from;
     without it, the teacher of `objective` is named as its parent. `at_end` is
-    called with the trained model before the run counts as finished. Every process calls this function.
+    called with the trained model before the run counts as finished. `ends_early`, where one process trains alone, is
+    asked after each evaluated epoch. Every process calls this function.
     Raises `UserError` for what ends the run, and `Interrupted` after a request to stop; the state is saved then.
     """
     distributed = inputs.distributed
@@ -99,8 +101,9 @@ def train_run(
             if found:
                 record_changes(context, found.changed)
             with _resume_hint(context), explain_worker_failures(stop):
-                report = RunReport(context, inputs, state, progress, stop, summary.logged_steps)
-                _train(state, objective, report)
+                report = RunReport(context, inputs, state, progress, stop, summary.logged_steps, ends_early)
+                with contextlib.suppress(EarlyEnd):
+                    _train(state, objective, report)
                 report.log_best()
                 if at_end and distributed.is_main:
                     at_end(context, state.evaluated_model)
