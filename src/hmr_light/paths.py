@@ -124,6 +124,7 @@ def file_kind(path: Path) -> str | None:
         (NPZ_FILE, any(name.endswith(".npy") for name in names)),
         ("a zip archive", bool(names)),
         ("an OpenVINO model", path.suffix.lower() == ".xml"),
+        ("an ExecuTorch program", path.suffix.lower() == ".pte"),
         ("a web page", start.lstrip()[:1] == b"<"),
         ("a pointer of Git LFS, which `git lfs pull` replaces by the file", start.startswith(b"version https://git-")),
         ("an HDF5 file", start.startswith(b"\x89HDF")),

@@ -189,8 +189,8 @@ class EvaluateConfig:
     """`hmr-light evaluate`."""
 
     checkpoint: Checkpoint | None = None
-    """A checkpoint file, of hmr_light or of another system, an exported file (FILE.onnx, FILE.xml), or a model of
-    the package (mobile); or give `run`."""
+    """A checkpoint file, of hmr_light or of another system, an exported file (FILE.onnx, FILE.xml, FILE.pte), or a
+    model of the package (mobile); or give `run`."""
     run: Annotated[str, Run()] | None = None
     """A run: its folder, or its MLflow id; or give `checkpoint`."""
     checkpoint_allow: list[str] = field(default_factory=list)

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
+
 from hmr_light.deployment.network import DeployedNetwork
-from hmr_light.deployment.onnx_graph import onnx_graph, slim
+from hmr_light.deployment.onnx_graph import cannot_export, onnx_graph, quiet, slim
 from hmr_light.deployment.precision import store
 from hmr_light.errors import UserError
+from hmr_light.model.executorch_predictor import OUTPUTS, open_executorch
 from hmr_light.model.file_predictor import METADATA, FilePredictor, optional_package
 from hmr_light.model.hmr import HMR
 from hmr_light.model.onnx_predictor import open_onnx
@@ -65,6 +68,31 @@ def _write_openvino(content: Content, file: Path, weights: Path) -> None:
     openvino.serialize(model, str(file), str(weights))
 
 
+@torch.no_grad()
+def _write_executorch(content: Content, file: Path) -> None:
+    """The network for one crop, in float32, its layers by XNNPACK."""
+    exir = optional_package("executorch.exir", "executorch")
+    xnnpack = optional_package("executorch.backends.xnnpack.partition.xnnpack_partitioner", "executorch")
+    if content.precision != "float32":
+        raise UserError(
+            f"format=executorch stores weights in float32 alone: an ExecuTorch program computes with its constants as "
+            f"they are stored, and this model's are {content.precision}",
+            "Give precision=float32 where the model allows it, or another format.",
+        )
+    network = content.network.cpu().eval()
+    said = {METADATA: content.metadata, OUTPUTS: ",".join(content.outputs)}
+    try:
+        with quiet():
+            traced = torch.export.export(network, (network.example(content.size, batch=1),), strict=False)
+            lowered = exir.to_edge_transform_and_lower(
+                traced, partitioner=[xnnpack.XnnpackPartitioner()], constant_methods=said
+            )
+            program = lowered.to_executorch().buffer
+    except Exception as error:  # whatever it makes of a network that it does not know
+        raise cannot_export(error) from error
+    file.write_bytes(program)
+
+
 def _graph(content: Content) -> ModelProto:
     graph = onnx_graph(content.network, content.size, content.outputs)
     store(graph, content.model, content.precision)
@@ -90,4 +118,5 @@ FORMATS = {
         _write_openvino,
         lambda file, weights: open_openvino(file, weights=weights),
     ),
+    "executorch": Format((".pte",), ("executorch.exir",), _write_executorch, open_executorch),
 }

@@ -35,7 +35,7 @@ def onnx_graph(network: DeployedNetwork, size: int, outputs: Sequence[str]) -> M
         optional_package(package)
     network = network.cpu().eval()
     try:
-        with _quiet():
+        with quiet():
             # By itself the exporter would make the number of crops a constant where it cannot be anything.
             shapes = {"image": {0: torch.export.Dim(BATCH)}}
             traced = torch.export.export(network, (network.example(size),), dynamic_shapes=shapes, strict=False)
@@ -50,14 +50,17 @@ def onnx_graph(network: DeployedNetwork, size: int, outputs: Sequence[str]) -> M
                 verbose=False,
             )
     except Exception as error:  # whatever the exporter makes of a network that it does not know
-        if told := out_of_memory(error):
-            raise told from error
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"torch cannot export this network: {reason}", "Choose another backbone or regressor."
-        ) from error
+        raise cannot_export(error) from error
     assert program is not None
     return program.model_proto
+
+
+def cannot_export(error: Exception) -> UserError:
+    """For what an exporter makes of a network that it does not know."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return out_of_memory(error) or UserError(
+        f"torch cannot export this network: {reason}", "Choose another backbone or regressor."
+    )
 
 
 def slim(model: ModelProto) -> None:
@@ -99,7 +102,7 @@ def _digits(number: int) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
+def quiet() -> Any:
     """Without what the exporter prints, logs and warns of: its progress, and advice to those who write exporters."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

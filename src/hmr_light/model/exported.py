@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hmr_light.model.executorch_predictor import open_executorch
 from hmr_light.model.file_predictor import FilePredictor
 from hmr_light.model.onnx_predictor import open_onnx
 from hmr_light.model.openvino_predictor import open_openvino
 
-_OPENERS = {".onnx": open_onnx, ".xml": open_openvino}
+_OPENERS = {".onnx": open_onnx, ".xml": open_openvino, ".pte": open_executorch}
 
 
 def is_exported(path: Path | str | None) -> bool:

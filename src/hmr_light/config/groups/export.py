@@ -16,7 +16,7 @@ from hmr_light.config.names import Packaged, Run, Trained
 from hmr_light.errors import UserError
 
 FINDER = "finder"
-ENDINGS = {"onnx": ".onnx", "openvino": ".xml"}
+ENDINGS = {"onnx": ".onnx", "openvino": ".xml", "executorch": ".pte"}
 """Of the names of the files, by format."""
 
 
@@ -31,10 +31,11 @@ class ExportConfig:
     model: Annotated[str, Packaged(words=(FINDER,))] | None = None
     """A model that comes with the package, by its name (docs/zoo.md); or give `run` or `checkpoint`. finder: what finds
     people and their keypoints in an image (docs/deployment.md)."""
-    format: Annotated[str, OneOf("onnx", "openvino", "web")] = MISSING
+    format: Annotated[str, OneOf("onnx", "openvino", "executorch", "web")] = MISSING
     """The kind of file. onnx: for ONNX Runtime, OpenCV and many others. openvino: for OpenVINO, which is the fastest
-    with int8 on Intel's and AMD's processors; FILE.xml, and its weights in FILE.bin. web: a folder with a web page that
-    runs the model in the visitor's browser; `input` and `outputs` are the page's own then."""
+    with int8 on Intel's and AMD's processors; FILE.xml, and its weights in FILE.bin. executorch: FILE.pte, for
+    ExecuTorch on phones, one crop at a time, float32. web: a folder with a web page that runs the model in the
+    visitor's browser; `input` and `outputs` are the page's own then."""
     precision: Annotated[str | None, OneOf("float32", "float16", "int8", "codebook")] = None
     """How weights are stored; null: as the model has them. float32, float16. int8: whole numbers, of a model that
     compression=int8 has made. codebook: indices into a few values of a model that compression=share has made."""
@@ -56,9 +57,9 @@ class ExportConfig:
     images: Annotated[int, Range(0, 2**31 - 1)] = MISSING
     """How many people of that set; 0: none."""
     out: Path | None = None
-    """The new file, FILE.onnx or FILE.xml, or a page's folder; null: model-PRECISION in the run's folder, or beside the
-    checkpoint where it has no run, and NAME-PRECISION in this folder for a model of the package. A page's ends in
-    -web."""
+    """The new file, FILE.onnx, FILE.xml or FILE.pte, or a page's folder; null: model-PRECISION in the run's folder, or
+    beside the checkpoint where it has no run, and NAME-PRECISION in this folder for a model of the package. A page's
+    ends in -web."""
     threads: Threads | None = None
     """CPU threads of the comparison; null: torch's choice."""
     tracking: TrackingConfig = MISSING
