@@ -46,7 +46,7 @@ tuned=(trainer.epochs="$tune" trainer.evaluate_every="$tune" data.train.syntheti
     optimizer.bias_factor=1 optimizer.warmup_steps=50)
 narrow=(compression=prune "${tuned[@]}" data.train.synthetic.limit="${PRUNE_PEOPLE:-null}")
 # What the parent predicts, without labels: so the child is not the better for having been trained longer.
-by_parent=(objective=distillation distillation=outputs)
+by_parent=(objective=distillation distillation=outputs distillation.cache=true)
 
 once() { # NAME COMMAND...
     [ -e "$runs/.$1" ] && return
@@ -110,7 +110,8 @@ fine_tuned() { # PARENT: by what it predicts
         optimizer.learning_rate=2e-5
     shrink "$1-fold" "$1-fold-sparse" compression=sparse "${by[@]}" optimizer.learning_rate=5e-5
     shrink "$1-fold-sparse" "$1-fold-sparse-share6" compression=share compression.scale=channel
-    shrink "$1" "$1-compact" compression=compact "${by[@]}"
+    # Depthwise networks have no large kernels that two others would be cheaper than.
+    [ "$1" != squeezenet ] || shrink "$1" "$1-compact" compression=compact "${by[@]}"
     # Narrower: half of the channels, and three quarters; then the chains, integers or few values.
     local row
     shrink "$1" "$1-prune" "${narrow[@]}" compression.keep=0.5 "${by_parent[@]}"
@@ -141,7 +142,7 @@ objectives() {
 proposals() {
     local teacher name backbone
     teacher=$(run_of movenet)
-    local mixed=(objective=distillation distillation=mixed distillation.teacher="$teacher")
+    local mixed=(objective=distillation distillation=mixed distillation.teacher="$teacher" distillation.cache=true)
     for name in "${all_proposals[@]}"; do
         case $name in
         mobilenetv3) backbone=(backbone=mobilenet_v3_reference backbone.adapter.dropout=0) ;;
@@ -172,10 +173,6 @@ mobile() {
     step mobile-int8 compression=int8
     step mobile-share6 compression=share compression.scale=channel
     step mobile-share4 compression=share compression.bits=4 compression.scale=channel
-    # The norm of its features is within the first layer of its regressor, whose columns then differ too much for 4 bits.
-    step mobile-share4-regressor8 compression=share compression.bits=4 compression.scale=channel \
-        "compression.layers={regressor.*: 8}"
-    step mobile-int8-regressor-float compression=int8 "compression.keep_float=[regressor.correction.0]"
     step mobile-sparse compression=sparse
     step mobile-prune compression=prune compression.keep=0.5
     step mobile-low_rank compression=low_rank
