@@ -45,7 +45,7 @@ requires-python = ">=3.11"
 dependencies = ["numpy>=2.0", "onnxruntime>=1.22", "opencv-python-headless>=5.0"]
 
 [project.scripts]
-hmr-light-runtime = "{PACKAGE}.command:main"
+hmr-light-runtime = "{PACKAGE}.__main__:main"
 
 [tool.hatch.build.targets.wheel]
 packages = ["{PACKAGE}"]

@@ -18,7 +18,7 @@ from hmr_light import sample_photograph
 ROOT = Path(__file__).resolve().parents[1]
 _RUN = """
 import sys
-from hmr_light_runtime.command import main
+from hmr_light_runtime.__main__ import main
 status = main(sys.argv[1:])
 assert not {"torch", "hydra", "mlflow", "hmr_light", "scipy"} & {*sys.modules}, "more than the runtime was imported"
 sys.exit(status)

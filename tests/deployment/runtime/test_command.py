@@ -12,7 +12,7 @@ import pytest
 
 from hmr_light import sample_photograph
 from hmr_light.body.files import EMBEDDED_BODY
-from hmr_light.deployment.runtime.command import main
+from hmr_light.deployment.runtime.__main__ import main
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .predictor import Predictor as Predictor
 
 __version__ = "0.1.0"
+PROGRAM = "hmr-light-runtime"
 
 _HOMES = {
     "Follower": "following",

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from . import PROGRAM
 from .errors import UserError
 from .following import Follower
 from .people import PredictedPeople
@@ -19,7 +20,6 @@ from .pictures import Pictures, open_pictures, shrink_to
 from .predicting import Boxes, PeoplePredictor
 from .predictions import draw_sheet, write_parameters, write_picture
 
-PROGRAM = "hmr-light-runtime"
 _PICTURE_SIZE = 1280
 _BOXES = "Give X,Y,WIDTH,HEIGHT in pixels (several times for several people), image, or a json file."
 _EXAMPLES = f"""examples:
@@ -29,18 +29,9 @@ _EXAMPLES = f"""examples:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 2 for a mistake of the user, 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except UserError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped.", file=sys.stderr)
-        return 130
-    return 0
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line asks for. Raises `UserError` for a mistake of the user."""
+    _run(_parser().parse_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
