@@ -35,6 +35,10 @@ from hmr_light.paths import atomic_write, home, zoo_names
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- {} by scripts/benchmark_runtimes.py -->", "<!-- end of {} -->"
+INTRODUCTIONS = {
+    "zoo": "The models of the package, at their own image size:",
+    "families": "The families of [docs/deployment.md](deployment.md#every-family), at 224 pixels:",
+}
 IMAGE_SIZE, ROUNDS, WARMUP = 224, 12, 2
 BEST = "folded+fused+channels_last"
 PARENTS = {"float32": "parent", "float16": "parent", "codebook": "share", "int8": "int8"}
@@ -136,12 +140,12 @@ def write_page(results: dict[str, dict[str, Any]]) -> None:
     """Both tables, in the place of those in the page."""
     text = PAGE.read_text()
     variants = {EAGER: "torch, eager", BEST: "torch, best", f"{BEST}+compile": "compiled"} | TITLES
-    for table in ("zoo", "families"):
+    for table, introduction in INTRODUCTIONS.items():
         rows = {key: value for key, value in results.items() if key.startswith(f"{table} ")}
         if not rows:
             continue
         shown = [one for one in variants if any("faster" in value.get(one, {}) for value in rows.values())]
-        lines = ["| model | precision | " + " | ".join(variants[one] for one in shown) + " |"]
+        lines = [introduction, "", "| model | precision | " + " | ".join(variants[one] for one in shown) + " |"]
         lines.append("|---" * (len(shown) + 2) + "|")
         for key, value in rows.items():
             _, name, precision = key.split(" ", 2)

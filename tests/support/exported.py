@@ -39,6 +39,35 @@ def trained(model: HMR) -> HMR:
     return model.eval()
 
 
+def shortened(model: HMR) -> HMR:
+    """`model`, in place, without most blocks that repeat: of those in a row that keep the shape, the first stays.
+
+    What an exporter has to know of a family is in the others.
+    """
+    keeps: set[nn.Module] = set()
+
+    def note(layer: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, torch.Tensor) and output.shape == getattr(inputs[0], "shape", None):
+            keeps.add(layer)
+
+    layers = list(model.backbone.modules())
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, 3, SIZE, SIZE))
+    for hook in hooks:
+        hook.remove()
+    for row in layers:
+        if isinstance(row, nn.Sequential):
+            blocks = {name: part for name, part in row.named_children() if _convolutions(part) > 1}
+            for name in [name for name, part in blocks.items() if part in keeps][1:]:
+                del row._modules[name]
+    return model
+
+
+def _convolutions(part: nn.Module) -> int:
+    return sum(isinstance(one, nn.Conv2d) for one in part.modules())
+
+
 def write_run(run_dir: Path, nodes: dict[str, Any] | None = None) -> Checkpoint:
     """A run with a journal and one checkpoint, which is returned."""
     nodes = nodes or NODES

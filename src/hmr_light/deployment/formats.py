@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-class Content(NamedTuple):
+@dataclass(frozen=True)
+class Content:
     """What goes into a file."""
 
     network: DeployedNetwork
@@ -34,6 +37,16 @@ class Content(NamedTuple):
     outputs: tuple[str, ...]
     precision: str
     metadata: str
+
+    @cached_property
+    def graph(self) -> ModelProto:
+        """As an ONNX graph."""
+        graph = onnx_graph(self.network, self.size, self.outputs)
+        store(graph, self.model, self.precision)
+        slim(graph)
+        entry = graph.metadata_props.add()
+        entry.key, entry.value = METADATA, self.metadata
+        return graph
 
 
 class Format(NamedTuple):
@@ -50,14 +63,14 @@ class Format(NamedTuple):
 
 
 def _write_onnx(content: Content, file: Path) -> None:
-    file.write_bytes(_serialized(_graph(content)))
+    file.write_bytes(_serialized(content.graph))
 
 
 def _write_openvino(content: Content, file: Path, weights: Path) -> None:
     """The ONNX graph as OpenVINO reads it. The description holds the hash of the weights, which lie in another file."""
     openvino = optional_package("openvino", "openvino")
     passes = optional_package("openvino.passes", "openvino")
-    model = openvino.Core().read_model(_serialized(_graph(content)), b"")
+    model = openvino.Core().read_model(_serialized(content.graph), b"")
     if content.precision == "float32":  # other precisions are what their constants are computed of
         manager = passes.Manager()
         manager.register_pass(passes.ConstantFolding())
@@ -91,15 +104,6 @@ def _write_executorch(content: Content, file: Path) -> None:
     except Exception as error:  # whatever it makes of a network that it does not know
         raise cannot_export(error) from error
     file.write_bytes(program)
-
-
-def _graph(content: Content) -> ModelProto:
-    graph = onnx_graph(content.network, content.size, content.outputs)
-    store(graph, content.model, content.precision)
-    slim(graph)
-    entry = graph.metadata_props.add()
-    entry.key, entry.value = METADATA, content.metadata
-    return graph
 
 
 def _serialized(graph: ModelProto) -> bytes:
