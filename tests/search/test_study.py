@@ -1,4 +1,4 @@
-"""The rules by which workers take, lose and finish trials, on a journal and on SQLite."""
+"""The rules by which workers take, lose and finish trials, on a journal, SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 from support.cli import compose
+from support.postgres import open_postgres
 from support.spaces import SMALL
 
 from hmr_light.errors import UserError
@@ -74,6 +75,15 @@ def test_a_trial_whose_worker_is_gone_is_taken_over_as_it_is_and_counts_once(hom
     assert second.is_done
     assert [one.state.name for one in second.trials()] == ["COMPLETE", "PRUNED", "FAIL", "COMPLETE"]
     assert second.trials()[0].values == [3.0, 4.0]
+
+
+@pytest.mark.slow
+def test_a_trial_is_taken_over_on_postgresql_too(home: Path) -> None:
+    with open_postgres() as uri:
+        test_a_trial_whose_worker_is_gone_is_taken_over_as_it_is_and_counts_once(home, f"storage={uri}")
+        with pytest.raises(UserError, match="password authentication failed") as caught:
+            Study(config(home, f"storage={uri.replace('geheim', 'falsch')}"), home / "study")
+        assert "falsch" not in str(caught.value)
 
 
 def test_a_study_goes_on_with_more_trials_and_is_refused_with_other_options(home: Path, storage: str) -> None:
