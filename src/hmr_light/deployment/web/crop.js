@@ -1,4 +1,4 @@
-// The square crop of a person, equal to `hmr_light.data.pictures.crop_person`.
+// The square crop of a person, equal to `hmr_light.deployment.runtime.crop.crop_person`.
 // Pixel (0, 0) is the centre of the top left pixel. An image is an ImageData; a box is {x, y, side}: the centre and the
 // side of the square, pixels.
 

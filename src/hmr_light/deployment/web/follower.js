@@ -1,4 +1,4 @@
-// The people of a video's frames, each looked for where the frame before had them; as `hmr_light.model.following`.
+// The people of a video's frames, each looked for where the frame before had them; as `hmr_light.deployment.runtime.following`.
 
 import { LEAST_KEYPOINT, LEAST_SCORE, apart, boxOfKeypoints, isNew } from "./finder.js";
 

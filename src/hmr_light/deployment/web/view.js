@@ -1,4 +1,4 @@
-// Meshes drawn by WebGL, lit as `hmr_light.reports.drawing` lights them. The camera frame: x right, y down, z forward.
+// Meshes drawn by WebGL, lit as `hmr_light.deployment.runtime.drawing` lights them. The camera frame: x right, y down, z forward.
 
 export const COLOURS = [[0.35, 0.65, 0.95], [0.95, 0.6, 0.35], [0.5, 0.8, 0.45], [0.8, 0.5, 0.8], [0.9, 0.8, 0.35]];
 
