@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import functools
+import re
 import sys
 import webbrowser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+_POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]*)"')
 HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
@@ -42,7 +44,10 @@ class Handler(SimpleHTTPRequestHandler):
 
 def serve(folder: Path, port: int = 0, *, isolated: bool = True) -> ThreadingHTTPServer:
     """A server of `folder` on 127.0.0.1, not running yet; port 0 is a free one. Raises OSError for a port in use."""
-    kind = Handler if isolated else type("Plain", (Handler,), {"headers_sent": {}})
+    policy = _POLICY.search((folder / "index.html").read_text(encoding="utf-8"))
+    # Threads of the page take their policy from the answers.
+    sent = HEADERS | ({"Content-Security-Policy": policy[1]} if policy else {}) if isolated else {}
+    kind = type("OfPage", (Handler,), {"headers_sent": sent})
     return ThreadingHTTPServer(("127.0.0.1", port), functools.partial(kind, directory=str(folder)))
 
 

@@ -339,3 +339,38 @@ def test_the_lines_of_javascript_run_as_printed(page: OpenPage, folder: Path) ->
         tab.goto(f"{page.address}lines.html")
     assert printed.value.text == "[1, 24, 3, 3] [1, 10] [1, 3] [1, 6890, 3]"
     tab.close()
+
+
+@browser
+@pytest.mark.slow
+def test_a_jpeg_and_a_video_with_the_packages_model(tmp_path: Path, home: Path) -> None:
+    need_browser_and_runtime()
+    folder = export("model=mobile", "format=web", f"out={tmp_path / 'page'}")
+    image = photograph()[:, :, ::-1]
+    # In colours, so that their planes are sampled as in photographs.
+    coloured = (image * np.linspace([0.6, 1.0, 0.8], [1.0, 0.7, 0.9], image.shape[1])).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "photograph.jpg"), coloured, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    video = cv2.VideoWriter(str(tmp_path / "clip.webm"), cv2.VideoWriter.fourcc(*"VP80"), 10, (512, 512))
+    for shift in range(12):
+        video.write(np.roll(coloured, 4 * shift, axis=1))
+    video.release()
+    with opened(folder, isolated=False) as page:
+        page.wait_until_ready()
+        page.page.set_input_files("#file", tmp_path / "photograph.jpg")
+        page.page.locator("#glb:enabled").wait_for()
+        with page.page.expect_download() as download:
+            page.page.click("#glb")
+        download.value.save_as(tmp_path / "photograph.glb")
+        stored = cv2.imread(str(tmp_path / "photograph.jpg"), cv2.IMREAD_COLOR_RGB)
+        expected = Predictor(open_onnx(folder / "model.onnx", threads=1))(np.asarray(stored))
+        vertices = read_glb(tmp_path / "photograph.glb")[1]
+        assert 1000 * np.linalg.norm(vertices - expected.vertices[0], axis=1).mean() < 2
+        page.page.set_input_files("#file", tmp_path / "clip.webm")
+        page.page.get_by_role("button", name="Play").wait_for()
+        with page.page.expect_download() as download:
+            page.page.click("#json")
+        download.value.save_as(tmp_path / "clip.json")
+        said = json.loads((tmp_path / "clip.json").read_text())
+        assert said["time"] >= 0
+        assert len(said["people"]) == 1
+        assert page.errors == []

@@ -80,7 +80,8 @@ async function openAll(wanted) {
     model: { address: "model.onnx", input: model.name, size: model.size },
   };
   try {
-    const opened = await openNetworks(files, wanted === "wasm" ? "wasm" : "", (share) => (byId("progress").value = share));
+    const kind = wanted === "wasm" ? "wasm" : "";
+    const opened = await openNetworks(files, kind, (share) => (byId("progress").value = share));
     finder = new Finder(opened.networks.finder);
     predictor = new Predictor(opened.networks.model, page);
     byId("compute").value = opened.kind;
@@ -253,7 +254,10 @@ byId("file").onchange = (event) => {
   event.target.value = ""; // so that the same file can be chosen once more
 };
 byId("camera").onclick = openCamera;
-byId("example").onclick = async () => openFile(new File([await (await fetch("example.png")).blob()], "example.png", { type: "image/png" }));
+byId("example").onclick = async () => {
+  const content = await (await fetch("example.png")).blob();
+  openFile(new File([content], "example.png", { type: "image/png" }));
+};
 byId("toggle").onclick = () => movie?.toggle();
 byId("opacity").oninput = drawOver;
 byId("compute").onchange = async (event) => {

@@ -16,8 +16,10 @@ export function cropPerson(image, box, size, out = new Uint8Array(3 * size * siz
   const shrink = shrinkFactor(box.side / size);
   const first = (shrink - 1) / 2; // where the first block's centre is
   const ratio = size / box.side;
-  // Pixels of the image → of the crop: factor and offsets, step by step as the Python does, for exact ties of rounding.
-  const map = { factor: ratio * shrink, x: ratio * first + ((size - 1) / 2 - ratio * box.x), y: ratio * first + ((size - 1) / 2 - ratio * box.y) };
+  // Pixels of the image → of the crop, computed step by step as Python does: where two values are as near, both must
+  // round to the same.
+  const offset = (center) => ratio * first + ((size - 1) / 2 - ratio * center);
+  const map = { factor: ratio * shrink, x: offset(box.x), y: offset(box.y) };
   if (1 / map.factor <= DIRECT) {
     warp(image, shrink, map, size, out, start);
     return out;
@@ -37,7 +39,7 @@ export function cropPerson(image, box, size, out = new Uint8Array(3 * size * siz
   return out;
 }
 
-/** The greatest power of two by which an image can be shrunk and stay finer than a crop of `ratio` image pixels to one. */
+/** The greatest power of two by which an image, with `ratio` pixels to one of the crop, can be shrunk and stay finer. */
 function shrinkFactor(ratio) {
   return Math.min(MOST_SHRUNK, 2 ** Math.max(0, Math.floor(Math.log2(ratio / FINER) + 1e-9)));
 }

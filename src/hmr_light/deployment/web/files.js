@@ -46,7 +46,8 @@ export function glb(people, faces, image) {
   const spaces = new Uint8Array(-text.length & 3).fill(32);
   const textLength = text.length + spaces.length;
   const header = new Uint32Array([MAGIC, VERSION, 28 + textLength + length, textLength, JSON_CHUNK]);
-  return new Blob([header, text, spaces, new Uint32Array([length, BINARY_CHUNK]), ...parts], { type: "model/gltf-binary" });
+  const binary = [new Uint32Array([length, BINARY_CHUNK]), ...parts];
+  return new Blob([header, text, spaces, ...binary], { type: "model/gltf-binary" });
 }
 
 /** From the camera frame (y down, z forward) to that of glTF (y up, z towards the viewer). */
@@ -63,7 +64,7 @@ function bounds(points) {
   return { min, max };
 }
 
-/** A Blob with the names of `hmr-light predict`'s npz files (docs/python.md); `time` is that of a video's frame, seconds. */
+/** A Blob with the names of `hmr-light predict`'s npz files (docs/python.md); `time` of a video's frame in seconds. */
 export function parameters(people, image, page, time) {
   const content = {
     model: page.name,

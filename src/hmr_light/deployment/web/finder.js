@@ -64,11 +64,14 @@ export function isNew(found, people) {
 
 /** The mean distance between the same keypoints of two people, over the side of the smaller box. */
 export function apart(one, other) {
-  const distances = one.keypoints.map(([x, y], index) => Math.hypot(x - other.keypoints[index][0], y - other.keypoints[index][1]));
-  return distances.reduce((sum, each) => sum + each, 0) / distances.length / Math.min(one.box.side, other.box.side);
+  const total = one.keypoints.reduce((sum, [x, y], index) => {
+    const [otherX, otherY] = other.keypoints[index];
+    return sum + Math.hypot(x - otherX, y - otherY);
+  }, 0);
+  return total / one.keypoints.length / Math.min(one.box.side, other.box.side);
 }
 
-/** The box around a person's keypoints, with head, hands, feet and a margin, in quarters of a pixel; null for too few. */
+/** The box around keypoints, with head, hands, feet and a margin, in quarters of a pixel; null for too few of them. */
 export function boxOfKeypoints(keypoints, { width, height }) {
   const seen = keypoints.map((one) => one[2] >= LEAST_KEYPOINT);
   if (seen.filter(Boolean).length < FEWEST_KEYPOINTS) return null;
@@ -81,7 +84,8 @@ export function boxOfKeypoints(keypoints, { width, height }) {
     const [middle, shoulders] = [mean(face), mean(keypoints.slice(5, 7))];
     const around = ROUND * Math.hypot(middle[0] - shoulders[0], middle[1] - shoulders[1]);
     points.push(beyond(shoulders, middle, HEAD));
-    for (const [x, y] of [[0, -1], [0, 1], [-1, 0], [1, 0]]) points.push([middle[0] + around * x, middle[1] + around * y]);
+    const [x, y] = middle;
+    points.push([x, y - around], [x, y + around], [x - around, y], [x + around, y]);
   }
   const xs = points.map(([x]) => Math.min(Math.max(x, -0.5), width - 0.5));
   const ys = points.map(([, y]) => Math.min(Math.max(y, -0.5), height - 0.5));

@@ -64,8 +64,7 @@ export class Movie {
   /** Waits for a frame that was not seen yet. */
   async nextFrame() {
     const { video } = this;
-    const wait = (then) => (video.requestVideoFrameCallback ? video.requestVideoFrameCallback(then) : requestAnimationFrame(then));
-    while (video.currentTime === this.seen) await new Promise(wait);
+    while (video.currentTime === this.seen) await new Promise((resolve) => requestAnimationFrame(resolve));
     this.seen = video.currentTime;
   }
 

@@ -3,8 +3,16 @@
 
 const FOLDER = new URL("onnxruntime/", import.meta.url).href;
 const KINDS = {
-  webgpu: { script: "ort.webgpu.min.mjs", binary: "ort-wasm-simd-threaded.asyncify.wasm", providers: ["webgpu", "wasm"] },
-  wasm: { script: "ort.wasm.min.mjs", binary: "ort-wasm-simd-threaded.wasm", providers: ["wasm"] },
+  webgpu: {
+    script: "ort.webgpu.min.mjs",
+    binary: "ort-wasm-simd-threaded.asyncify.wasm",
+    executionProviders: ["webgpu", "wasm"],
+  },
+  wasm: {
+    script: "ort.wasm.min.mjs",
+    binary: "ort-wasm-simd-threaded.wasm",
+    executionProviders: ["wasm"],
+  },
 };
 const MOST_THREADS = 4;
 
@@ -37,7 +45,7 @@ export async function hasGpu() {
 }
 
 async function open(kind, files, onProgress) {
-  const { script, binary, providers } = KINDS[kind];
+  const { script, binary, executionProviders } = KINDS[kind];
   const threads = globalThis.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency ?? 1) : 1;
   const ort = await import(FOLDER + script).catch((error) => {
     throw new MissingRuntime(error.message);
@@ -51,7 +59,7 @@ async function open(kind, files, onProgress) {
   ort.env.logLevel = "error";
   const networks = {};
   for (const [name, { input, size }] of Object.entries(files)) {
-    const session = await ort.InferenceSession.create(contents[name], { executionProviders: providers });
+    const session = await ort.InferenceSession.create(contents[name], { executionProviders, logSeverityLevel: 3 });
     networks[name] = (crops, count) => session.run({ [input]: new ort.Tensor("uint8", crops, [count, size, size, 3]) });
     await networks[name](new Uint8Array(size * size * 3), 1); // the first run takes longer
   }
@@ -63,7 +71,10 @@ async function download(addresses, onProgress) {
   const progress = {};
   const contents = await Promise.all(Object.entries(addresses).map(async ([name, address]) => {
     const response = await fetch(address);
-    if (!response.ok) throw name === "runtime" ? new MissingRuntime(address) : new Error(`${address}: ${response.status}`);
+    if (!response.ok) {
+      if (name === "runtime") throw new MissingRuntime(address);
+      throw new Error(`${address}: ${response.status}`);
+    }
     const total = Number(response.headers.get("content-length"));
     const [parts, reader] = [[], response.body.getReader()];
     let length = 0;

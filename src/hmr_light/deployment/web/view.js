@@ -28,8 +28,9 @@ export function vertexNormals(vertices, faces) {
   const normals = new Float32Array(vertices.length);
   for (let face = 0; face < faces.length; face += 3) {
     const [a, b, c] = [3 * faces[face], 3 * faces[face + 1], 3 * faces[face + 2]];
-    const [ux, uy, uz] = [vertices[b] - vertices[a], vertices[b + 1] - vertices[a + 1], vertices[b + 2] - vertices[a + 2]];
-    const [vx, vy, vz] = [vertices[c] - vertices[a], vertices[c + 1] - vertices[a + 1], vertices[c + 2] - vertices[a + 2]];
+    const [ax, ay, az] = [vertices[a], vertices[a + 1], vertices[a + 2]];
+    const [ux, uy, uz] = [vertices[b] - ax, vertices[b + 1] - ay, vertices[b + 2] - az];
+    const [vx, vy, vz] = [vertices[c] - ax, vertices[c + 1] - ay, vertices[c + 2] - az];
     const [x, y, z] = [uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx];
     for (const one of [a, b, c]) {
       normals[one] += x;
