@@ -365,7 +365,11 @@ def test_a_jpeg_and_a_video_with_the_packages_model(tmp_path: Path, home: Path) 
         expected = Predictor(open_onnx(folder / "model.onnx", threads=1))(np.asarray(stored))
         vertices = read_glb(tmp_path / "photograph.glb")[1]
         assert 1000 * np.linalg.norm(vertices - expected.vertices[0], axis=1).mean() < 2
+        cv2.imwrite(str(tmp_path / "grey.png"), np.full((200, 300, 3), 128, np.uint8))
+        page.page.set_input_files("#file", tmp_path / "grey.png")
+        page.page.locator("#json:disabled").wait_for()  # so that what is downloaded next is the video's
         page.page.set_input_files("#file", tmp_path / "clip.webm")
+        page.page.locator("#json:enabled").wait_for()
         page.page.get_by_role("button", name="Play").wait_for()
         with page.page.expect_download() as download:
             page.page.click("#json")
