@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import functools
 import re
+import signal
 import sys
 import webbrowser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -67,10 +68,13 @@ def main() -> int:
         print(f"port {options.port} cannot be used: {error}\n  Give another one: --port 8001", file=sys.stderr)
         return 2
     address = f"http://127.0.0.1:{server.server_port}/"
+    # Also where a shell has started this in the background, which lets Ctrl-C pass by.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     print(f"The page is at {address}   (Ctrl-C stops it)", flush=True)
-    if options.open:
-        webbrowser.open(address)
     try:
+        if options.open:
+            webbrowser.open(address)
         server.serve_forever()
     except KeyboardInterrupt:
         print("\nstopped.", file=sys.stderr)

@@ -23,7 +23,7 @@ def test_it_serves_a_page_until_ctrl_c(tmp_path: Path) -> None:
         assert answer.headers["Content-Type"] == "text/javascript"
         assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
     server.send_signal(signal.SIGINT)
-    told = server.communicate()[1]
+    told = server.communicate(timeout=300)[1]
     assert server.returncode == 0
     assert told.strip() == "stopped."
 
