@@ -15,7 +15,9 @@ from hmr_light.commands import evaluate, train
     [
         (96, ["backbone=mobilenet_v1", "backbone.width=0.25"]),
         (160, ["backbone=mobilenet_v3_small", "backbone.rewrites=[split_5x5]"]),
-        (384, ["backbone=shufflenet_v1", "backbone.scale=0.5", "backbone/adapter=pooled"]),
+        pytest.param(
+            *(384, ["backbone=shufflenet_v1", "backbone.scale=0.5", "backbone/adapter=pooled"]), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_any_image_size_is_trained_and_evaluated(
