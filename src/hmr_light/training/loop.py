@@ -86,14 +86,14 @@ def train(
         nonlocal finite_losses
         if distributed.any(not state.is_finite):
             raise Diverged(
-                f"the weights are not finite after {where}", "Lower the learning rate", config, finite_losses
+                f"the weights are not finite {where}", "Lower the learning rate", config, finite_losses
             )
         if distributed.is_main:
             state.save(context.checkpoints, context.plain_config)
         finite_losses = 0
 
     if state.epoch == state.step == 0:
-        save("the start")  # so that there is always a state to go on from
+        save("at the start")  # so that there is always a state to go on from
     network, freezes = None, trainer.freeze_backbone
     for epoch in range(state.epoch, trainer.epochs):
         state.model.train()
@@ -151,7 +151,7 @@ def train(
                     skipped.clear()
                 interrupted = asked_to_stop.item() > 0 and not last
                 if due or interrupted:
-                    save(f"step {step + 1} of epoch {epoch + 1}")
+                    save(f"after step {step + 1} of epoch {epoch + 1}")
                 if interrupted:
                     raise Interrupted(f"Saved after step {step + 1} of epoch {epoch + 1}.")
 
@@ -161,7 +161,7 @@ def train(
         state.epoch, state.step, state.sums, state.figures = epoch + 1, 0, {}, figures
         # Each process has its own batch norm statistics; the main one's are saved, and so are evaluated by all.
         distributed.broadcast_tensors(state.evaluated_model.buffers())
-        save(f"epoch {epoch + 1}")
+        save(f"after epoch {epoch + 1}")
         if distributed.any(stop.requested):
             raise Interrupted(f"Saved after epoch {epoch + 1}, which is not evaluated yet.")
         listener.epoch(epoch + 1, state.evaluated_model, figures)
