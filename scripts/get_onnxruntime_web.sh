@@ -17,7 +17,10 @@ command -v npm >/dev/null || {
 }
 folder=$(mktemp -d "$web/.onnxruntime.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
-archive=$(npm pack --silent --pack-destination "$folder" "onnxruntime-web@$version")
+archive=$(npm pack --loglevel error --pack-destination "$folder" "onnxruntime-web@$version") || {
+    echo "get_onnxruntime_web: npm cannot fetch onnxruntime-web@$version, for the reason above" >&2
+    exit 2
+}
 echo "$sha256  $folder/$archive" | sha256sum --check --quiet
 mkdir "$folder/new"
 tar -xzf "$folder/$archive" -C "$folder/new" --strip-components=2 "${files[@]/#/package/dist/}"

@@ -65,7 +65,8 @@ def main() -> int:
     try:
         server = serve(options.folder, options.port)
     except (OSError, OverflowError) as error:
-        print(f"port {options.port} cannot be used: {error}\n  Give another one: --port 8001", file=sys.stderr)
+        print(f"port {options.port} cannot be used: {error}", file=sys.stderr)
+        print("  Give another one: --port 8001 (make web PORT=8001)", file=sys.stderr)
         return 2
     address = f"http://127.0.0.1:{server.server_port}/"
     # Also where a shell has started this in the background, which lets Ctrl-C pass by.

@@ -321,6 +321,14 @@ def test_a_file_that_is_no_picture_is_told(page: OpenPage, tmp_path: Path) -> No
 
 
 @browser
+def test_where_browsers_allow_no_camera_the_page_says_what_it_takes(page: OpenPage) -> None:
+    page.page.evaluate("Object.defineProperty(navigator, 'mediaDevices', {value: undefined, configurable: true})")
+    page.page.click("#camera")
+    page.page.get_by_text("only on pages that come by HTTPS").wait_for()
+    page.page.evaluate("delete navigator.mediaDevices")
+
+
+@browser
 def test_where_nobody_is_the_page_says_so(page: OpenPage, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "grey.jpg"), np.full((200, 300, 3), 128, np.uint8))
     page.page.set_input_files("#file", tmp_path / "grey.jpg")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -26,6 +27,16 @@ def test_it_serves_a_page_until_ctrl_c(tmp_path: Path) -> None:
     told = server.communicate(timeout=300)[1]
     assert server.returncode == 0
     assert told.strip() == "stopped."
+
+
+def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("a page")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run([sys.executable, SCRIPT, tmp_path, "--port", port], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"port {port} cannot be used" in done.stderr
+    assert "make web PORT=" in done.stderr
 
 
 def test_a_folder_without_a_page_is_told(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def _out(config: ExportConfig, checkpoint: Checkpoint, precision: str) -> Path:
 def _refuse_existing(out: Path, config: ExportConfig) -> None:
     for file in (out, *([out.with_suffix(".bin")] if config.format == "openvino" else [])):
         if is_there(file):
-            raise UserError(f"out={file} is there already", "Give another out=, or remove that file.")
+            raise UserError(f"out={file} is there already", "Give another out=, or remove it.")
 
 
 def _warn(config: ExportConfig, checkpoint: Checkpoint) -> None:

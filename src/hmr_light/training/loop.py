@@ -85,9 +85,7 @@ def train(
     def save(where: str) -> None:
         nonlocal finite_losses
         if distributed.any(not state.is_finite):
-            raise Diverged(
-                f"the weights are not finite {where}", "Lower the learning rate", config, finite_losses
-            )
+            raise Diverged(f"the weights are not finite {where}", "Lower the learning rate", config, finite_losses)
         if distributed.is_main:
             state.save(context.checkpoints, context.plain_config)
         finite_losses = 0

@@ -125,6 +125,7 @@ async function openFile(file) {
 
 async function openCamera() {
   if (movie?.isCamera) return begin() && showResult();
+  if (!navigator.mediaDevices) return showStatus("noHttps");
   const isWanted = begin();
   showStatus("working");
   try {
