@@ -57,10 +57,7 @@ def yardstick(dataset: MeshDataset, index: int, change: Augmentation) -> tuple[n
     (x, y), half = whole_box(dataset, index, change)
     pad = 0 if change.rotation_degrees == 0 else int(half * (np.sqrt(2) - 1))  # so that turning brings no corners in
     reach = half + pad
-    crop = np.zeros((2 * reach, 2 * reach, 3))
-    top, left = max(0, y - reach), max(0, x - reach)
-    part = image[top : y + reach, left : x + reach]
-    crop[top - y + reach :, left - x + reach :][: part.shape[0], : part.shape[1]] = part
+    crop = cut(image, x, y, reach)
     if change.rotation_degrees:
         crop = turn(crop, change.rotation_degrees * (1 if change.flip else -1))[
             pad : pad + 2 * half, pad : pad + 2 * half
@@ -79,6 +76,15 @@ def whole_box(dataset: MeshDataset, index: int, change: Augmentation) -> tuple[n
     """Centre, between two pixels, and half the side."""
     labels = dataset.annotations
     return labels.center[index].astype(int), int(100 * labels.scale[index] * change.scale)
+
+
+def cut(image: np.ndarray, x: int, y: int, reach: int) -> np.ndarray:
+    """The square (2R, 2R, 3) float64 around x, y, between two pixels, of reach R; black outside the image."""
+    crop = np.zeros((2 * reach, 2 * reach, 3))
+    top, left = max(0, y - reach), max(0, x - reach)
+    part = image[top : y + reach, left : x + reach]
+    crop[top - y + reach :, left - x + reach :][: part.shape[0], : part.shape[1]] = part
+    return crop
 
 
 def turn(image: np.ndarray, degrees: float) -> np.ndarray:
