@@ -18,6 +18,7 @@ from support.child_processes import Child, ChildProcesses
 from support.small_run import journal, run_folders, write_data
 from support.spaces import write_small
 
+from hmr_light.checkpoints.loading import load_checkpoint
 from hmr_light.search.journal_file import JournalFile
 
 TRIALS = 4
@@ -221,3 +222,87 @@ def test_a_space_says_its_size_without_training(child_processes: ChildProcesses,
     said = search(child_processes, *arguments(place, tmp_path, "trials=0", "data.root=/nowhere")).said
     assert "384 networks" in said
     assert "study small-random: 0 trained" in said
+
+
+def supernet(place: Path, outputs: Path, *more: str) -> list[str]:
+    return arguments(place, outputs, "method=supernet", "trials=12", "supernet.images=64", *more)
+
+
+SUPERNET = "small-supernet-random"
+
+
+@pytest.fixture(scope="module")
+def measured(child_processes: ChildProcesses, place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of an undisturbed study by a supernet."""
+    outputs = tmp_path_factory.mktemp("supernet")
+    assert "12 of 12 networks" in search(child_processes, *supernet(place, outputs)).said
+    return outputs
+
+
+def test_a_supernet_is_trained_once_and_its_networks_are_measured(
+    measured: Path, place: Path, child_processes: ChildProcesses
+) -> None:
+    folder = measured / "studies" / SUPERNET
+    losses = [entry for entry in journal(folder / "supernet") if "loss/total" in entry.get("values", {})]
+    assert [entry["step"] for entry in losses] == [1, 2]
+    assert not run_folders(measured), "no network is trained by itself"
+    trials = trials_of(measured, SUPERNET)
+    assert len({one.values[0] for one in trials}) > 1
+    front = {row.partition(",")[0] for row in (folder / "front.csv").read_text().splitlines()[1:]}
+    weights = sorted((folder / "weights").iterdir())
+    assert {str(int(one.stem.rpartition("-")[2])) for one in weights} == front
+    data = [f"data.root={place / 'data'}", "data=synthetic", "data.workers=0"]
+    for one in weights[:1]:  # an ordinary checkpoint, with the error that the study has
+        trial = trials[int(one.stem.rpartition("-")[2])]
+        held = load_checkpoint(one)
+        assert held.metrics["mpjpe_mm"] == trial.values[0]
+        assert sum(parameter.numel() for parameter in held.build().parameters()) > 0
+        out = place / "scores.json"
+        search(child_processes, "evaluate", f"checkpoint={one}", *data, "tracking=journal", f"out={out}")
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        ("hmr_light.training.loop:forward", 3),
+        pytest.param(("hmr_light.search.study:Study.keep", 1), marks=pytest.mark.slow),
+        pytest.param(("hmr_light.search.candidates:Candidates.error", 5), marks=pytest.mark.slow),
+        pytest.param(("hmr_light.search.candidates:Candidates.write", 1), marks=pytest.mark.slow),
+    ],
+)
+def test_a_supernet_that_was_killed_ends_as_an_undisturbed_one(
+    at: tuple[str, int], child_processes: ChildProcesses, place: Path, measured: Path, tmp_path: Path
+) -> None:
+    search(child_processes, *supernet(place, tmp_path), status=-9, at=at)
+    search(child_processes, *supernet(place, tmp_path))
+    ended = [
+        [(one.values, one.user_attrs["network"]) for one in trials_of(home, SUPERNET)] for home in (tmp_path, measured)
+    ]
+    assert ended[0] == ended[1]
+
+
+@pytest.mark.slow
+def test_two_workers_share_one_supernet(child_processes: ChildProcesses, place: Path, tmp_path: Path) -> None:
+    words = supernet(place, tmp_path)
+    both = [child_processes.start(*words) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0], [one.said for one in both]
+    trials = trials_of(tmp_path, SUPERNET)
+    assert len({one.user_attrs["network"] for one in trials}) == len(trials) == 12
+    assert sum("shared parameters" in one.said for one in both) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["stopping.share=0.3"], "stopping.share=0.3"),
+        (["trainer.freeze_backbone=1"], "trainer.freeze_backbone"),
+        (["search_space.image_size=[64,96]"], "several sizes in search_space.image_size"),
+        (["~data.evaluation"], "data.evaluation"),
+    ],
+)
+def test_what_does_not_go_with_a_supernet_is_refused(
+    more: list[str], says: str, child_processes: ChildProcesses, place: Path, tmp_path: Path
+) -> None:
+    said = search(child_processes, *supernet(place, tmp_path, *more), status=2).said
+    assert f"method=supernet does not go with {says}" in said
+    assert not list(tmp_path.iterdir())

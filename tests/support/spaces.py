@@ -13,7 +13,7 @@ from hmr_light.config.choices import choices
 from hmr_light.paths import conf_dir
 from hmr_light.search.genotype import Genotype
 from hmr_light.search.reading import read_space
-from hmr_light.search.space import Space, fits
+from hmr_light.search.space import Space, Value, fits
 
 SPACES = choices("search_space")
 SMALL: dict[str, Any] = {
@@ -41,13 +41,18 @@ def packaged(name: str) -> Space:
     return read_space(node_of(name))
 
 
+def draw_values(space: Space) -> dict[str, Value]:
+    """Random values of all choices, whose network can be built."""
+    for _ in range(10_000):
+        values = {name: random.choice(choices) for name, choices in space.parameters.items()}
+        if fits(space.decode(values)):
+            return values
+    raise AssertionError(f"no network of {space.name} can be built")
+
+
 def draw(space: Space) -> Genotype:
     """A random genotype that can be built."""
-    for _ in range(10_000):
-        genotype = space.decode({name: random.choice(values) for name, values in space.parameters.items()})
-        if fits(genotype):
-            return genotype
-    raise AssertionError(f"no network of {space.name} can be built")
+    return space.decode(draw_values(space))
 
 
 def write_small(folder: Path) -> Path:

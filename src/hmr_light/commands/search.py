@@ -30,14 +30,24 @@ def run(config: SearchConfig) -> Path:
         import optuna  # noqa: F401
     except ImportError as error:
         raise UserError("search needs the package optuna", "Install it: pip install 'hmr-light[search]'") from error
-    from hmr_light.search.reports import report
+    from hmr_light.search.reports import report, write_weights
     from hmr_light.search.study import Study
-    from hmr_light.search.trials import check_budget, inputs_of, judge_of, work
+    from hmr_light.search.supernet import check_supernet, trained_supernet
+    from hmr_light.search.trials import (
+        by_supernet,
+        by_training,
+        check_budget,
+        inputs_of,
+        judge_of,
+        work,
+    )
 
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     space = read_space(config.search_space)
     judge = judge_of(config, space)
+    if config.method == "supernet":
+        check_supernet(config, space)
     _say(f"search_space={space.name}: {size(space):,} networks of {len(space.parameters)} choices")
     check_budget(space, judge, config.seed)
     folder = Path(config.outputs) / "studies" / file_name(config.study_name)
@@ -53,7 +63,13 @@ def run(config: SearchConfig) -> Path:
         _begin_run(folder, config, study)
         try:
             if config.trials:
-                work(study, space, judge, inputs, _say)
+                study.begin()
+                if config.method == "supernet":
+                    candidates = trained_supernet(study, space, inputs(space.image_sizes[0]), _say)
+                    work(study, space, judge, by_supernet(candidates, _say), _say)
+                    write_weights(study, candidates)
+                else:
+                    work(study, space, judge, by_training(inputs, _say), _say)
         except Interrupted as stopped:
             saved = str(stopped).partition("\n")[0]
             raise Interrupted(f"{saved}\n  Go on with the same command.") from stopped

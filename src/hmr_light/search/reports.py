@@ -19,8 +19,9 @@ from hmr_light.paths import atomic_write
 from hmr_light.reports.cells import Table
 from hmr_light.reports.pareto import Point, draw_panels
 from hmr_light.reports.tabular import Column, Columns, deliver, tabulate, write
+from hmr_light.search.candidates import Candidates
 from hmr_light.search.study import RUN, Study, Trial, as_optuna
-from hmr_light.search.trials import describe
+from hmr_light.search.trials import describe, run_config
 
 TITLES = {
     "error": "error",
@@ -41,7 +42,7 @@ def report(study: Study, say: Callable[[str], None]) -> None:
     trials = study.trials()
     complete = [one for one in trials if one.state == TrialState.COMPLETE]
     counts = {
-        "trained": len(complete),
+        "trained" if study.config.method == "trials" else "measured": len(complete),
         "ended early": sum(one.state == TrialState.PRUNED for one in trials),
         "diverged": sum(one.state == TrialState.FAIL for one in trials),
         "running": sum(one.state == TrialState.RUNNING for one in trials),
@@ -60,7 +61,9 @@ def report(study: Study, say: Callable[[str], None]) -> None:
         _write(study.folder / "choices", tabulate(rows, _CHOICES, {"study": study.name}))
     rows_of = [write_winner(study, one) for one in best]
     say(f"{study.folder}: front.md, front.png, trials.csv" + (", choices.md" if rows else ""))
-    options = {"--config-dir": Shell(shlex.quote(str(study.folder / "conf"))), "experiment": rows_of[0]}
+    options: dict[str, Any] = {"--config-dir": Shell(shlex.quote(str(study.folder / "conf"))), "experiment": rows_of[0]}
+    if (weights := _weights(study, best[0])).is_file():
+        options["init"] = weights
     tracking = tracking_options(study.config.tracking.uri, study.config.tracking.experiment)
     say(f"  train the first of them: {command_line('train', options | tracking)}")
 
@@ -141,14 +144,26 @@ def write_winner(study: Study, trial: Trial) -> str:
         "backbone": {key: nodes["backbone"][key] for key in ("stem", "stages", "head")},
         **({"regressor": regressor} if regressor else {}),
     }
-    epochs = study.config.trainer.epochs
-    text = f"# @package _global_\n# Trial {trial.number} of the study {study.name} ({trial.attributes.get(RUN, '')}).\n"
-    text += f"# After {epochs} epoch{'s' if epochs > 1 else ''}: {said}.\n"
+    run, epochs = trial.attributes.get(RUN), study.config.trainer.epochs
+    how = "By the supernet" if study.config.method == "supernet" else f"After {epochs} epoch{'s' if epochs > 1 else ''}"
+    text = f"# @package _global_\n# Trial {trial.number} of the study {study.name}{f' ({run})' if run else ''}.\n"
+    text += f"# {how}: {said}.\n"
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file) as temporary:
         body = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
         temporary.write_text(text + body, encoding="utf-8")
     return f"searched/{file.stem}"
+
+
+def write_weights(study: Study, candidates: Candidates) -> None:
+    """Write the networks of the front of a study by a supernet as checkpoints, from which they can be trained on."""
+    for one in front([one for one in study.trials() if one.state == TrialState.COMPLETE]):
+        if not (path := _weights(study, one)).is_file():
+            candidates.write(path, one.frozen.params, run_config(study, one))
+
+
+def _weights(study: Study, trial: Trial) -> Path:
+    return study.folder / "weights" / f"{study.folder.name}-{trial.number:04d}.pt"
 
 
 def _front_table(study: Study, trials: Sequence[Trial], counts: Mapping[str, int]) -> Table:
@@ -171,6 +186,7 @@ def _front_table(study: Study, trials: Sequence[Trial], counts: Mapping[str, int
         "study": study.name,
         "objectives": list(config.objectives),
         "trials": dict(counts),
+        "method": config.method,
         "epochs": config.trainer.epochs,
         "seed": config.seed,
     }

@@ -1,4 +1,4 @@
-"""The method `trials`: a worker takes one trial after the other and trains it as an ordinary run."""
+"""The trials of a study: a worker takes one after the other, and trains it or measures it by a supernet."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hmr_light.cost.latency import measure_latency
 from hmr_light.data.distributed import Distributed
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model
+from hmr_light.search.candidates import Candidates
 from hmr_light.search.genotype import Genotype
 from hmr_light.search.sampling import Drawn, Judge, draw, find_within
 from hmr_light.search.space import Space
@@ -33,6 +34,8 @@ from hmr_light.training.run import find_run, train_run
 Say = Callable[[str], None]
 WAIT_SECONDS = 2.0
 """Between two looks at whether other workers' trials have ended."""
+SAID_EVERY = 50
+"""Of a supernet, so many networks make a line."""
 
 
 def judge_of(config: SearchConfig, space: Space) -> Judge:
@@ -86,19 +89,22 @@ def inputs_of(config: SearchConfig, distributed: Distributed) -> Inputs:
     @functools.cache
     def open_size(image_size: int) -> RunInputs:
         nodes = {"backbone": {}, "regressor": {}, "image_size": image_size}
-        return open_inputs(_train_config(config, nodes), distributed)
+        return open_inputs(train_config(config, nodes), distributed)
 
     return open_size
 
 
-def work(study: Study, space: Space, judge: Judge, inputs: Inputs, say: Say) -> None:
-    """Take and train trials until the study is done.
+Measure = Callable[[Study, Trial], None]
+"""Finds a trial's figures, and finishes it. Raises `Lost` if it is another worker's now."""
+
+
+def work(study: Study, space: Space, judge: Judge, measure: Measure, say: Say) -> None:
+    """Take and `measure` trials until the study is done.
 
     Where others are still at work, it waits for them: the trials of those who die are taken over. Raises `UserError`
     and `Interrupted` as training does; the trial is then taken over by the next command.
     """
     config = study.config
-    study.begin()
 
     def next_one(trials: Sequence[Trial]) -> Drawn | None:
         known = {str(one.attributes["network"]) for one in trials}
@@ -111,9 +117,8 @@ def work(study: Study, space: Space, judge: Judge, inputs: Inputs, say: Say) -> 
         trial = study.take(next_one)
         if trial is not None:
             waiting = False
-            say(f"trial {trial.number} ({trial.number + 1} of {config.trials}): {describe(trial)}")
             try:
-                _train(study, trial, inputs(trial.nodes["image_size"]), say)
+                measure(study, trial)
             except Lost:
                 say(f"trial {trial.number} is another worker's now")
         elif study.is_done:
@@ -123,6 +128,31 @@ def work(study: Study, space: Space, judge: Judge, inputs: Inputs, say: Say) -> 
                 say("waiting for the trials of other workers")
             waiting = True
             time.sleep(WAIT_SECONDS)
+
+
+def by_training(inputs: Inputs, say: Say) -> Measure:
+    """The method `trials`."""
+
+    def measure(study: Study, trial: Trial) -> None:
+        say(f"trial {trial.number} ({trial.number + 1} of {study.config.trials}): {describe(trial)}")
+        _train(study, trial, inputs(trial.nodes["image_size"]), say)
+
+    return measure
+
+
+def by_supernet(candidates: Candidates, say: Say) -> Measure:
+    """The method `supernet`: with the weights that the networks share."""
+    best = math.inf
+
+    def measure(study: Study, trial: Trial) -> None:
+        nonlocal best
+        error = candidates.error(trial.frozen.params)
+        finish(study, trial, error, "no error is finite")
+        number, best = trial.number + 1, min(best, error)
+        if number % SAID_EVERY == 0 or number == study.config.trials:
+            say(f"{number} of {study.config.trials} networks, the best error of this worker {best:.2f}")
+
+    return measure
 
 
 def describe(trial: Trial) -> str:
@@ -135,14 +165,15 @@ def describe(trial: Trial) -> str:
 def run_config(study: Study, trial: Trial) -> TrainConfig:
     """The configuration of a trial's run."""
     return replace(
-        _train_config(study.config, trial.nodes),
+        train_config(study.config, trial.nodes),
         row=f"{study.name}-{trial.number:04d}",
         resume="auto",
         searched={"study": study.identity, "trial": trial.number},
     )
 
 
-def _train_config(config: SearchConfig, nodes: Mapping[str, Any]) -> TrainConfig:
+def train_config(config: SearchConfig, nodes: Mapping[str, Any]) -> TrainConfig:
+    """The configuration by which a network of `nodes` (see `Genotype.nodes`) is trained."""
     shared = {field.name for field in fields(TrainConfig)} & {field.name for field in fields(config)}
     values: dict[str, Any] = {name: getattr(config, name) for name in shared}
     values |= {"backbone": nodes["backbone"], "regressor": nodes["regressor"]}
@@ -178,13 +209,20 @@ def _train(study: Study, trial: Trial, inputs: RunInputs, say: Say) -> None:
     if stopped:
         study.finish(trial, TrialState.PRUNED, None, **run)
         say(f"trial {trial.number}: ended early")
-    elif not math.isfinite(error):
-        study.finish(trial, TrialState.FAIL, None, reason="no error is finite", **run)
     else:
-        figures = {**trial.costs, "error": error}
-        study.finish(trial, TrialState.COMPLETE, [figures[name] for name in study.config.objectives], **run)
-        say(f"trial {trial.number}: error {error:.2f}")
-        _log(study, trial, figures)
+        finish(study, trial, error, "no error is finite", **run)
+        if math.isfinite(error):
+            say(f"trial {trial.number}: error {error:.2f}")
+
+
+def finish(study: Study, trial: Trial, error: float, reason: str, **attributes: Any) -> None:
+    """End a trial with its `error`; with `reason` where that is not finite. Raises `Lost`."""
+    if not math.isfinite(error):
+        study.finish(trial, TrialState.FAIL, None, reason=reason, **attributes)
+        return
+    figures = {**trial.costs, "error": error}
+    study.finish(trial, TrialState.COMPLETE, [figures[name] for name in study.config.objectives], **attributes)
+    _log(study, trial, figures)
 
 
 def _is_among_the_worst(study: Study, trial: Trial, epoch: int, error: float) -> bool:

@@ -49,12 +49,22 @@ class StoppingConfig:
 
 
 @dataclass
+class SupernetConfig:
+    """How networks of a supernet are measured."""
+
+    images: Annotated[int, Range(64, 10**6)] = MISSING
+    """On so many images of the training set the statistics of each network's batch norms are measured."""
+
+
+@dataclass
 class SearchConfig:
     """`hmr-light search`."""
 
     search_space: dict[str, Any] = MISSING
-    method: Annotated[str, OneOf("trials")] = MISSING
-    """trials: networks are trained one by one, each as an ordinary run."""
+    method: Annotated[str, OneOf("trials", "supernet")] = MISSING
+    """trials: networks are trained one by one, each as an ordinary run. supernet: all are trained together, with shared
+    weights; then each is measured with its share of them."""
+    supernet: SupernetConfig = MISSING
     sampler: Annotated[str, OneOf("tpe", "nsga2", "random")] = MISSING
     """How the next network is chosen. tpe: by models of good and of other choices. nsga2: an evolution of 20 networks a
     generation. random: the baseline to beat."""
@@ -63,12 +73,12 @@ class SearchConfig:
     latency: as in `budget`."""
     budget: BudgetConfig = MISSING
     trials: Annotated[int, Range(0, 10**6)] = MISSING
-    """How many networks the study trains, those of all workers together; a larger number later goes on. 0: say what the
-    space is, and what the study has found so far."""
+    """How many networks the study trains or, with a supernet, measures, those of all workers together; a larger number
+    later goes on. 0: say what the space is, and what the study has found so far."""
     stopping: StoppingConfig = MISSING
     study: str | None = None
     """The study's name: any number of workers with the same name and options work on one study. null: the space and the
-    sampler, as in shufflenet-tpe."""
+    sampler, as in shufflenet-tpe or shufflenet-supernet-tpe."""
     storage: str = MISSING
     """Where the study is kept. journal: a file in the study's folder. sqlite: a database there. Or the address of a
     PostgreSQL database, for workers on several machines: postgresql://user@host/name."""
@@ -83,10 +93,10 @@ class SearchConfig:
     """What is learned of another model, by objective=distillation."""
     optimizer: OptimizerConfig = MISSING
     trainer: TrainerConfig = MISSING
-    """How long and how each trial is trained."""
+    """How long and how each trial, or the supernet, is trained."""
     tracking: TrackingConfig = MISSING
     seed: Annotated[int, Range(0, 2**32 - 1)] = 0
-    """Of the choice of networks, and of every trial's training."""
+    """Of the choice of networks, and of the training of every trial or of the supernet."""
     outputs: Path = MISSING
     """Trials are written to <outputs>/<tracking.experiment>/, the study to <outputs>/studies/<study>/."""
 
@@ -109,4 +119,5 @@ class SearchConfig:
     @property
     def study_name(self) -> str:
         """The study's name."""
-        return self.study or f"{self.search_space['name']}-{self.sampler}"
+        method = "" if self.method == "trials" else f"{self.method}-"
+        return self.study or f"{self.search_space['name']}-{method}{self.sampler}"

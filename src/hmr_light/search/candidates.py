@@ -1,0 +1,81 @@
+"""Networks of a trained supernet, measured: norms for each, then the error on the first evaluation set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from hmr_light.checkpoints.format import save_model
+from hmr_light.compression.calibration import calibration_batches
+from hmr_light.compression.recalibrate import recalibrate
+from hmr_light.config.schema import CalibrationConfig, TrainConfig
+from hmr_light.config.strict import plain
+from hmr_light.data.dataset import MeshDataset
+from hmr_light.evaluation.scoring import on_crops, score
+from hmr_light.model.hmr import HMR
+from hmr_light.search.shared_weights import Supernet
+from hmr_light.search.space import Values
+from hmr_light.tracking.records import selection_error
+from hmr_light.training.inputs import RunInputs
+
+BATCH_SIZE = 64
+
+
+class Candidates:
+    """Takes networks out of a supernet."""
+
+    def __init__(self, supernet: Supernet, config: TrainConfig, inputs: RunInputs, images: int) -> None:
+        """Batch norms are measured on `images` images of the training set, which are read once."""
+        self._supernet, self._inputs = supernet, inputs
+        calibration = CalibrationConfig(images=images, batch_size=BATCH_SIZE, batch_norms=True)
+        self._batches = [
+            {"image": batch["image"]} for batch in calibration_batches(config, calibration, inputs.distributed)
+        ]
+        self._people = _Kept(next(iter(inputs.evaluation.values())))
+
+    def network(self, values: Values) -> HMR:
+        """The network of `values`, ready to be used."""
+        model = self._supernet.network(values).to(self._inputs.distributed.device)
+        recalibrate(model, self._batches)
+        return model.eval()
+
+    def figures(self, values: Values) -> dict[str, float]:
+        """The figures of that network on the first evaluation set."""
+        model, inputs = self.network(values), self._inputs
+        scores = score(
+            {"model": on_crops(model)},
+            self._people,  # type: ignore[arg-type]
+            inputs.scorer,
+            inputs.distributed,
+            batch_size=BATCH_SIZE,
+            workers=0,
+        )
+        return scores["model"].figures()
+
+    def error(self, values: Values) -> float:
+        """The one of them that networks are compared by; infinite where it is not finite."""
+        return selection_error(self.figures(values))
+
+    def write(self, path: Path, values: Values, config: TrainConfig) -> None:
+        """Write that network as a checkpoint of `config`, which describes it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_model(path, self.network(values), plain(config), 0, self.figures(values))
+
+
+class _Kept(Dataset[Any]):
+    """The samples of `dataset`, kept in memory once they were read: the crops of an evaluation never change."""
+
+    def __init__(self, dataset: MeshDataset) -> None:
+        self.annotations, self._dataset = dataset.annotations, dataset
+        self._samples: dict[int, Mapping[str, Any]] = {}
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        if index not in self._samples:
+            self._samples[index] = self._dataset[index]
+        return self._samples[index]
+
+    def __len__(self) -> int:
+        return len(self._dataset)
