@@ -49,8 +49,9 @@ FAMILIES = (
     "thundernet146",
 )
 """One choice of each family; `stages` are MobileNetV2's, ShuffleNet's and others' blocks."""
-LEFT_OUT = ("squeezenet_table", "fold")
-"""Steps that do not ask for the family: SqueezeNet's own table; SPIN's regressor, and batch norms as in `int8`."""
+LEFT_OUT = ("squeezenet_table", "fold", "norms")
+"""Steps that do not ask for the family: SqueezeNet's own table; SPIN's regressor, and batch norms as in `int8`; what
+follows every step."""
 PAGE = Path(__file__).parents[1] / "docs" / "compression.md"
 BEGIN, END = "<!-- by scripts/compression_matrix.py -->", "<!-- end -->"
 SIZE = 64

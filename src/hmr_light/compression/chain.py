@@ -14,6 +14,7 @@ from hmr_light.checkpoints.format import Checkpoint
 from hmr_light.checkpoints.models import best_checkpoint
 from hmr_light.checkpoints.transforms import apply_transforms
 from hmr_light.compression.calibration import calibration_batches
+from hmr_light.compression.norms import measure_norms
 from hmr_light.compression.recalibrate import recalibrate, restate
 from hmr_light.compression.steps import Phase, Step, StepContext
 from hmr_light.config.schema import CompressConfig, TrainConfig
@@ -115,7 +116,9 @@ def apply_phase(
 
     model = parent.build().to(distributed.device)
     check_parent(model, parent.path)
-    if config.calibration.batch_norms:
+    # The step `norms` measures them itself, and is to change what they compute.
+    anew = config.calibration.batch_norms and phase is not measure_norms
+    if anew:
         restate(model, batches())
     objective = build_objective(phase_config, model, inputs)
     context = StepContext(phase_config, distributed.device, batches, objective)
@@ -129,6 +132,6 @@ def apply_phase(
         raise UserError(
             "the compressed model has weights that are not finite", "Take another checkpoint as the parent."
         )
-    if config.calibration.batch_norms:
+    if anew:
         recalibrate(built, batches())
     return built
