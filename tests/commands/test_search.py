@@ -291,6 +291,19 @@ def test_two_workers_share_one_supernet(child_processes: ChildProcesses, place: 
     assert sum("shared parameters" in one.said for one in both) == 1
 
 
+def test_networks_are_measured_again_by_a_supernet_that_is_there(
+    measured: Path, place: Path, child_processes: ChildProcesses
+) -> None:
+    again = ["study=again", f"networks={SUPERNET}", f"supernet.study={SUPERNET}", "seed=1"]
+    said = search(child_processes, *supernet(place, measured, *again)).said
+    assert "shared parameters" not in said, "nothing is trained"
+    assert f"rank correlation (Spearman) of 12 errors with study {SUPERNET}: " in said
+    pairs = zip(trials_of(measured, SUPERNET), trials_of(measured, "again"), strict=True)
+    assert all(one.user_attrs["network"] == other.user_attrs["network"] for one, other in pairs)
+    page = (measured / "studies" / "again" / "front.html").read_text()
+    assert page.count("<svg") == page.count("</svg>") == page.count("</html>") == 1
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [

@@ -18,7 +18,6 @@ from hmr_light.search.reading import read_space
 from hmr_light.tracking import continue_tracking, start_tracking
 from hmr_light.tracking.journal import FILE_NAME
 from hmr_light.tracking.state import mlflow_run_id
-from hmr_light.training.run_directory import file_name
 
 if TYPE_CHECKING:
     from hmr_light.search.study import Study
@@ -30,8 +29,9 @@ def run(config: SearchConfig) -> Path:
         import optuna  # noqa: F401
     except ImportError as error:
         raise UserError("search needs the package optuna", "Install it: pip install 'hmr-light[search]'") from error
+    from hmr_light.search.known_networks import known_networks
     from hmr_light.search.reports import report, write_weights
-    from hmr_light.search.study import Study
+    from hmr_light.search.study import Study, study_folder
     from hmr_light.search.supernet import check_supernet, trained_supernet
     from hmr_light.search.trials import (
         by_supernet,
@@ -50,7 +50,8 @@ def run(config: SearchConfig) -> Path:
         check_supernet(config, space)
     _say(f"search_space={space.name}: {size(space):,} networks of {len(space.parameters)} choices")
     check_budget(space, judge, config.seed)
-    folder = Path(config.outputs) / "studies" / file_name(config.study_name)
+    folder = study_folder(config, config.study_name)
+    networks = known_networks(config, space) if config.networks else None
     with init_distributed(config.trainer.device) as distributed:
         if distributed.world_size > 1:
             raise UserError(
@@ -66,16 +67,16 @@ def run(config: SearchConfig) -> Path:
                 study.begin()
                 if config.method == "supernet":
                     candidates = trained_supernet(study, space, inputs(space.image_sizes[0]), _say)
-                    work(study, space, judge, by_supernet(candidates, _say), _say)
+                    work(study, space, judge, by_supernet(candidates, _say), _say, networks)
                     write_weights(study, candidates)
                 else:
-                    work(study, space, judge, by_training(inputs, _say), _say)
+                    work(study, space, judge, by_training(inputs, _say), _say, networks)
         except Interrupted as stopped:
             saved = str(stopped).partition("\n")[0]
             raise Interrupted(f"{saved}\n  Go on with the same command.") from stopped
         finally:
             _send(study.folder, config)
-        report(study, _say)
+        report(study, _say, networks)
     return folder
 
 

@@ -20,7 +20,9 @@ from hmr_light.reports.cells import Table
 from hmr_light.reports.pareto import Point, draw_panels
 from hmr_light.reports.tabular import Column, Columns, deliver, tabulate, write
 from hmr_light.search.candidates import Candidates
-from hmr_light.search.study import RUN, Study, Trial, as_optuna
+from hmr_light.search.front import front
+from hmr_light.search.known_networks import KnownNetworks, rank_correlation
+from hmr_light.search.study import KEY, RUN, Study, Trial, as_optuna
 from hmr_light.search.trials import describe, run_config
 
 TITLES = {
@@ -37,8 +39,11 @@ _SHOW: dict[str, Callable[[Any], str]] = {
 }
 
 
-def report(study: Study, say: Callable[[str], None]) -> None:
-    """Print the front of `study`; write it, its picture, the choices' importance and the winners to its folder."""
+def report(study: Study, say: Callable[[str], None], networks: KnownNetworks | None = None) -> None:
+    """Print the front of `study`; write it, its picture, the choices' importance and the winners to its folder.
+
+    Where its `networks` are those of another study, the ranks of their errors there and here are compared.
+    """
     trials = study.trials()
     complete = [one for one in trials if one.state == TrialState.COMPLETE]
     counts = {
@@ -51,34 +56,26 @@ def report(study: Study, say: Callable[[str], None]) -> None:
     say(f"study {study.name}: {', '.join(f'{count} {what}' for what, count in counts.items())}{more}")
     if not complete:
         return
+    if networks is not None:
+        errors = {str(one.attributes[KEY]): figures(study, one)["error"] for one in complete}
+        correlation, count = rank_correlation(errors, networks.errors())
+        say(f"rank correlation (Spearman) of {count} errors with study {networks.study}: {correlation:.2f}")
     best = front(complete)
     table = _front_table(study, best, counts)
     deliver(table, "terminal", None)
     _write(study.folder / "front", table)
     _write(study.folder / "trials", _front_table(study, complete, counts))
     draw(study.folder / "front.png", study, complete, best)
+    _write_page(study.folder / "front.html", table, study.folder / "front.svg")
     if rows := importances(study):
         _write(study.folder / "choices", tabulate(rows, _CHOICES, {"study": study.name}))
     rows_of = [write_winner(study, one) for one in best]
-    say(f"{study.folder}: front.md, front.png, trials.csv" + (", choices.md" if rows else ""))
+    say(f"{study.folder}: front.html, front.md, front.png, trials.csv" + (", choices.md" if rows else ""))
     options: dict[str, Any] = {"--config-dir": Shell(shlex.quote(str(study.folder / "conf"))), "experiment": rows_of[0]}
     if (weights := _weights(study, best[0])).is_file():
         options["init"] = weights
     tracking = tracking_options(study.config.tracking.uri, study.config.tracking.experiment)
     say(f"  train the first of them: {command_line('train', options | tracking)}")
-
-
-def front(trials: Sequence[Trial]) -> list[Trial]:
-    """Those trials, of which all have ended, that no other is as good as in all objectives and better in one."""
-
-    def beats(one: Trial, other: Trial) -> bool:
-        assert one.values is not None
-        assert other.values is not None
-        pairs = list(zip(one.values, other.values, strict=True))
-        return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
-
-    found = [one for one in trials if not any(beats(other, one) for other in trials)]
-    return sorted(found, key=lambda one: tuple(one.values or ()))
 
 
 def figures(study: Study, trial: Trial) -> dict[str, float]:
@@ -197,3 +194,11 @@ def _write(path: Path, table: Table) -> None:
     for suffix, format in ((".md", "markdown"), (".csv", "csv")):
         with atomic_write(path.with_suffix(suffix)) as temporary:
             temporary.write_text(write(table, format), encoding="utf-8")
+
+
+def _write_page(path: Path, table: Table, picture: Path) -> None:
+    """The table as a page, with the SVG file `picture` below it."""
+    drawn = picture.read_text(encoding="utf-8")
+    page = write(table, "html").replace("</body>", f"{drawn[drawn.index('<svg') :]}\n</body>")
+    with atomic_write(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")

@@ -28,6 +28,7 @@ from hmr_light.errors import UserError
 from hmr_light.search.journal_file import JournalFile
 from hmr_light.search.locks import FileLocks, Locks, PostgresLocks
 from hmr_light.search.sampling import Drawn
+from hmr_light.training.run_directory import file_name
 
 WORKER, KEY, NODES, COSTS, RUN, ERRORS, REASON = (*("worker", "network", "nodes", "costs", "run", "errors", "reason"),)
 """What a trial's user attributes are called."""
@@ -77,7 +78,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.name, self.config, self.folder = config.study_name, config, folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.storage, self.locks = _open(config, folder)
+        self.storage, self.locks = open_storage(config, config.study_name, folder)
         self.worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         with self.locks.alone():
             self._id = self._find_or_create()
@@ -125,8 +126,7 @@ class Study:
 
     def trials(self) -> list[Trial]:
         """All trials, in the order of their numbers."""
-        found = self.storage.get_all_trials(self._id, deepcopy=False)
-        return [Trial(one.number, one.user_attrs, one.state, one.values, one) for one in found]
+        return trials_of(self.storage, self.name)
 
     def take(self, draw: Callable[[Sequence[Trial]], Drawn | None]) -> Trial | None:
         """A trial to train, which is this worker's then: one whose worker is gone, or a new one that `draw` makes.
@@ -206,7 +206,19 @@ def as_optuna(study: Study) -> optuna.Study:
     return optuna.load_study(study_name=study.name, storage=study.storage)
 
 
-def _open(config: SearchConfig, folder: Path) -> tuple[optuna.storages.BaseStorage, Locks]:
+def study_folder(config: SearchConfig, name: str) -> Path:
+    """Where the study called `name` is kept."""
+    return Path(config.outputs) / "studies" / file_name(name)
+
+
+def trials_of(storage: optuna.storages.BaseStorage, name: str) -> list[Trial]:
+    """All trials of the study called `name`, in the order of their numbers. Raises `KeyError` if there is none."""
+    found = storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False)
+    return [Trial(one.number, one.user_attrs, one.state, one.values, one) for one in found]
+
+
+def open_storage(config: SearchConfig, study: str, folder: Path) -> tuple[optuna.storages.BaseStorage, Locks]:
+    """What `config.storage` names, of the study called `study`. Raises `UserError` if it cannot be used."""
     if config.storage == "journal":
         return optuna.storages.JournalStorage(JournalFile(folder / "study.jsonl")), FileLocks(folder)
     if config.storage == "sqlite":
@@ -227,7 +239,7 @@ def _open(config: SearchConfig, folder: Path) -> tuple[optuna.storages.BaseStora
         password = url.partition("://")[2].partition("@")[0].partition(":")[2]
         shown = reason.replace(password, "***") if password else reason
         raise UserError(f"storage=postgresql://…: {shown}", "Correct the address, or start the server.") from error
-    return storage, PostgresLocks(storage.engine, config.study_name)
+    return storage, PostgresLocks(storage.engine, study)
 
 
 def _options(config: SearchConfig) -> dict[str, Any]:

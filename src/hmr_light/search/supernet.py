@@ -24,7 +24,7 @@ from hmr_light.search.candidates import Candidates
 from hmr_light.search.fair_paths import FairPaths
 from hmr_light.search.shared_weights import Supernet
 from hmr_light.search.space import Space
-from hmr_light.search.study import Study
+from hmr_light.search.study import Study, study_folder
 from hmr_light.search.trials import Say, train_config
 from hmr_light.tracking import start_tracking
 from hmr_light.tracking.state import mlflow_run_id
@@ -70,6 +70,10 @@ def trained_supernet(study: Study, space: Space, inputs: RunInputs, say: Say) ->
     """
     nodes: dict[str, Any] = {"backbone": {}, "regressor": {}, "image_size": space.image_sizes[0]}
     config, folder = train_config(study.config, nodes), study.folder / FOLDER
+    if (other := study.config.supernet.study) is not None:
+        folder = study_folder(study.config, other) / FOLDER
+        if not has_last(folder / "checkpoints"):
+            raise UserError(f"supernet.study={other}: there is no supernet in {folder}", "Name a study that has one.")
     folder.mkdir(exist_ok=True)
     with _alone(folder / "lock", lambda: say("waiting for the supernet, which another worker trains")):
         model = Supernet(space, config.seed).to(inputs.distributed.device)

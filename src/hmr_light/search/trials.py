@@ -19,6 +19,7 @@ from hmr_light.errors import UserError
 from hmr_light.model.hmr import build_model
 from hmr_light.search.candidates import Candidates
 from hmr_light.search.genotype import Genotype
+from hmr_light.search.known_networks import KnownNetworks
 from hmr_light.search.sampling import Drawn, Judge, draw, find_within
 from hmr_light.search.space import Space
 from hmr_light.search.study import ERRORS, Lost, Study, Trial
@@ -98,8 +99,10 @@ Measure = Callable[[Study, Trial], None]
 """Finds a trial's figures, and finishes it. Raises `Lost` if it is another worker's now."""
 
 
-def work(study: Study, space: Space, judge: Judge, measure: Measure, say: Say) -> None:
-    """Take and `measure` trials until the study is done.
+def work(
+    study: Study, space: Space, judge: Judge, measure: Measure, say: Say, networks: KnownNetworks | None = None
+) -> None:
+    """Take and `measure` trials until the study is done: of `networks`, or of those that the sampler draws.
 
     Where others are still at work, it waits for them: the trials of those who die are taken over. Raises `UserError`
     and `Interrupted` as training does; the trial is then taken over by the next command.
@@ -108,6 +111,8 @@ def work(study: Study, space: Space, judge: Judge, measure: Measure, say: Say) -
 
     def next_one(trials: Sequence[Trial]) -> Drawn | None:
         known = {str(one.attributes["network"]) for one in trials}
+        if networks is not None:
+            return networks.next(known, judge)
         past = [one.frozen for one in trials]
         count = len(config.objectives)
         return draw(space, judge, past, known, sampler=config.sampler, objectives=count, seed=config.seed)

@@ -54,6 +54,8 @@ class SupernetConfig:
 
     images: Annotated[int, Range(64, 10**6)] = MISSING
     """On so many images of the training set the statistics of each network's batch norms are measured."""
+    study: str | None = None
+    """Take the supernet of this study of the same space, which has been trained; null: train one."""
 
 
 @dataclass
@@ -68,6 +70,10 @@ class SearchConfig:
     sampler: Annotated[str, OneOf("tpe", "nsga2", "random")] = MISSING
     """How the next network is chosen. tpe: by models of good and of other choices. nsga2: an evolution of 20 networks a
     generation. random: the baseline to beat."""
+    networks: str | None = None
+    """Take the networks of this study of the same space, in their order, instead of new ones: to train them with
+    another seed or for longer, or to measure them by a supernet. NAME:front takes those of its front alone. The ranks
+    of the errors there and here are compared. null: `sampler` draws networks."""
     objectives: list[ObjectiveName] = field(default_factory=list)
     """What is made small. error: that of the run's best checkpoint on the first evaluation set. macs, parameters,
     latency: as in `budget`."""
@@ -106,6 +112,8 @@ class SearchConfig:
                 f"objectives={','.join(self.objectives)} is not allowed",
                 "Name error, and any of macs, parameters and latency, each once: objectives=[error,macs]",
             )
+        if self.networks is not None and self.study is None:
+            raise UserError("networks= needs a name for the new study", "Give one: study=NAME")
         if self.storage not in STORAGES and not self.storage.startswith(("postgresql://", "postgresql+")):
             raise UserError(
                 f"storage={self.storage.partition(':')[0]} is not a choice",
