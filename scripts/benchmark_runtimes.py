@@ -212,7 +212,7 @@ def cell(one: dict[str, Any] | None) -> str:
     if not one:
         return ""
     if "reason" in one:
-        return str(one["reason"])
+        return str(one["reason"]).partition(":")[0]
     faster, low, high = one["faster"]
     size = f", {one['bytes'] / 1000:,.0f} kB" if "bytes" in one else ""
     error = f", {one['mpjpe_mm']:.1f} mm" if "mpjpe_mm" in one else ""

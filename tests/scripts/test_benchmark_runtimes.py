@@ -28,7 +28,7 @@ def test_a_row_shows_ratio_size_and_error_and_rows_go_by_name_and_precision(
     page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     monkeypatch.setattr(script, "PAGE", page)
     one = {"faster": [21.62, 21.11, 22.34], "bytes": 9_580_800, "mpjpe_mm": 139.37}
-    reason = {"reason": "weights in float32 alone"}
+    reason = {"reason": "weights in float32 alone: more words"}
     script.write_page(
         {
             "zoo b int8": {"image_size": 192, "onnx": one, "executorch": reason},
