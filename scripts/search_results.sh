@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# The studies of docs/search.md, on the rendered set of docs/results.md at 64×64: a search of search_space=shufflenet by
+# trained networks, at random, and by a supernet, within half of ShuffleNetV2's cost; do the ranks hold; the winners.
+# Started once more after a stop, it goes on where it was. `scripts/search_results.sh PART…` does some parts: tpe, random,
+# seeds, supernet, shared, long, winners; without a name, all of them. Of a study several workers may be started at once.
+#
+# What it may be given by the environment:
+#   TRIALS=60 NETWORKS=1000      networks that are trained; networks that are measured by the supernet
+#   OPTIONS=""                   more options of all trainings: trainer.device=cuda data.workers=14
+#   MOVENET_RUN=FOLDER           a finished run of row mobilenet_v2_movenet on this set, instead of training the teacher
+#   RESULTS_DATA=FOLDER          the set of docs/results.md, where it is rendered already
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
+export HMR_LIGHT_HOME=${HMR_LIGHT_HOME:-$PWD}
+hmr=${HMR_LIGHT:-.venv/bin/hmr-light}
+data=${RESULTS_DATA:-$HMR_LIGHT_HOME/data/results}
+track=tracking.experiment=search
+read -ra more <<<"${OPTIONS:-}"
+
+. scripts/results_recipe.sh
+[ -e "$data/train.npz" ] || render_results
+teacher=${MOVENET_RUN:-}
+if [ -z "$teacher" ]; then
+    mkdir -p "$HMR_LIGHT_HOME/outputs/results"
+    track=tracking.experiment=results train mobilenet_v2_movenet 0 backbone=mobilenet_v2_movenet trainer.epochs=4
+    teacher=$(ls -d "$HMR_LIGHT_HOME"/outputs/results/*-mobilenet_v2_movenet | head -1)
+fi
+
+# Half of the parameters of ShuffleNetV2's trunk and a light regressor, and half of its multiply-accumulates.
+options=(search_space=shufflenet "objectives=[error,macs]" budget.macs=6.4e6 budget.parameters=7e5
+    data=synthetic data.root="$data" data.workers=0 data/augmentation=none data.augmentation.flip_probability=0.5
+    objective=distillation distillation=outputs distillation.teacher="$teacher" distillation.cache=true
+    optimizer.learning_rate=3e-4 optimizer.backbone_factor=80
+    trainer.batch_size=32 trainer.clip_gradient_norm=10 trainer.threads=1 $track "${more[@]}")
+# 20,000 images: ShuffleNetV2 ×1.0 is 30 mm better than the mean pose then.
+short=(trainer.epochs=1 data.train.synthetic.limit=20000)
+trials=${TRIALS:-60}
+
+tpe() { $hmr search "${options[@]}" "${short[@]}" sampler=tpe trials="$trials"; }
+random() { $hmr search "${options[@]}" "${short[@]}" sampler=random trials="$trials"; }
+# Twelve networks that were drawn at random, with another seed.
+seeds() { $hmr search "${options[@]}" "${short[@]}" study=shufflenet-seeds networks=shufflenet-random trials=12 seed=1; }
+# As many images as the trials see.
+supernet() {
+    $hmr search "${options[@]}" method=supernet sampler=nsga2 study=shufflenet-supernet trials="${NETWORKS:-1000}" \
+        trainer.epochs=$((trials * 20000 / 32000))
+}
+# The networks that were drawn at random, by the supernet.
+shared() {
+    $hmr search "${options[@]}" method=supernet study=shufflenet-shared supernet.study=shufflenet-supernet \
+        networks=shufflenet-random trials="$trials" trainer.epochs=$((trials * 20000 / 32000))
+}
+# Twelve of them at the budget of docs/results.md, 128,000 images: does the short training rank as the long one?
+long() { $hmr search "${options[@]}" study=shufflenet-long networks=shufflenet-random trials=12 trainer.epochs=4; }
+# The three best of each front, from random weights by the recipe of docs/results.md, two seeds: rows of its table.
+winners() {
+    local study number name seed
+    mkdir -p "$HMR_LIGHT_HOME/outputs/results"
+    for study in shufflenet-tpe shufflenet-supernet shufflenet-random; do
+        for number in $(tail -n +2 "$HMR_LIGHT_HOME/outputs/studies/$study/front.csv" | head -3 | cut -d, -f1); do
+            name=$study-$(printf %04d "$number")
+            for seed in 0 1; do
+                track=tracking.experiment=results train "$name" "$seed" trainer.epochs=4 data=synthetic \
+                    --config-dir="$HMR_LIGHT_HOME/outputs/studies/$study/conf" experiment="searched/$name"
+            done
+        done
+    done
+}
+
+for part in "${@:-all}"; do
+    case $part in
+    all) for one in tpe random seeds supernet shared long winners; do "$one"; done ;;
+    *) "$part" ;;
+    esac
+done
