@@ -31,7 +31,7 @@ STAGES = ("sample_pose", "dress", "sample_shot", "rasterise", "background", "cas
 
 def renderer(size: int, mesh: Mesh) -> Renderer:
     """The reference configuration at a size."""
-    values: Any = OmegaConf.load(conf_dir() / "dataset" / "synthetic.yaml")
+    values: Any = OmegaConf.load(conf_dir() / "source" / "synthetic.yaml")
     del values["name"], values["out"]
     return Renderer(typed(SyntheticConfig, OmegaConf.merge(values, {"size": size})), mesh)  # type: ignore[arg-type]
 
