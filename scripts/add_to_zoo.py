@@ -32,7 +32,9 @@ def main() -> None:
         slim = replace(checkpoint, config=without_paths(checkpoint.config), state=slim_state(checkpoint.build()))
         print(f"{path}: {write_hmrz(path, slim):,} bytes")
         return
-    model = apply_transforms(checkpoint.build(), [{"name": "fold", "options": {}}])
+    model = checkpoint.build()
+    if not any(change["name"] == "fold" for change in checkpoint.transforms):
+        model = apply_transforms(model, [{"name": "fold", "options": {}}])
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point():
             tensor.data = tensor.data.half()

@@ -12,8 +12,8 @@ class MovingAverage:
     """Holds `model`, a copy whose parameters follow another model's: average ← decay · average + (1 − decay) · current.
 
     In the first steps the decay is smaller, (1 + steps) / (10 + steps): otherwise the average would hold the first
-    weights for long, beside the batch-norm statistics of the current ones. Buffers (batch-norm statistics, mean
-    parameters) are copied as they are.
+    weights for long. Batch-norm statistics follow in the same way: those of the current weights are another network's.
+    Buffers that are whole numbers are copied.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -26,4 +26,7 @@ class MovingAverage:
         decay = min(self.decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
         for own, other in zip(self.model.buffers(), model.buffers(), strict=True):
-            own.copy_(other)
+            if own.is_floating_point():
+                own.lerp_(other, 1 - decay)
+            else:
+                own.copy_(other)

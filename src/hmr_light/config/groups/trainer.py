@@ -33,8 +33,8 @@ class TrainerConfig:
     clip_gradient_norm: Annotated[float, Range(0, above=True)] | None = None
     """The gradient's norm is cut at this; null: no clipping."""
     ema_decay: Annotated[float, Range(0, 1, below=True)] | None = None
-    """Decay of a moving average of the weights; the average is then what is evaluated and saved. In the first steps
-    it is smaller. null: none."""
+    """Decay of a moving average of the weights and of batch norms' statistics; the average is then what is evaluated
+    and saved. In the first steps it is smaller. null: none."""
     save_every: Count = MISSING
     """Epochs between kept checkpoints (rows of the table); the last epoch is always kept."""
     checkpoint_steps: Count | None = None
