@@ -20,6 +20,7 @@ from hmr_light.search.known_networks import known_networks, rank_correlation
 from hmr_light.search.reading import read_space
 from hmr_light.search.sampling import Drawn, Judge, draw
 from hmr_light.search.study import Study, Trial, study_folder
+from hmr_light.search.trials import work
 
 SPACE = read_space(SMALL)
 JUDGE = Judge({}, None)
@@ -86,6 +87,22 @@ def test_the_front_is_taken_alone(home: Path) -> None:
     assert set(networks.errors()) == best
 
 
+def test_a_study_goes_on_where_the_other_has_more_networks_by_now(home: Path) -> None:
+    begun(home, [random.uniform(100, 300) for _ in range(4)])
+    one = config(home, "study=second", "networks=first")
+    networks = known_networks(one, SPACE)
+    study = Study(one, study_folder(one, "second"))
+    study.begin()
+
+    def measure(study: Study, trial: Trial) -> None:
+        study.finish(trial, TrialState.COMPLETE, [random.random(), trial.costs["macs"]])
+
+    for known, done in ((networks.trials[:2], 2), (networks.trials, 4), (networks.trials, 4)):
+        work(study, SPACE, JUDGE, measure, lambda text: None, replace(networks, trials=known))
+        assert len(study.trials()) == done
+        assert study.is_done
+
+
 def test_what_is_not_there_is_told(home: Path) -> None:
     begun(home, [100.0])
     with pytest.raises(UserError, match="networks=nowhere: there is no study in"):
@@ -95,6 +112,10 @@ def test_what_is_not_there_is_told(home: Path) -> None:
     other = replace(SPACE, image_sizes=(64, 96))
     with pytest.raises(UserError, match="not of search_space=small as it is now"):
         known_networks(config(home, "study=second", "networks=first"), other)
+    first, second = SMALL["stages"]
+    same_choices = read_space({**SMALL, "stages": [first, {**second, "out": 32}]})
+    with pytest.raises(UserError, match="not of search_space=small as it is now"):
+        known_networks(config(home, "study=second", "networks=first"), same_choices)
     with pytest.raises(UserError, match="needs a name"):
         config(home, "networks=first")
 

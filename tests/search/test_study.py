@@ -15,7 +15,7 @@ from support.spaces import SMALL
 from hmr_light.errors import UserError
 from hmr_light.search.reading import read_space
 from hmr_light.search.sampling import Drawn, Judge, draw
-from hmr_light.search.study import Lost, Study, Trial
+from hmr_light.search.study import Lost, Study, Trial, study_folder
 
 SPACE = read_space(SMALL)
 JUDGE = Judge({}, None)
@@ -91,6 +91,14 @@ def test_a_study_goes_on_with_more_trials_and_is_refused_with_other_options(home
     assert Study(config(home, storage, "trials=9"), home / "study").identity == first.identity
     with pytest.raises(UserError, match=r"begun with other options: seed was 0, is 1") as caught:
         Study(config(home, storage, "seed=1"), home / "study")
+    assert "study=NAME" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["a:b", "a b", "a/b", "..", "a" * 61])
+def test_a_name_that_two_folders_could_have_is_refused(name: str, home: Path) -> None:
+    assert study_folder(config(home), "Größe-1_b.(2)").name == "Größe-1_b.(2)"
+    with pytest.raises(UserError, match="cannot be the name of a folder") as caught:
+        study_folder(config(home), name)
     assert "study=NAME" in caught.value.remedy
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.utils.data import Dataset
 
 from hmr_light.checkpoints.format import save_model
@@ -35,6 +36,8 @@ class Candidates:
             {"image": batch["image"]} for batch in calibration_batches(config, calibration, inputs.distributed)
         ]
         self._people = _Kept(next(iter(inputs.evaluation.values())))
+        skips = config.trainer.on_bad_validation_sample == "skip"
+        self._skip: Callable[[torch.Tensor], None] | None = (lambda indices: None) if skips else None
 
     def network(self, values: Values) -> HMR:
         """The network of `values`, ready to be used."""
@@ -52,6 +55,7 @@ class Candidates:
             inputs.distributed,
             batch_size=BATCH_SIZE,
             workers=0,
+            on_bad=self._skip,
         )
         return scores["model"].figures()
 

@@ -59,7 +59,11 @@ def known_networks(config: SearchConfig, space: Space) -> KnownNetworks:
     for one in trials:
         values = one.frozen.params
         choices = space.parameters
-        if values.keys() != choices.keys() or any(values[key] not in choices[key] for key in values):
+        if (
+            values.keys() != choices.keys()
+            or any(values[key] not in choices[key] for key in values)
+            or space.decode(values).key != one.attributes[KEY]  # what is no choice may have changed, too
+        ):
             raise UserError(
                 f"networks={name}: its networks are not of search_space={space.name} as it is now",
                 "Give the space that the study was begun with.",

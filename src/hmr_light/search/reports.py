@@ -52,7 +52,8 @@ def report(study: Study, say: Callable[[str], None], networks: KnownNetworks | N
         "diverged": sum(one.state == TrialState.FAIL for one in trials),
         "running": sum(one.state == TrialState.RUNNING for one in trials),
     }
-    more = ", and no other network within the budget was found" if study.is_exhausted else ""
+    where = f" of study {networks.study}" if networks else ""
+    more = f", and no other network{where} within the budget was found" if study.is_exhausted else ""
     say(f"study {study.name}: {', '.join(f'{count} {what}' for what, count in counts.items())}{more}")
     if not complete:
         return

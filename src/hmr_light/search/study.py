@@ -207,8 +207,13 @@ def as_optuna(study: Study) -> optuna.Study:
 
 
 def study_folder(config: SearchConfig, name: str) -> Path:
-    """Where the study called `name` is kept."""
-    return Path(config.outputs) / "studies" / file_name(name)
+    """Where the study called `name` is kept. Raises `UserError` for a name that two studies' folders could have."""
+    if file_name(name) != name:
+        raise UserError(
+            f"study={name} cannot be the name of a folder",
+            "Give a name of at most 60 letters, digits, '_', '-' and '.': study=NAME",
+        )
+    return Path(config.outputs) / "studies" / name
 
 
 def trials_of(storage: optuna.storages.BaseStorage, name: str) -> list[Trial]:

@@ -14,10 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from hmr_light.checkpoints.format import has_last
+from hmr_light.checkpoints.format import has_last, load_state, read_last, remove_damaged, remove_unfinished
 from hmr_light.config.schema import SearchConfig, TrainConfig
 from hmr_light.config.signals import stop_request
 from hmr_light.config.strict import flatten, plain
+from hmr_light.data.workers import explain_worker_failures
 from hmr_light.errors import UserError
 from hmr_light.model.hmr import HMR
 from hmr_light.search.candidates import Candidates
@@ -32,7 +33,7 @@ from hmr_light.tracking.summary import summarize_run
 from hmr_light.training.context import Lineage, RunContext
 from hmr_light.training.datasets import mean_parameters, open_batches
 from hmr_light.training.inputs import RunInputs, build_objective
-from hmr_light.training.loop import train
+from hmr_light.training.loop import Diverged, train
 from hmr_light.training.objectives import Batch, LossTerm, Network, Objective
 from hmr_light.training.progress import TrainingProgress
 from hmr_light.training.report import RunReport
@@ -40,10 +41,12 @@ from hmr_light.training.state import TrainingState, initial_state
 
 FOLDER = "supernet"
 """Of the study's folder."""
+IDENTITY = "study_id"
+"""What the saved state's configuration has of its study; see `Study.identity`."""
 
 
 def check_supernet(config: SearchConfig, space: Space) -> None:
-    """Raise `UserError` for options that a supernet cannot be trained with."""
+    """Raise `UserError` for options that do not go with a supernet, and a `supernet.study` that cannot be used."""
     for wrong, option, remedy in (
         (
             len(space.image_sizes) > 1,
@@ -54,12 +57,18 @@ def check_supernet(config: SearchConfig, space: Space) -> None:
         (config.trainer.epochs < 1, f"trainer.epochs={config.trainer.epochs}", "Give 1 or more."),
         (config.trainer.compile, "trainer.compile=true", "Leave it out: every step runs another network."),
         (config.trainer.freeze_backbone > 0, "trainer.freeze_backbone", "Set trainer.freeze_backbone=0."),
-        (not config.optimizer.decay_depthwise, "optimizer.decay_depthwise=false", "Choose optimizer=adam."),
+        (
+            not config.optimizer.decay_depthwise,
+            "optimizer.decay_depthwise=false",
+            "Set optimizer.decay_depthwise=true.",
+        ),
         (bool(config.distillation.get("features")), "distillation.features", "Choose distillation=outputs or mixed."),
         (not config.data.evaluation, "data.evaluation={}", "Name a set: its error is what networks are compared by."),
     ):
         if wrong:
             raise UserError(f"method=supernet does not go with {option}", remedy)
+    if config.supernet.study is not None and config.trials:
+        _read_other(config, config.supernet.study)
 
 
 def trained_supernet(study: Study, space: Space, inputs: RunInputs, say: Say) -> Candidates:
@@ -70,16 +79,15 @@ def trained_supernet(study: Study, space: Space, inputs: RunInputs, say: Say) ->
     """
     nodes: dict[str, Any] = {"backbone": {}, "regressor": {}, "image_size": space.image_sizes[0]}
     config, folder = train_config(study.config, nodes), study.folder / FOLDER
+    found = Supernet(space, config.seed).to(inputs.distributed.device)
     if (other := study.config.supernet.study) is not None:
-        folder = study_folder(study.config, other) / FOLDER
-        if not has_last(folder / "checkpoints"):
-            raise UserError(f"supernet.study={other}: there is no supernet in {folder}", "Name a study that has one.")
-    folder.mkdir(exist_ok=True)
-    with _alone(folder / "lock", lambda: say("waiting for the supernet, which another worker trains")):
-        model = Supernet(space, config.seed).to(inputs.distributed.device)
-        model.regressor.set_mean(*mean_parameters(inputs.training))
-        state = _train(study, space, model, config, inputs, folder)
-    found = cast(Supernet, state.evaluated_model)
+        content, folder = _read_other(study.config, other)
+        load_state(found, content["average"] or content["model"], folder)
+    else:
+        folder.mkdir(exist_ok=True)
+        with _alone(folder / "lock", lambda: say("waiting for the supernet, which another worker trains")):
+            found.regressor.set_mean(*mean_parameters(inputs.training))
+            found = cast(Supernet, _train(study, space, found, config, inputs, folder).evaluated_model)
     digest = hashlib.sha256()
     for value in found.state_dict().values():
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
@@ -96,6 +104,26 @@ def trained_supernet(study: Study, space: Space, inputs: RunInputs, say: Say) ->
     return Candidates(found, config, inputs, study.config.supernet.images)
 
 
+def _read_other(config: SearchConfig, name: str) -> tuple[dict[str, Any], Path]:
+    """The saved state of the supernet of the study called `name`, and its folder: it is read, and never trained on."""
+    folder = study_folder(config, name) / FOLDER
+    if not has_last(folder / "checkpoints"):
+        raise UserError(f"supernet.study={name}: there is no supernet in {folder}", "Name a study that has one.")
+    content, _ = read_last(folder / "checkpoints")
+    done, epochs = content["epoch"], content["config"]["trainer"]["epochs"]
+    if done < epochs:
+        raise UserError(
+            f"supernet.study={name}: {done} of {epochs} epochs of its supernet are done", "Let that study go on first."
+        )
+    ours, theirs = plain(config)["search_space"], content["config"]["search_space"]
+    if any(ours.get(key) != theirs.get(key) for key in ours.keys() | theirs.keys() if key not in ("name", "budget")):
+        raise UserError(
+            f"supernet.study={name}: its supernet is not of search_space={ours['name']} as it is now",
+            "Give the space that the study was begun with.",
+        )
+    return content, folder
+
+
 def _train(
     study: Study, space: Space, model: Supernet, config: TrainConfig, inputs: RunInputs, folder: Path
 ) -> TrainingState:
@@ -104,8 +132,19 @@ def _train(
     objective = _on_fair_paths(build_objective(config, network, inputs), model, FairPaths(space, config.seed), steps)
     state = initial_state(network, config, objective)
     checkpoints = folder / "checkpoints"
-    warning = state.load(checkpoints) if has_last(checkpoints) else ""
-    if state.epoch >= config.trainer.epochs:
+    warning = ""
+    if has_last(checkpoints):
+        if read_last(checkpoints)[0]["config"].get(IDENTITY, study.identity) != study.identity:
+            raise UserError(
+                f"{folder} is of another study, which was called {study.name} too",
+                "Remove it, and weights/ beside it; or choose another name: study=NAME",
+            )
+        warning = state.load(checkpoints)
+        if warning:
+            remove_damaged(checkpoints)
+    remove_unfinished(checkpoints)
+    summary = summarize_run(folder)
+    if state.epoch >= config.trainer.epochs and summary.finished:
         return state
     tracking = config.tracking
     with (
@@ -120,6 +159,7 @@ def _train(
             config.trainer.epochs,
             shown=True,
         ) as progress,
+        explain_worker_failures(stop),
     ):
         shared = sum(parameter.numel() for parameter in model.parameters())
         progress.say(f"supernet: {shared:,} shared parameters, {folder}")
@@ -130,12 +170,24 @@ def _train(
         values.pop("storage")  # it may hold a password
         tracker.params(flatten(values))
         tracker.tags({"hmr_light.study": study.name, "hmr_light.run_dir": str(folder), **Lineage(str(parent)).tags()})
-        tracker.metrics({"parameters": float(shared)}, step=0)
-        context = RunContext(folder, config, values, inputs.distributed, tracker)
-        report = _Report(context, inputs, state, progress, stop, summarize_run(folder).logged_steps)
+        if not summary.costs:
+            tracker.metrics({"parameters": float(shared)}, step=0)
+        context = RunContext(folder, config, values | {IDENTITY: study.identity}, inputs.distributed, tracker)
+        report = _Report(context, inputs, state, progress, stop, summary.logged_steps)
+        if state.epoch and not state.step and state.epoch not in summary.epochs:
+            report.epoch(state.epoch, network, state.figures)  # it was killed before this was written down
+        if state.epoch >= config.trainer.epochs:
+            return state
         samples = objective.samples(inputs.training, progress.say, stop) if objective.samples else None
         batches = open_batches(inputs.training, None, state.epoch, state.step, config, inputs.distributed, samples)
-        train(context, state, objective, batches, inputs.steps_per_epoch, report, stop)
+        try:
+            train(context, state, objective, batches, inputs.steps_per_epoch, report, stop)
+        except Diverged as error:
+            raise UserError(
+                f"the supernet has diverged: {error.message}",
+                "A study keeps its options, so begin another one with a lower learning rate: "
+                f"study=NAME optimizer.learning_rate={error.lower_rate:g}",
+            ) from error
     return state
 
 

@@ -108,6 +108,8 @@ def work(
     and `Interrupted` as training does; the trial is then taken over by the next command.
     """
     config = study.config
+    if networks is not None and study.is_exhausted:
+        study.keep("exhausted", False)  # the other study may have more networks by now
 
     def next_one(trials: Sequence[Trial]) -> Drawn | None:
         known = {str(one.attributes["network"]) for one in trials}

@@ -114,6 +114,11 @@ class SearchConfig:
             )
         if self.networks is not None and self.study is None:
             raise UserError("networks= needs a name for the new study", "Give one: study=NAME")
+        if self.supernet.study is not None and self.method != "supernet":
+            raise UserError(
+                f"supernet.study={self.supernet.study} is not read by method={self.method}",
+                "Add method=supernet, or leave it out.",
+            )
         if self.storage not in STORAGES and not self.storage.startswith(("postgresql://", "postgresql+")):
             raise UserError(
                 f"storage={self.storage.partition(':')[0]} is not a choice",
