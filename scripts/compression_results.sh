@@ -176,7 +176,6 @@ mobile() {
     step mobile-sparse compression=sparse
     step mobile-prune compression=prune compression.keep=0.5
     step mobile-low_rank compression=low_rank
-    step mobile-compact compression=compact
 }
 
 page() {

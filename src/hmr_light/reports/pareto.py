@@ -23,6 +23,7 @@ _MADE, _TRAINED = (200, 90, 30), (60, 130, 60)
 _SCALE = 2  # of the PNG's pixels
 _LETTER, _LINE = 6.5, 14  # of a name
 _LINES = _HEIGHT // _LINE
+_MOST_NAMES = 25  # more in a panel cover one another
 _Box = tuple[float, float, float, float]
 
 
@@ -56,6 +57,8 @@ def front(points: Sequence[Point]) -> list[Point]:
 def draw_pareto(path: Path, rows: Sequence[Row]) -> list[Path]:
     """Write `path` with the suffixes .png and .svg: the MPJPE of `rows` against each cost; returns both paths.
 
+    Of more than 25 models, only those have their name beside them that no other one beats, and the trained ones.
+
     Raises `UserError` where no row has an error and a cost.
     """
     panels = []
@@ -65,6 +68,9 @@ def draw_pareto(path: Path, rows: Sequence[Row]) -> list[Path]:
             for row in rows
             if row["mpjpe_mm"] is not None and (value := cost(row)) and value > 0 and row.can_be_best
         ]
+        if len(points) > _MOST_NAMES:
+            best = front(points)
+            points = [one if one in best or not one.is_made else one._replace(name="") for one in points]
         if points:
             panels.append((title, points))
     if not panels:

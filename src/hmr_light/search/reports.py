@@ -161,7 +161,9 @@ def write_weights(study: Study, candidates: Candidates) -> None:
 
 
 def _weights(study: Study, trial: Trial) -> Path:
-    return study.folder / "weights" / f"{study.folder.name}-{trial.number:04d}.pt"
+    """In a folder of its own: the study's is not that of a run of this network."""
+    name = f"{study.folder.name}-{trial.number:04d}"
+    return study.folder / "weights" / name / f"{name}.pt"
 
 
 def _front_table(study: Study, trials: Sequence[Trial], counts: Mapping[str, int]) -> Table:
