@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The studies of docs/search.md, on the rendered set of docs/results.md at 64×64: a search of search_space=shufflenet by
-# trained networks, at random, and by a supernet, within half of ShuffleNetV2's cost; do the ranks hold; the winners.
-# Started once more after a stop, it goes on where it was. `scripts/search_results.sh PART…` does some parts: tpe, random,
-# seeds, supernet, shared, long, winners; without a name, all of them. Of a study several workers may be started at once.
+# Studies for docs/search.md, which are not in it yet, on the rendered set of docs/results.md at 64×64: a search of
+# search_space=shufflenet by trained networks, at random, and by a supernet, within half of ShuffleNetV2's cost; do the
+# ranks hold; the winners. Started once more after a stop, it goes on where it was. `scripts/search_results.sh PART…`
+# does some parts: tpe, random, seeds, supernet, shared, long, winners; without a name, all of them. Of a study several
+# workers may be started at once.
 #
 # What it may be given by the environment:
 #   TRIALS=60 NETWORKS=1000      networks that are trained; networks that are measured by the supernet
