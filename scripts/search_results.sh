@@ -2,7 +2,7 @@
 # Studies for docs/search.md, which are not in it yet, on the rendered set of docs/results.md at 64×64: a search of
 # search_space=shufflenet by trained networks, at random, and by a supernet, within half of ShuffleNetV2's cost; do the
 # ranks hold; the winners. Started once more after a stop, it goes on where it was. `scripts/search_results.sh PART…`
-# does some parts: tpe, random, seeds, supernet, shared, long, winners; without a name, all of them. Of a study several
+# does some parts: tpe, random, seeds, supernet, shared, long, winners, hand; without a name, all of them. Of a study several
 # workers may be started at once.
 #
 # What it may be given by the environment:
@@ -42,36 +42,50 @@ tpe() { $hmr search "${options[@]}" "${short[@]}" sampler=tpe trials="$trials"; 
 random() { $hmr search "${options[@]}" "${short[@]}" sampler=random trials="$trials"; }
 # Twelve networks that were drawn at random, with another seed.
 seeds() { $hmr search "${options[@]}" "${short[@]}" study=shufflenet-seeds networks=shufflenet-random trials=12 seed=1; }
-# As many images as the trials see.
+# 16 epochs and 1,000 networks take one core about as long as 60 trials.
+shared_training=(method=supernet trainer.epochs="${EPOCHS:-16}")
 supernet() {
-    $hmr search "${options[@]}" method=supernet sampler=nsga2 study=shufflenet-supernet trials="${NETWORKS:-1000}" \
-        trainer.epochs=$((trials * 20000 / 32000))
+    $hmr search "${options[@]}" "${shared_training[@]}" sampler=nsga2 study=shufflenet-supernet trials="${NETWORKS:-1000}"
 }
 # The networks that were drawn at random, by the supernet.
 shared() {
-    $hmr search "${options[@]}" method=supernet study=shufflenet-shared supernet.study=shufflenet-supernet \
-        networks=shufflenet-random trials="$trials" trainer.epochs=$((trials * 20000 / 32000))
+    $hmr search "${options[@]}" "${shared_training[@]}" study=shufflenet-shared supernet.study=shufflenet-supernet \
+        networks=shufflenet-random trials="$trials"
 }
 # Twelve of them at the budget of docs/results.md, 128,000 images: does the short training rank as the long one?
 long() { $hmr search "${options[@]}" study=shufflenet-long networks=shufflenet-random trials=12 trainer.epochs=4; }
-# The three best of each front, from random weights by the recipe of docs/results.md, two seeds: rows of its table.
+
+# The two best of each study, and networks that were made by hand, from random weights by the recipe of docs/results.md.
 winners() {
     local study number name seed
     mkdir -p "$HMR_LIGHT_HOME/outputs/results"
-    for study in shufflenet-tpe shufflenet-supernet shufflenet-random; do
-        for number in $(tail -n +2 "$HMR_LIGHT_HOME/outputs/studies/$study/front.csv" | head -3 | cut -d, -f1); do
-            name=$study-$(printf %04d "$number")
-            for seed in 0 1; do
-                track=tracking.experiment=results train "$name" "$seed" trainer.epochs=4 data=synthetic \
-                    --config-dir="$HMR_LIGHT_HOME/outputs/studies/$study/conf" experiment="searched/$name"
+    for seed in ${SEEDS:-0 1}; do
+        for study in shufflenet-tpe shufflenet-supernet shufflenet-random; do
+            for number in $(tail -n +2 "$HMR_LIGHT_HOME/outputs/studies/$study/front.csv" | head -2 | cut -d, -f1); do
+                name=$study-$(printf %04d "$number")
+                compare "$name" "$seed" --config-dir="$HMR_LIGHT_HOME/outputs/studies/$study/conf" \
+                    experiment="searched/$name"
             done
         done
     done
 }
+hand() {
+    local name seed
+    mkdir -p "$HMR_LIGHT_HOME/outputs/results"
+    for seed in ${SEEDS:-0 1}; do
+        for name in ${BACKBONES:-shufflenet_v2_x1_0 shufflenet_v2_x0_5 shufflenet_v1 snet49 mobilenet_v3_small \
+            squeezenet_bottleneck squeezenet1_1 mobilenet_v2}; do
+            compare "$name-light" "$seed" backbone="$name" backbone/adapter=pooled regressor=light
+        done
+    done
+}
+compare() { # ROW SEED OPTIONS...
+    track=tracking.experiment=results train "$@" trainer.epochs=4 data=synthetic "${more[@]}"
+}
 
 for part in "${@:-all}"; do
     case $part in
-    all) for one in tpe random seeds supernet shared long winners; do "$one"; done ;;
+    all) for one in tpe random seeds supernet shared long winners hand; do "$one"; done ;;
     *) "$part" ;;
     esac
 done

@@ -57,10 +57,17 @@ def report(study: Study, say: Callable[[str], None], networks: KnownNetworks | N
     say(f"study {study.name}: {', '.join(f'{count} {what}' for what, count in counts.items())}{more}")
     if not complete:
         return
+    errors = {str(one.attributes[KEY]): figures(study, one)["error"] for one in complete}
     if networks is not None:
-        errors = {str(one.attributes[KEY]): figures(study, one)["error"] for one in complete}
         correlation, count = rank_correlation(errors, networks.errors())
         say(f"rank correlation (Spearman) of {count} errors with study {networks.study}: {correlation:.2f}")
+    if len(complete) > 2:
+        costs = {
+            name: rank_correlation(errors, {str(one.attributes[KEY]): one.costs[name] for one in complete})[0]
+            for name in complete[0].costs
+        }
+        said = ", ".join(f"{name} {correlation:.2f}" for name, correlation in costs.items())
+        say(f"rank correlation (Spearman) of {len(complete)} errors with what the networks cost: {said}")
     best = front(complete)
     table = _front_table(study, best, counts)
     deliver(table, "terminal", None)

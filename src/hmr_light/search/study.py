@@ -138,7 +138,7 @@ class Study:
             for one in trials:
                 if one.state == TrialState.RUNNING and not self._is_alive(str(one.attributes[WORKER])):
                     self.storage.set_trial_user_attr(one.frozen._trial_id, WORKER, self.worker)
-                    return self._trial(one.number)
+                    return self._trial(one.frozen._trial_id)
             if len(trials) >= self.config.trials or self.is_exhausted or (drawn := draw(trials)) is None:
                 if len(trials) < self.config.trials and not self.is_exhausted:
                     self.keep("exhausted", True)
@@ -156,8 +156,7 @@ class Study:
                 },
             )
             template.datetime_start = datetime.now()
-            self.storage.create_new_trial(self._id, template)
-            return self._trial(len(trials))
+            return self._trial(self.storage.create_new_trial(self._id, template))
 
     def _is_alive(self, worker: str) -> bool:
         return worker == self.worker or self.locks.is_held(worker)
@@ -177,12 +176,12 @@ class Study:
             self.storage.set_trial_state_values(trial.frozen._trial_id, state, values)
 
     def _check(self, trial: Trial) -> None:
-        now = self._trial(trial.number)
+        now = self._trial(trial.frozen._trial_id)
         if now.state != TrialState.RUNNING or now.attributes[WORKER] != self.worker:
             raise Lost
 
-    def _trial(self, number: int) -> Trial:
-        return self.trials()[number]
+    def _trial(self, trial_id: int) -> Trial:
+        return _as_trial(self.storage.get_trial(trial_id))
 
     @property
     def is_done(self) -> bool:
@@ -219,7 +218,11 @@ def study_folder(config: SearchConfig, name: str) -> Path:
 def trials_of(storage: optuna.storages.BaseStorage, name: str) -> list[Trial]:
     """All trials of the study called `name`, in the order of their numbers. Raises `KeyError` if there is none."""
     found = storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False)
-    return [Trial(one.number, one.user_attrs, one.state, one.values, one) for one in found]
+    return [_as_trial(one) for one in found]
+
+
+def _as_trial(one: FrozenTrial) -> Trial:
+    return Trial(one.number, one.user_attrs, one.state, one.values, one)
 
 
 def open_storage(config: SearchConfig, study: str, folder: Path) -> tuple[optuna.storages.BaseStorage, Locks]:
