@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial
+from scipy.stats import rankdata
 from support.child_processes import Child, ChildProcesses
 from support.small_run import journal, run_folders, write_data
 from support.spaces import write_small
@@ -98,6 +100,18 @@ def test_every_trial_is_a_run_with_its_study_as_parent_and_its_own_seed(whole: t
         assert trial.user_attrs["costs"]["parameters"] == costs["parameters_folded"]
     own = journal(outputs / "studies" / "small-random")
     assert [entry["step"] for entry in own if entry["kind"] == "metrics"] == [*range(1, TRIALS + 1)]
+
+
+def test_the_errors_are_ranked_against_what_the_networks_cost(whole: tuple[Path, str]) -> None:
+    outputs, said = whole
+    trials = trials_of(outputs)
+    (line,) = (one for one in said.splitlines() if f"of {TRIALS} errors with what the networks cost" in one)
+    for cost in ("parameters", "macs"):
+        ranks = [
+            rankdata([one.values[0] for one in trials]),
+            rankdata([one.user_attrs["costs"][cost] for one in trials]),
+        ]
+        assert f"{cost} {np.corrcoef(ranks)[0, 1]:.2f}" in line
 
 
 def test_the_report_names_the_front_and_a_winner_is_trained_as_it_is(
