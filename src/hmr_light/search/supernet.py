@@ -129,7 +129,8 @@ def _train(
 ) -> TrainingState:
     network = cast(HMR, model)  # what the loop asks of a model, a supernet has
     steps = config.trainer.epochs * inputs.steps_per_epoch
-    objective = _on_fair_paths(build_objective(config, network, inputs), model, FairPaths(space, config.seed), steps)
+    paths = FairPaths(space, config.seed, widening=round(study.config.supernet.widening * steps))
+    objective = _on_fair_paths(build_objective(config, network, inputs), model, paths, steps)
     state = initial_state(network, config, objective)
     checkpoints = folder / "checkpoints"
     warning = ""

@@ -50,10 +50,12 @@ class StoppingConfig:
 
 @dataclass
 class SupernetConfig:
-    """How networks of a supernet are measured."""
+    """How the networks of a supernet are trained and measured."""
 
     images: Annotated[int, Range(64, 10**6)] = MISSING
     """On so many images of the training set the statistics of each network's batch norms are measured."""
+    widening: Annotated[float, Range(0, 1)] = MISSING
+    """Training begins with one network, that of the middle values, and in this share of it widens to all of them."""
     study: str | None = None
     """Take the supernet of this study of the same space, which has been trained; null: train one."""
 
