@@ -95,10 +95,11 @@ class Study:
             self.storage.set_study_user_attr(found, "options", json.dumps(options))
             return found
         before = json.loads(known["options"])
+        unused = "supernet." if self.config.method == "trials" else "stopping."
         changed = [
             f"{key} was {before.get(key)}, is {options.get(key)}"
             for key in sorted(before.keys() | options.keys())
-            if before.get(key) != options.get(key)
+            if before.get(key) != options.get(key) and not key.startswith(unused)
         ]
         if changed:
             raise UserError(
