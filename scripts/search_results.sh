@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Studies for docs/search.md, which are not in it yet, on the rendered set of docs/results.md at 64×64: a search of
-# search_space=shufflenet by trained networks, at random, and by a supernet, within half of ShuffleNetV2's cost; do the
-# ranks hold; the winners. Started once more after a stop, it goes on where it was. `scripts/search_results.sh PART…`
-# does some parts: tpe, random, seeds, supernet, shared, long, winners, hand; without a name, all of them. Of a study several
-# workers may be started at once.
+# The studies of docs/search.md, on the rendered set of docs/results.md at 64×64: search_space=shufflenet within half of
+# ShuffleNetV2's cost, by trained networks, at random, and by a supernet; do the ranks hold; the winners beside networks
+# that were made by hand. Started once more after a stop, it goes on where it was. `scripts/search_results.sh PART…` does
+# some parts: tpe, random, seeds, supernet, long, shared, winners, hand, distil, table; without a name, all of them.
 #
 # What it may be given by the environment:
 #   TRIALS=60 NETWORKS=1000      networks that are trained; networks that are measured by the supernet
@@ -28,12 +27,12 @@ if [ -z "$teacher" ]; then
     teacher=$(ls -d "$HMR_LIGHT_HOME"/outputs/results/*-mobilenet_v2_movenet | head -1)
 fi
 
-# Half of the parameters of ShuffleNetV2's trunk and a light regressor, and half of its multiply-accumulates.
-options=(search_space=shufflenet "objectives=[error,macs]" budget.macs=6.4e6 budget.parameters=7e5
-    data=synthetic data.root="$data" data.workers=0 data/augmentation=none data.augmentation.flip_probability=0.5
+recipe=(data=synthetic data.root="$data" data.workers=0 data/augmentation=none data.augmentation.flip_probability=0.5
     objective=distillation distillation=outputs distillation.teacher="$teacher" distillation.cache=true
     optimizer.learning_rate=3e-4 optimizer.backbone_factor=80
     trainer.batch_size=32 trainer.clip_gradient_norm=10 trainer.threads=1 $track "${more[@]}")
+# Half of what ShuffleNetV2 ×1.0 has with a light regressor.
+options=(search_space=shufflenet "objectives=[error,macs]" budget.macs=6.4e6 budget.parameters=7e5 "${recipe[@]}")
 # 20,000 images: ShuffleNetV2 ×1.0 is 30 mm better than the mean pose then.
 short=(trainer.epochs=1 data.train.synthetic.limit=20000)
 trials=${TRIALS:-60}
@@ -47,13 +46,16 @@ shared_training=(method=supernet trainer.epochs=14 optimizer.backbone_factor=25)
 supernet() {
     $hmr search "${options[@]}" "${shared_training[@]}" sampler=nsga2 study=shufflenet-supernet trials="${NETWORKS:-1000}"
 }
-# The networks that were drawn at random, by the supernet.
-shared() {
-    $hmr search "${options[@]}" "${shared_training[@]}" study=shufflenet-shared supernet.study=shufflenet-supernet \
-        networks=shufflenet-random trials="$trials"
-}
-# Twelve of them at the budget of docs/results.md, 128,000 images: does the short training rank as the long one?
+# Twelve networks that were drawn at random, for longer: does the short training rank as 128,000 images do?
 long() { $hmr search "${options[@]}" study=shufflenet-long networks=shufflenet-random trials=12 trainer.epochs=4; }
+# The networks that were drawn at random, and those that were trained for longer, by the supernet: does it rank as they do?
+shared() {
+    local study
+    for study in random long; do
+        $hmr search "${options[@]}" "${shared_training[@]}" study=shufflenet-shared-$study \
+            supernet.study=shufflenet-supernet networks=shufflenet-$study trials="$trials"
+    done
+}
 
 # The two best of each study, and networks that were made by hand, from random weights by the recipe of docs/results.md.
 winners() {
@@ -79,13 +81,29 @@ hand() {
         done
     done
 }
+# The best of them learns from the package's mobile, as long.
+distil() {
+    local name=${WINNER:-shufflenet-random-0012}
+    $hmr train experiment="searched/$name" row="$name-distilled" "${recipe[@]}" distillation.teacher=mobile \
+        trainer.epochs=4 resume=auto
+}
+# All of these on the test splits, their times in turns, and the table.
+table() {
+    local run runs
+    for run in "$HMR_LIGHT_HOME"/outputs/results/*/; do
+        $hmr evaluate run="$run" data=synthetic_test_ood data.root="$data" tracking.experiment=results "${more[@]}"
+        $hmr evaluate run="$run" data=synthetic_test data.root="$data" tracking.experiment=results "${more[@]}"
+    done
+    runs=$(printf '%s,' "$HMR_LIGHT_HOME"/outputs/results/*/)
+    $hmr benchmark "models=[${runs%,}]" log=true tracking.experiment=results "${more[@]}"
+}
 compare() { # ROW SEED OPTIONS...
     track=tracking.experiment=results train "$@" trainer.epochs=4 data=synthetic "${more[@]}"
 }
 
 for part in "${@:-all}"; do
     case $part in
-    all) for one in tpe random seeds supernet shared long winners hand; do "$one"; done ;;
+    all) for one in tpe random seeds supernet long shared winners hand distil table; do "$one"; done ;;
     *) "$part" ;;
     esac
 done
