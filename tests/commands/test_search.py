@@ -114,6 +114,20 @@ def test_the_errors_are_ranked_against_what_the_networks_cost(whole: tuple[Path,
         assert f"{cost} {np.corrcoef(ranks)[0, 1]:.2f}" in line
 
 
+def test_networks_that_predict_the_same_for_every_image_are_told(
+    whole: tuple[Path, str], place: Path, child_processes: ChildProcesses, tmp_path: Path
+) -> None:
+    outputs, _ = whole
+    for run_dir, trial in zip(run_folders(outputs), trials_of(outputs), strict=True):
+        found = [one["values"] for one in journal(run_dir) if one["kind"] == "checkpoint"]
+        best = min(found, key=lambda values: values["mpjpe_mm"])
+        assert trial.user_attrs["constant"] == (best["spread_mm"] < 0.05 * best["spread_labels_mm"])
+    words = arguments(place, tmp_path, "optimizer.learning_rate=1e-12", "trials=2")
+    said = search(child_processes, *words).said  # as they were drawn
+    front = (tmp_path / "studies" / "small-random" / "front.csv").read_text().splitlines()[1:]
+    assert f"warning: {len(front)} of the {len(front)} networks below predict nearly the same" in said
+
+
 def test_the_report_names_the_front_and_a_winner_is_trained_as_it_is(
     whole: tuple[Path, str], place: Path, child_processes: ChildProcesses, tmp_path: Path
 ) -> None:
@@ -283,7 +297,7 @@ def test_a_supernet_is_trained_once_and_its_networks_are_measured(
         ("hmr_light.training.loop:forward", 3),
         pytest.param(("hmr_light.search.supernet:_Report.epoch", 2), marks=pytest.mark.slow),
         pytest.param(("hmr_light.search.study:Study.keep", 1), marks=pytest.mark.slow),
-        pytest.param(("hmr_light.search.candidates:Candidates.error", 5), marks=pytest.mark.slow),
+        pytest.param(("hmr_light.search.candidates:Candidates.figures", 5), marks=pytest.mark.slow),
         pytest.param(("hmr_light.search.candidates:Candidates.write", 1), marks=pytest.mark.slow),
     ],
 )

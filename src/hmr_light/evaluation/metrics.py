@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from hmr_light.geometry import procrustes_align
+from hmr_light.tracking.records import SPREADS
 
 METRICS = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm")
 PCK_METRICS = ("mpjpe_mm", "reconstruction_error_mm", "pck150_percent", "auc_percent")
@@ -30,9 +31,6 @@ TITLES = {
     "pck2d_10_percent": "PCK@0.1, %",
 }
 """Every metric, and its name for people."""
-
-SPREADS = ("spread_mm", "spread_labels_mm")
-"""How much predictions and labels vary over the images; see `MetricSums.spread`."""
 
 PCK_MM = 150.0
 AUC_STEPS = 31

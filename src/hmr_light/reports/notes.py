@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from hmr_light.cost.share import QUIET_SHARE
 from hmr_light.reports.cells import printable
-from hmr_light.reports.rows import CONSTANT, CONSTANT_SHARE, DIVERGED, PART, Row
+from hmr_light.reports.rows import CONSTANT, DIVERGED, PART, Row
+from hmr_light.tracking.records import CONSTANT_SHARE
 
 TEXTS = {
     "en": {

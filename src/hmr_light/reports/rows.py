@@ -16,19 +16,21 @@ from hmr_light.paths import where_now
 from hmr_light.reports.candidates import Candidate, best_candidate, evaluation_sets, finite, make_candidate
 from hmr_light.reports.recipes import recipes
 from hmr_light.tracking.mlflow_writer import RUN_DIR
-from hmr_light.tracking.records import SELECTION, CheckpointRecord, RunRecord, is_part, was_evaluated
+from hmr_light.tracking.records import (
+    SELECTION,
+    SPREADS,
+    CheckpointRecord,
+    RunRecord,
+    is_constant,
+    is_part,
+    was_evaluated,
+)
 from hmr_light.tracking.search import read_experiment
 
 METRICS = ("mpjpe_mm", "reconstruction_error_mm", "pve_mm", "error_2d_percent")
 """The errors of a row that can be measured again to the same digits."""
 
 DIVERGED, CONSTANT, PART = "diverged", "constant", "part"
-CONSTANT_SHARE = 0.05
-"""A model whose joints vary over the images by less than this share of what the labels do has learned a constant.
-
-Measured on the demo's checkpoints (`scripts/demo.sh`): MobileNetV2 had 0.2, 3.7, 9.9 and 19 % after its epochs, and its
-error fell only with the third; ResNet-18 had 23 % after its first epoch and 53 % after its last.
-"""
 COUNTS = (
     "parameters",
     "parameters_backbone",
@@ -248,10 +250,10 @@ def _figures(candidate: Candidate, evaluated_on: str, sets: Sequence[str]) -> di
 def _is_constant(candidate: Candidate, evaluated_on: str, sets: Sequence[str]) -> bool:
     """Judged on `evaluated_on`, else on a set that the spread was measured on."""
     for prefix in (f"{evaluated_on}/", "", *(f"{place}/" for place in sets)):
-        points = (candidate.latest.get(f"{prefix}{name}") for name in ("spread_mm", "spread_labels_mm"))
-        spread, labels = (finite(point.value) if point else None for point in points)
-        if spread is not None and labels is not None:
-            return spread < CONSTANT_SHARE * labels
+        points = {name: candidate.latest.get(f"{prefix}{name}") for name in SPREADS}
+        values = {name: finite(point.value) if point else None for name, point in points.items()}
+        if None not in values.values():
+            return is_constant(values)
     return False
 
 

@@ -19,7 +19,6 @@ from hmr_light.evaluation.scoring import on_crops, score
 from hmr_light.model.hmr import HMR
 from hmr_light.search.shared_weights import Supernet
 from hmr_light.search.space import Values
-from hmr_light.tracking.records import selection_error
 from hmr_light.training.inputs import RunInputs
 
 BATCH_SIZE = 64
@@ -58,10 +57,6 @@ class Candidates:
             on_bad=self._skip,
         )
         return scores["model"].figures()
-
-    def error(self, values: Values) -> float:
-        """The one of them that networks are compared by; infinite where it is not finite."""
-        return selection_error(self.figures(values))
 
     def write(self, path: Path, values: Values, config: TrainConfig) -> None:
         """Write that network as a checkpoint of `config`, which describes it."""

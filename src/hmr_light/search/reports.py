@@ -69,6 +69,11 @@ def report(study: Study, say: Callable[[str], None], networks: KnownNetworks | N
         said = ", ".join(f"{name} {correlation:.2f}" for name, correlation in costs.items())
         say(f"rank correlation (Spearman) of {len(complete)} errors with what the networks cost: {said}")
     best = front(complete)
+    if constants := sum(one.is_constant for one in best):
+        say(
+            f"warning: {constants} of the {len(best)} networks below predict nearly the same for every image, so that "
+            "their order says little. Train for longer, at another learning rate, or on an easier set."
+        )
     table = _front_table(study, best, counts)
     deliver(table, "terminal", None)
     _write(study.folder / "front", table)

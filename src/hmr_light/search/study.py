@@ -30,7 +30,8 @@ from hmr_light.search.locks import FileLocks, Locks, PostgresLocks
 from hmr_light.search.sampling import Drawn
 from hmr_light.training.run_directory import file_name
 
-WORKER, KEY, NODES, COSTS, RUN, ERRORS, REASON = (*("worker", "network", "nodes", "costs", "run", "errors", "reason"),)
+WORKER, KEY, NODES, COSTS, RUN, ERRORS = (*("worker", "network", "nodes", "costs", "run", "errors"),)
+CONSTANT = "constant"
 """What a trial's user attributes are called."""
 MAY_CHANGE = (
     *("trials", "study", "storage", "outputs", "data.workers", "data.root"),
@@ -60,6 +61,11 @@ class Trial:
     def costs(self) -> dict[str, float]:
         """What its network costs."""
         return dict(self.attributes[COSTS])
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether its network was seen to predict nearly the same for every image."""
+        return bool(self.attributes.get(CONSTANT, False))
 
     @property
     def errors(self) -> dict[int, float]:

@@ -22,9 +22,9 @@ from hmr_light.search.genotype import Genotype
 from hmr_light.search.known_networks import KnownNetworks
 from hmr_light.search.sampling import Drawn, Judge, draw, find_within
 from hmr_light.search.space import Space
-from hmr_light.search.study import ERRORS, Lost, Study, Trial
+from hmr_light.search.study import CONSTANT, ERRORS, RUN, Lost, Study, Trial
 from hmr_light.tracking import continue_tracking
-from hmr_light.tracking.records import selection_error
+from hmr_light.tracking.records import is_constant, selection_error
 from hmr_light.tracking.state import mlflow_run_id
 from hmr_light.tracking.summary import best_checkpoint
 from hmr_light.training.context import Lineage
@@ -153,8 +153,9 @@ def by_supernet(candidates: Candidates, say: Say) -> Measure:
 
     def measure(study: Study, trial: Trial) -> None:
         nonlocal best
-        error = candidates.error(trial.frozen.params)
-        finish(study, trial, error, "no error is finite")
+        figures = candidates.figures(trial.frozen.params)
+        error = selection_error(figures)
+        finish(study, trial, error, "no error is finite", **{CONSTANT: is_constant(figures)})
         number, best = trial.number + 1, min(best, error)
         if number % SAID_EVERY == 0 or number == study.config.trials:
             say(f"{number} of {study.config.trials} networks, the best error of this worker {best:.2f}")
@@ -212,7 +213,7 @@ def _train(study: Study, trial: Trial, inputs: RunInputs, say: Say) -> None:
         return
     best = best_checkpoint(result.summary)
     error = selection_error(best["values"]) if best else math.inf
-    run = {"run": result.run_dir.name}
+    run = {RUN: result.run_dir.name, CONSTANT: bool(best and is_constant(best["values"]))}
     if stopped:
         study.finish(trial, TrialState.PRUNED, None, **run)
         say(f"trial {trial.number}: ended early")

@@ -17,6 +17,16 @@ CHANGED = "hmr_light.changed."
 SELECTION = ("mpjpe_mm", "error_2d_percent")
 """What a run's best checkpoint is chosen by: the lowest of the first that it has."""
 
+SPREADS = ("spread_mm", "spread_labels_mm")
+"""How much a model's joints vary over the images, and how much those of the labels do; see `MetricSums.spread`."""
+
+CONSTANT_SHARE = 0.05
+"""A model whose joints vary over the images by less than this share of what the labels do has learned a constant.
+
+Measured on the demo's checkpoints (`scripts/demo.sh`): MobileNetV2 had 0.2, 3.7, 9.9 and 19 % after its epochs, and its
+error fell only with the third; ResNet-18 had 23 % after its first epoch and 53 % after its last.
+"""
+
 _PART = re.compile(r"(?P<whole>.+)-first-\d+(?P<protocol>:.*)?")
 
 # MLflow keeps infinity as the largest number of double precision.
@@ -67,6 +77,14 @@ def selection_error(values: Mapping[str, Any]) -> float:
     """The error by which the best checkpoint of a run is chosen; infinite if there is none, or none that is finite."""
     value = next((float(values[name]) for name in SELECTION if name in values), math.inf)
     return value if math.isfinite(value) else math.inf
+
+
+def is_constant(values: Mapping[str, Any]) -> bool:
+    """Whether a model of these figures predicts nearly the same for every image, as far as they tell."""
+    if any(values.get(name) is None for name in SPREADS):
+        return False
+    spread, labels = (float(values[name]) for name in SPREADS)
+    return spread < CONSTANT_SHARE * labels
 
 
 def was_evaluated(values: Mapping[str, Any]) -> bool:
