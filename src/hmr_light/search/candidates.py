@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -15,6 +16,7 @@ from hmr_light.compression.recalibrate import recalibrate
 from hmr_light.config.schema import CalibrationConfig, TrainConfig
 from hmr_light.config.strict import plain
 from hmr_light.data.dataset import MeshDataset
+from hmr_light.evaluation.protocols import Pose, Scorer
 from hmr_light.evaluation.scoring import on_crops, score
 from hmr_light.model.hmr import HMR
 from hmr_light.search.shared_weights import Supernet
@@ -35,6 +37,7 @@ class Candidates:
             {"image": batch["image"]} for batch in calibration_batches(config, calibration, inputs.distributed)
         ]
         self._people = _Kept(next(iter(inputs.evaluation.values())))
+        self._scorer = _KeptTruth(inputs.scorer)
         skips = config.trainer.on_bad_validation_sample == "skip"
         self._skip: Callable[[torch.Tensor], None] | None = (lambda indices: None) if skips else None
 
@@ -50,7 +53,7 @@ class Candidates:
         scores = score(
             {"model": on_crops(model)},
             self._people,  # type: ignore[arg-type]
-            inputs.scorer,
+            self._scorer,  # type: ignore[arg-type]
             inputs.distributed,
             batch_size=BATCH_SIZE,
             workers=0,
@@ -78,3 +81,25 @@ class _Kept(Dataset[Any]):
 
     def __len__(self) -> int:
         return len(self._dataset)
+
+
+class _KeptTruth:
+    """`scorer`, which keeps the truth of each batch, as far as a GiB holds it: it is the same for every network."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer, self._room = scorer, 2**30
+        self._kept: dict[tuple[int, ...], Pose] = {}
+
+    def truth(self, batch: Mapping[str, torch.Tensor], gender: np.ndarray) -> Pose:
+        key = tuple(batch["index"].tolist())
+        if (known := self._kept.get(key)) is not None:
+            return known
+        found = self._scorer.truth(batch, gender)
+        size = sum(value.nbytes for value in found if value is not None)
+        if size <= self._room:
+            self._room -= size
+            self._kept[key] = found
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scorer, name)
