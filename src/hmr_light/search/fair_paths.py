@@ -17,9 +17,9 @@ class FairPaths:
     Of a choice of n values, every n steps train each value once, in a random order (Chu et al., "FairNAS", ICCV 2021).
     Where the values of a step do not go together, others are drawn for it.
 
-    Blocks that never meet the same neighbours agree on nothing, and learn no more than a mean for long. So training
-    begins with one network, that of the middle values, and widens: in the first `widening` steps a choice has the value
-    whose turn it is with a probability that rises from 0 to 1 as the square of the step, else its middle one.
+    Trained on all networks from the first step, a supernet predicted one mean for every image (docs/search.md). So
+    training begins with one network, that of the middle values, and widens: in the first `widening` steps a choice has
+    the value whose turn it is with a probability that rises from 0 to 1 as the square of the step, else its middle one.
     """
 
     def __init__(self, space: Space, seed: int, widening: int = 0) -> None:

@@ -30,8 +30,8 @@ from hmr_light.search.locks import FileLocks, Locks, PostgresLocks
 from hmr_light.search.sampling import Drawn
 from hmr_light.training.run_directory import file_name
 
-WORKER, KEY, NODES, COSTS, RUN, ERRORS = (*("worker", "network", "nodes", "costs", "run", "errors"),)
-CONSTANT = "constant"
+WORKER, KEY, NODES, COSTS = "worker", "network", "nodes", "costs"
+RUN, ERRORS, CONSTANT = "run", "errors", "constant"
 """What a trial's user attributes are called."""
 MAY_CHANGE = (
     *("trials", "study", "storage", "outputs", "data.workers", "data.root"),
@@ -101,6 +101,7 @@ class Study:
             self.storage.set_study_user_attr(found, "options", json.dumps(options))
             return found
         before = json.loads(known["options"])
+        # Those of the other method do nothing.
         unused = "supernet." if self.config.method == "trials" else "stopping."
         changed = [
             f"{key} was {before.get(key)}, is {options.get(key)}"
