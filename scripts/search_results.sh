@@ -59,12 +59,18 @@ shared() {
 
 # The two best of each study, and networks that were made by hand, from random weights by the recipe of docs/results.md.
 winners() {
-    local study number name seed
+    local study number name preset layers seed seen
     mkdir -p "$HMR_LIGHT_HOME/outputs/results"
     for seed in ${SEEDS:-0 1}; do
-        for study in shufflenet-tpe shufflenet-supernet shufflenet-random; do
+        seen=""
+        for study in shufflenet-tpe shufflenet-random shufflenet-supernet; do
             for number in $(tail -n +2 "$HMR_LIGHT_HOME/outputs/studies/$study/front.csv" | head -2 | cut -d, -f1); do
                 name=$study-$(printf %04d "$number")
+                preset=$HMR_LIGHT_HOME/outputs/studies/$study/conf/experiment/searched/$name.yaml
+                # The first networks that TPE draws are those that are drawn at random: the same one is trained once.
+                layers=$(grep -v '^#\|^row:' "$preset" | cksum | tr -d ' ')
+                [[ $seen == *"$layers"* ]] && continue
+                seen+=" $layers"
                 compare "$name" "$seed" --config-dir="$HMR_LIGHT_HOME/outputs/studies/$study/conf" \
                     experiment="searched/$name"
             done

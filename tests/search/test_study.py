@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from support.spaces import SMALL
 
 from hmr_light.errors import UserError
 from hmr_light.search.reading import read_space
+from hmr_light.search.reports import draw as draw_front
 from hmr_light.search.sampling import Drawn, Judge, draw
 from hmr_light.search.study import Lost, Study, Trial, study_folder
 
@@ -116,3 +118,19 @@ def test_no_network_is_trained_twice_and_a_space_that_is_used_up_ends_the_study(
     assert len({one.attributes["network"] for one in study.trials()}) == len(study.trials()) == 8
     assert study.is_exhausted
     assert study.is_done
+
+
+@pytest.mark.parametrize(("count", "named"), [(1, 1), (2, 2), (12, 12), (13, 12), (20, 12)])
+def test_at_most_twelve_networks_of_a_front_have_their_number_beside_them(count: int, named: int, home: Path) -> None:
+    study = worker(home, f"trials={count}", "objectives=[error,macs]")
+    for _ in range(count):
+        trial = study.take(draw_next)
+        assert trial is not None
+        study.finish(trial, TrialState.COMPLETE, [300.0 - trial.costs["macs"] / 1e6, trial.costs["macs"]])
+    front = sorted(study.trials(), key=lambda one: one.costs["macs"])
+    draw_front(home / "front.png", study, front, front)
+    drawn = (home / "front.svg").read_text(encoding="utf-8")
+    numbers = [int(one) for one in re.findall(r">(\d+)</text>", drawn) if int(one) < count]  # without those of the axes
+    assert len(numbers) == 2 * named, "one panel for each cost"
+    assert len(set(numbers)) == named
+    assert {front[0].number, front[-1].number} <= set(numbers)

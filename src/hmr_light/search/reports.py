@@ -126,10 +126,13 @@ _CHOICES: Columns = {
     "errors": Column("Mean error by value (trials), best first"),
 }
 
+_NAMED = 12  # more names cover one another
+
 
 def draw(path: Path, study: Study, trials: Sequence[Trial], best: Sequence[Trial]) -> None:
-    """The errors of `trials` against each cost, as PNG and SVG; those of `best` with their numbers."""
-    numbers = {one.number for one in best}
+    """The errors of `trials` against each cost, as PNG and SVG; at most twelve of `best` with numbers, evenly chosen."""
+    count = min(len(best), _NAMED)
+    numbers = {best[round(place * (len(best) - 1) / max(count - 1, 1))].number for place in range(count)}
     panels = []
     for cost in [name for name in ("macs", "parameters", "latency") if name in trials[0].costs]:
         points = []
