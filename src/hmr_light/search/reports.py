@@ -130,7 +130,7 @@ _NAMED = 12  # more names cover one another
 
 
 def draw(path: Path, study: Study, trials: Sequence[Trial], best: Sequence[Trial]) -> None:
-    """The errors of `trials` against each cost, as PNG and SVG; at most twelve of `best` with numbers, evenly chosen."""
+    """The errors of `trials` against each cost, as PNG and SVG; a dozen of `best` have their numbers beside them."""
     count = min(len(best), _NAMED)
     numbers = {best[round(place * (len(best) - 1) / max(count - 1, 1))].number for place in range(count)}
     panels = []
