@@ -87,24 +87,40 @@ hand() {
         done
     done
 }
-# The best of them learns from the package's mobile, as long.
+# The best of them, and two that were made by hand, learn from the outputs of the package's mobile, as long.
 distil() {
-    local name=${WINNER:-shufflenet-random-0012}
-    $hmr train experiment="searched/$name" row="$name-distilled" "${recipe[@]}" distillation.teacher=mobile \
-        trainer.epochs=4 resume=auto
+    local name
+    mkdir -p "$HMR_LIGHT_HOME/outputs/results"
+    for name in ${WINNERS:-shufflenet-random-0012}; do learn "$name-from-mobile" experiment="searched/$name"; done
+    for name in ${BACKBONES:-shufflenet_v2_x1_0 shufflenet_v2_x0_5}; do
+        learn "$name-light-from-mobile" backbone="$name" backbone/adapter=pooled regressor=light
+    done
 }
+
 # All of these on the test splits, their times in turns, and the table.
 table() {
-    local run runs
+    local run runs set
     for run in "$HMR_LIGHT_HOME"/outputs/results/*/; do
         $hmr evaluate run="$run" data=synthetic_test_ood data.root="$data" tracking.experiment=results "${more[@]}"
         $hmr evaluate run="$run" data=synthetic_test data.root="$data" tracking.experiment=results "${more[@]}"
     done
     runs=$(printf '%s,' "$HMR_LIGHT_HOME"/outputs/results/*/)
     $hmr benchmark "models=[${runs%,}]" log=true tracking.experiment=results "${more[@]}"
+    $hmr sync run_dir="$HMR_LIGHT_HOME/outputs/results"
+    for set in synthetic_test synthetic_test_ood; do $hmr table tracking.experiment=results evaluated_on=$set; done
 }
+
 compare() { # ROW SEED OPTIONS...
     track=tracking.experiment=results train "$@" trainer.epochs=4 data=synthetic "${more[@]}"
+}
+
+learn() { # ROW OPTIONS...
+    local row=$1 done=$HMR_LIGHT_HOME/outputs/results/.$1
+    shift
+    [ -e "$done" ] && return
+    $hmr train "$@" row="$row" "${recipe[@]}" distillation.teacher=mobile trainer.epochs=4 tracking.experiment=results \
+        resume=auto
+    touch "$done"
 }
 
 for part in "${@:-all}"; do
