@@ -2,7 +2,7 @@
 # The studies of docs/search.md, on the rendered set of docs/results.md at 64×64: search_space=shufflenet within half of
 # ShuffleNetV2's cost, by trained networks, at random, and by a supernet; do the ranks hold; the winners beside networks
 # that were made by hand. Started once more after a stop, it goes on where it was. `scripts/search_results.sh PART…` does
-# some parts: tpe, random, seeds, supernet, long, shared, winners, hand, distil, table; without a name, all of them.
+# some parts: tpe, random, seeds, supernet, long, shared, small, winners, hand, distil, table; without a name, all of them.
 #
 # What it may be given by the environment:
 #   TRIALS=60 NETWORKS=1000      networks that are trained; networks that are measured by the supernet
@@ -57,6 +57,16 @@ shared() {
     done
 }
 
+# The least error within half a million parameters and what the SqueezeNet of that size costs: with every kind of block, and
+# with ShuffleNetV2's alone; and that SqueezeNet's error after as many images.
+small() {
+    local within=("objectives=[error]" budget.macs=27.4e6 budget.parameters=5e5 "${recipe[@]}" "${short[@]}" sampler=tpe)
+    $hmr search search_space=mixed search_space.image_size=64 "${within[@]}" study=mixed-small trials=12
+    $hmr search search_space=shufflenet "${within[@]}" study=shufflenet-small trials=24
+    $hmr train backbone=squeezenet_bottleneck backbone/adapter=pooled regressor=light row=squeezenet_bottleneck-short \
+        "${recipe[@]}" "${short[@]}" data.image_size=64
+}
+
 # The two best of each study, and networks that were made by hand, from random weights by the recipe of docs/results.md.
 winners() {
     local study number name preset layers seed seen
@@ -92,7 +102,7 @@ distil() {
     local name
     mkdir -p "$HMR_LIGHT_HOME/outputs/results"
     for name in ${WINNERS:-shufflenet-random-0012}; do learn "$name-from-mobile" experiment="searched/$name"; done
-    for name in ${BACKBONES:-shufflenet_v2_x1_0 shufflenet_v2_x0_5}; do
+    for name in ${BACKBONES:-squeezenet_bottleneck shufflenet_v2_x1_0}; do
         learn "$name-light-from-mobile" backbone="$name" backbone/adapter=pooled regressor=light
     done
 }
@@ -118,14 +128,14 @@ learn() { # ROW OPTIONS...
     local row=$1 done=$HMR_LIGHT_HOME/outputs/results/.$1
     shift
     [ -e "$done" ] && return
-    $hmr train "$@" row="$row" "${recipe[@]}" distillation.teacher=mobile trainer.epochs=4 tracking.experiment=results \
-        resume=auto
+    $hmr train "$@" row="$row" "${recipe[@]}" data.image_size=64 distillation.teacher=mobile trainer.epochs=4 \
+        tracking.experiment=results resume=auto
     touch "$done"
 }
 
 for part in "${@:-all}"; do
     case $part in
-    all) for one in tpe random seeds supernet long shared winners hand distil table; do "$one"; done ;;
+    all) for one in tpe random seeds supernet long shared small winners hand distil table; do "$one"; done ;;
     *) "$part" ;;
     esac
 done
