@@ -117,7 +117,9 @@ table() {
     runs=$(printf '%s,' "$HMR_LIGHT_HOME"/outputs/results/*/)
     $hmr benchmark "models=[${runs%,}]" log=true tracking.experiment=results "${more[@]}"
     $hmr sync run_dir="$HMR_LIGHT_HOME/outputs/results"
-    for set in synthetic_test synthetic_test_ood; do $hmr table tracking.experiment=results evaluated_on=$set; done
+    for set in synthetic_test synthetic_test_ood; do
+        $hmr table tracking.experiment=results evaluated_on=$set group=row sort=mpjpe_mm "columns=[macs]"
+    done
 }
 
 compare() { # ROW SEED OPTIONS...
