@@ -44,6 +44,6 @@ for run in "$HMR_LIGHT_HOME"/outputs/results/*/; do
 done
 # Inference times in turns and undisturbed, instead of those that each training measured beside another.
 runs=$(printf '%s,' "$HMR_LIGHT_HOME"/outputs/results/*/)
-$hmr benchmark "models=[${runs%,}]" log=true $track
+$hmr benchmark "models=[${runs%,}]" log=true
 $hmr table $track group=row evaluated_on=synthetic_test
 $hmr table $track group=row evaluated_on=synthetic_test_ood

@@ -115,7 +115,7 @@ table() {
         $hmr evaluate run="$run" data=synthetic_test data.root="$data" tracking.experiment=results "${more[@]}"
     done
     runs=$(printf '%s,' "$HMR_LIGHT_HOME"/outputs/results/*/)
-    $hmr benchmark "models=[${runs%,}]" log=true tracking.experiment=results "${more[@]}"
+    $hmr benchmark "models=[${runs%,}]" log=true "${more[@]}"
     $hmr sync run_dir="$HMR_LIGHT_HOME/outputs/results"
     for set in synthetic_test synthetic_test_ood; do
         $hmr table tracking.experiment=results evaluated_on=$set group=row sort=mpjpe_mm "columns=[macs]"
