@@ -92,17 +92,17 @@ hand() {
     mkdir -p "$HMR_LIGHT_HOME/outputs/results"
     for seed in ${SEEDS:-0 1}; do
         for name in ${BACKBONES:-shufflenet_v2_x1_0 shufflenet_v2_x0_5 shufflenet_v1 snet49 mobilenet_v3_small \
-            squeezenet_bottleneck squeezenet1_1 mobilenet_v2}; do
+            squeezenet_bottleneck}; do
             compare "$name-light" "$seed" backbone="$name" backbone/adapter=pooled regressor=light
         done
     done
 }
-# The best of them, and two that were made by hand, learn from the outputs of the package's mobile, as long.
+# The best of them, and the best that was made by hand, learn from the outputs of the package's mobile, as long.
 distil() {
     local name
     mkdir -p "$HMR_LIGHT_HOME/outputs/results"
     for name in ${WINNERS:-shufflenet-random-0012}; do learn "$name-from-mobile" experiment="searched/$name"; done
-    for name in ${BACKBONES:-squeezenet_bottleneck shufflenet_v2_x1_0}; do
+    for name in ${BACKBONES:-squeezenet_bottleneck}; do
         learn "$name-light-from-mobile" backbone="$name" backbone/adapter=pooled regressor=light
     done
 }
