@@ -6,6 +6,7 @@
 #
 # What it may be given by the environment:
 #   TRIALS=60 NETWORKS=1000      networks that are trained; networks that are measured by the supernet
+#   SEEDS="0 1"                  of the winners and of the networks that were made by hand
 #   OPTIONS=""                   more options of all trainings: trainer.device=cuda data.workers=14
 #   MOVENET_RUN=FOLDER           a finished run of row mobilenet_v2_movenet on this set, instead of training the teacher
 #   RESULTS_DATA=FOLDER          the set of docs/results.md, where it is rendered already
@@ -64,7 +65,7 @@ small() {
     $hmr search search_space=mixed search_space.image_size=64 "${within[@]}" study=mixed-small trials=12
     $hmr search search_space=shufflenet "${within[@]}" study=shufflenet-small trials=24
     $hmr train backbone=squeezenet_bottleneck backbone/adapter=pooled regressor=light row=squeezenet_bottleneck-short \
-        "${recipe[@]}" "${short[@]}" data.image_size=64
+        "${recipe[@]}" "${short[@]}" data.image_size=64 resume=auto
 }
 
 # The two best of each study, and networks that were made by hand, from random weights by the recipe of docs/results.md.
@@ -87,24 +88,21 @@ winners() {
         done
     done
 }
+
 hand() {
     local name seed
     mkdir -p "$HMR_LIGHT_HOME/outputs/results"
     for seed in ${SEEDS:-0 1}; do
-        for name in ${BACKBONES:-shufflenet_v2_x1_0 shufflenet_v2_x0_5 shufflenet_v1 snet49 mobilenet_v3_small \
-            squeezenet_bottleneck}; do
+        for name in shufflenet_v2_x1_0 shufflenet_v2_x0_5 shufflenet_v1 snet49 mobilenet_v3_small squeezenet_bottleneck; do
             compare "$name-light" "$seed" backbone="$name" backbone/adapter=pooled regressor=light
         done
     done
 }
+
 # The best of them, and the best that was made by hand, learn from the outputs of the package's mobile, as long.
 distil() {
-    local name
-    mkdir -p "$HMR_LIGHT_HOME/outputs/results"
-    for name in ${WINNERS:-shufflenet-random-0012}; do learn "$name-from-mobile" experiment="searched/$name"; done
-    for name in ${BACKBONES:-squeezenet_bottleneck}; do
-        learn "$name-light-from-mobile" backbone="$name" backbone/adapter=pooled regressor=light
-    done
+    learn shufflenet-random-0012-from-mobile experiment=searched/shufflenet-random-0012
+    learn squeezenet_bottleneck-light-from-mobile backbone=squeezenet_bottleneck backbone/adapter=pooled regressor=light
 }
 
 # All of these on the test splits, their times in turns, and the table.
@@ -127,12 +125,8 @@ compare() { # ROW SEED OPTIONS...
 }
 
 learn() { # ROW OPTIONS...
-    local row=$1 done=$HMR_LIGHT_HOME/outputs/results/.$1
-    shift
-    [ -e "$done" ] && return
-    $hmr train "$@" row="$row" "${recipe[@]}" data.image_size=64 distillation.teacher=mobile trainer.epochs=4 \
+    $hmr train "${@:2}" row="$1" "${recipe[@]}" data.image_size=64 distillation.teacher=mobile trainer.epochs=4 \
         tracking.experiment=results resume=auto
-    touch "$done"
 }
 
 for part in "${@:-all}"; do
